@@ -1,0 +1,49 @@
+# `make demo` and `make test` each do all the set-up on a machine that has only Python 3.11 to 3.13.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint format benchmark clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    set up, then segment a short generated clip"
+	@echo "make test    set up, then run the tests"
+	@echo "make lint    set up, then ruff and mypy"
+
+demo:
+	@echo "Demo with an UNTRAINED network on a generated clip: it shows the machinery; its masks and names mean nothing."
+	@$(MAKE) --no-print-directory $(VENV)/.ready
+	@$(BIN)/python examples/make_clip.py demo/clip.mp4
+	@$(BIN)/ovvis segment demo/clip.mp4 --labels "red ball, blue box|blue square, green bar" --weights untrained \
+		--short-edge 192 --max-tracks 6 --paint-above 0 --output demo/result
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .ruff_cache .mypy_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else \
+		f"ovvis needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}; call make with PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV): some minutes and 5 GB the first time, most of it PyTorch."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV): some minutes and 5 GB the first time, most of it PyTorch."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.ready

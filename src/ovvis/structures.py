@@ -1,0 +1,172 @@
+"""The records that travel between rooms. Shapes in comments; no behaviour beyond slicing and moving devices.
+
+Letters: B windows in a batch, T frames, Q queries, D width, K labels, H x W pixels, h x w feature cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ovvis.masks import Rle
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One image of a video."""
+
+    image: NDArray[np.uint8]  # H, W, 3; RGB
+    index: int  # position in the source, counted from 0 before any frame is skipped
+    time: float  # seconds from the source's first frame
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a source before its frames are read."""
+
+    name: str
+    height: int  # pixels, after rotation
+    width: int
+    fps: float  # frames a second that the source yields, skipped ones not counted
+    frame_count: int | None  # frames that it will yield; an estimate; None where nothing is known
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """T consecutive frames, ready for the network."""
+
+    pixels: Tensor  # T, 3, H, W; normalised, padded with zeros at the right and bottom
+    image_size: tuple[int, int]  # height and width without the padding
+    frames: tuple[Frame, ...]  # T
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The network's output for a batch of windows."""
+
+    mask_logits: Tensor  # B, Q, T, h, w; stride 4, padding included
+    object_logits: Tensor  # B, Q, 2; index 0 is "object"
+    mask_ious: Tensor | None  # B, Q; the predicted overlap of the mask with the truth
+    embeddings: Tensor  # B, Q, D; what the tracker compares
+    features: Tensor | None  # B, T, C, h, w; dense CLIP features at stride 32, for naming
+
+    def window(self, index: int) -> Prediction:
+        """Return one window of the batch, as a batch of one."""
+        return self._map(lambda x: x[index : index + 1])
+
+    def aligned(self, order: Tensor) -> Prediction:
+        """Return the prediction with its queries in tube order: slot q holds what was query `order[q]`."""
+        moved = replace(self, features=None)._map(lambda x: x[:, order.to(x.device)])
+        return replace(moved, features=self.features)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Prediction:
+        return Prediction(
+            mask_logits=change(self.mask_logits),
+            object_logits=change(self.object_logits),
+            mask_ious=None if self.mask_ious is None else change(self.mask_ious),
+            embeddings=change(self.embeddings),
+            features=None if self.features is None else change(self.features),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TextEmbeddings:
+    """A vocabulary in CLIP's space."""
+
+    vectors: Tensor  # P, E; unit length; a row for each synonym
+    label_of_row: Tensor  # P; int64, ascending
+    labels: tuple[str, ...]  # K
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance in one frame, as a stream yields it."""
+
+    id: int  # the same number in every frame of a video, from 1
+    label: str
+    score: float  # in [0, 1]; of the video so far
+    mask: Rle
+    box: tuple[float, float, float, float]  # x, y, width, height; pixels
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """The instances of one frame, best first."""
+
+    frame: Frame
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One instance over the whole video under one of its names.
+
+    Tracks of the same `id` are one tube under several labels: the same masks, another name and score.
+    """
+
+    id: int  # the tube's number, from 1; the same as a stream gives
+    label: str
+    label_index: int  # position of the label in the vocabulary
+    score: float  # in [0, 1]
+    top_labels: tuple[tuple[str, float], ...]  # the tube's best labels with their scores, best first
+    masks: Sequence[Rle | None]  # one for each frame of the video; None where nothing is seen
+
+    @property
+    def frames(self) -> list[int]:
+        """Positions (in the result, from 0) of the frames in which the instance is seen."""
+        return [i for i, mask in enumerate(self.masks) if mask is not None]
+
+
+class Storage(Protocol):
+    """Where a result's masks lie until it is closed."""
+
+    def close(self) -> None:
+        """Free the memory or the temporary file; the masks cannot be read after it."""
+
+
+@dataclass(slots=True)
+class VideoResult:
+    """What a person gets for a video and a vocabulary.
+
+    The masks may lie in a temporary file: use the result as a context manager, or call `close`, to remove it
+    early. It goes with the object otherwise.
+    """
+
+    tracks: list[Track]  # best first
+    source: str
+    height: int  # pixels of the masks
+    width: int
+    fps: float
+    frame_indices: list[int]  # of the frames that were seen, in the source's own count
+    frame_times: list[float]  # seconds
+    labels: tuple[str, ...]  # the vocabulary
+    settings: dict[str, Any] = field(default_factory=dict)  # what made it: model, sizes, options, versions
+    seconds: dict[str, float] = field(default_factory=dict)  # where the time went, by stage
+    problem: str | None = None  # why the video ended early; None if it did not
+    storage: Storage | None = field(default=None, repr=False)
+
+    def best_tracks(self) -> list[Track]:
+        """Return one track for each tube, under its best label, best first."""
+        best: dict[int, Track] = {}
+        for track in self.tracks:
+            best.setdefault(track.id, track)
+        return list(best.values())
+
+    def close(self) -> None:
+        """Remove the temporary file of the masks, if there is one."""
+        if self.storage is not None:
+            self.storage.close()
+
+    def __enter__(self) -> VideoResult:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

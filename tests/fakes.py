@@ -1,0 +1,212 @@
+"""Stand-ins: a tiny network, a network made by hand, the authors' checkpoints."""
+
+import re
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from ovvis.errors import InputError
+from ovvis.models.clip_vis import ClipVisConfig, build_clip_vis
+from ovvis.models.model import VideoSettings
+from ovvis.structures import Prediction
+
+
+def tiny_config(clip: str = "tiny-resnet", **changes) -> ClipVisConfig:
+    values = {
+        "clip": clip,
+        "quick_gelu": clip == "tiny-resnet",
+        "width": 32,
+        "queries": 6,
+        "pixel_layers": 1,
+        "decoder_layers": 2,
+        "heads": 4,
+        "points": 2,
+        "pixel_hidden": 32,
+        "decoder_hidden": 32,
+    }
+    return ClipVisConfig(**(values | changes))
+
+
+def build_tiny(clip: str = "tiny-resnet", **changes):
+    """Return a tiny CLIP-VIS that a seed determines."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build_clip_vis(tiny_config(clip, **changes), f"clip-vis-{clip}").eval()
+        # Untrained BatchNorms are the identity, which would hide a wrong fold.
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.normal_(module.running_mean, 0, 0.1)
+                torch.nn.init.uniform_(module.running_var, 0.5, 2)
+                torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+                torch.nn.init.normal_(module.bias, 0, 0.1)
+    return model
+
+
+@dataclass(frozen=True)
+class FakeConfig:
+    kind: str = "fake"
+
+
+class FakeClip:
+    """A text tower that knows any word: its vector follows from its letters."""
+
+    width = 8
+    logit_scale = 100.0
+
+    def __init__(self) -> None:
+        self.embedded: list[str] = []
+
+    def text_fingerprint(self) -> str:
+        return "fake"
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    def check_length(self, label: str, prompt: str) -> None:
+        if len(label) > 70:
+            raise InputError(f"label {label[:20]!r}: too long")
+
+    def embed_texts(self, texts) -> torch.Tensor:
+        self.embedded += texts
+        rows = [np.random.default_rng(zlib.crc32(t.encode())).standard_normal(self.width) for t in texts]
+        return torch.tensor(np.array(rows), dtype=torch.float32)
+
+
+class FakeModel(nn.Module):
+    """A network that answers frame i, an image whose every pixel is i, with the i-th hand-made prediction.
+
+    Args:
+        predictions: batches of one window of one frame; `features` (1, 1, Q, 1, K) holds the class logits.
+        video: how predictions become tracks.
+    """
+
+    def __init__(self, predictions: list[Prediction], video: VideoSettings | None = None) -> None:
+        super().__init__()
+        self.predictions = predictions
+        self.name, self.family, self.source = "fake", "fake", "by hand"
+        self.config, self.video = FakeConfig(), video or VideoSettings(memory=1, matched=1)
+        self.clip = FakeClip()
+        self.pixel_mean, self.pixel_std = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
+        self.device, self.dtype = torch.device("cpu"), torch.float32
+        self.batches: list[int] = []  # windows of each call
+
+    def forward(self, pixels: torch.Tensor) -> Prediction:
+        self.batches.append(len(pixels))
+        answers = [self.predictions[int(window[0, 0, 0, 0])] for window in pixels]
+        return Prediction(
+            mask_logits=torch.cat([a.mask_logits for a in answers]),
+            object_logits=torch.cat([a.object_logits for a in answers]),
+            mask_ious=None if answers[0].mask_ious is None else torch.cat([a.mask_ious for a in answers]),
+            embeddings=torch.cat([a.embeddings for a in answers]),
+            features=torch.cat([a.features for a in answers]),
+        )
+
+    def classifier(self, prediction: Prediction, text) -> torch.Tensor:
+        logits = prediction.features[:, 0, :, 0]
+        assert logits.shape[-1] == len(text.labels)
+        return logits
+
+
+def fake_frames(count: int, height: int = 32, width: int = 64) -> list[np.ndarray]:
+    return [np.full((height, width, 3), i, dtype=np.uint8) for i in range(count)]
+
+
+def fake_prediction(masks, class_logits, objects=None, ious=None, embeddings=None) -> Prediction:
+    """Return a prediction of one window of one frame.
+
+    Args:
+        masks: Q, h, w; logits.
+        class_logits: Q, K.
+        objects: Q, 2; logits, (3, -3) if left out.
+        ious: Q; 0.8 if left out.
+        embeddings: Q, D; orthogonal if left out.
+    """
+    queries = len(masks)
+    return Prediction(
+        mask_logits=torch.as_tensor(masks, dtype=torch.float32)[None, :, None],
+        object_logits=(
+            torch.tensor([3.0, -3.0]).expand(queries, 2) if objects is None else torch.as_tensor(objects).float()
+        )[None],
+        mask_ious=(torch.full((queries,), 0.8) if ious is None else torch.as_tensor(ious).float())[None],
+        embeddings=(torch.eye(queries) if embeddings is None else torch.as_tensor(embeddings).float())[None],
+        features=torch.as_tensor(class_logits, dtype=torch.float32)[None, None, :, None],
+    )
+
+
+# Ours -> the authors', written down from their modules and not from `ovvis.models.convert`.
+_HEAD = "sem_seg_head"
+_TO_AUTHORS = [
+    (r"clip\.model\.(.+)", r"backbone.clip_model.\1"),
+    (r"network\.pixel_decoder\.project\.(.+)", rf"{_HEAD}.pixel_decoder.input_proj.\1"),
+    (r"network\.pixel_decoder\.level_code", rf"{_HEAD}.pixel_decoder.transformer.level_embed"),
+    (r"network\.pixel_decoder\.layers\.(\d+)\.(.+)", rf"{_HEAD}.pixel_decoder.transformer.encoder.layers.\1.\2"),
+    (r"network\.pixel_decoder\.lateral\.0\.(.+)", rf"{_HEAD}.pixel_decoder.adapter_1.\1"),
+    (r"network\.pixel_decoder\.lateral\.1\.(.+)", rf"{_HEAD}.pixel_decoder.adapter_1.norm.\1"),
+    (r"network\.pixel_decoder\.smooth\.0\.(.+)", rf"{_HEAD}.pixel_decoder.layer_1.\1"),
+    (r"network\.pixel_decoder\.smooth\.1\.(.+)", rf"{_HEAD}.pixel_decoder.layer_1.norm.\1"),
+    (r"network\.pixel_decoder\.mask_features\.(.+)", rf"{_HEAD}.pixel_decoder.mask_features.\1"),
+    (r"network\.query_decoder\.query_features", rf"{_HEAD}.predictor.query_feat.weight"),
+    (r"network\.query_decoder\.query_code", rf"{_HEAD}.predictor.query_embed.weight"),
+    (r"network\.query_decoder\.level_code", rf"{_HEAD}.predictor.level_embed.weight"),
+    (r"network\.query_decoder\.norm\.(.+)", rf"{_HEAD}.predictor.decoder_norm.\1"),
+    (r"network\.query_decoder\.mask_head\.(.+)", rf"{_HEAD}.predictor.mask_embed.\1"),
+    (r"network\.iou_head\.mlp\.(.+)", rf"{_HEAD}.predictor.iou_head.\1"),
+    (r"network\.object_head\.mlp\.(.+)", rf"{_HEAD}.predictor.object_embed.\1"),
+    *(
+        (
+            rf"network\.query_decoder\.layers\.(\d+)\.{ours}\.(.+)",
+            rf"{_HEAD}.predictor.transformer_{kind}_layers.\1.{theirs}.\2",
+        )
+        for ours, kind, theirs in (
+            ("cross", "cross_attention", "multihead_attn"),
+            ("cross_norm", "cross_attention", "norm"),
+            ("self_attention", "self_attention", "self_attn"),
+            ("self_norm", "self_attention", "norm"),
+            (r"feed_forward\.expand", "ffn", "linear1"),
+            (r"feed_forward\.contract", "ffn", "linear2"),
+            (r"feed_forward\.norm", "ffn", "norm"),
+        )
+    ),
+]
+_ENCODER_PARTS = {
+    ".attention.offsets.": ".self_attn.sampling_offsets.",
+    ".attention.weights.": ".self_attn.attention_weights.",
+    ".attention.value.": ".self_attn.value_proj.",
+    ".attention.out.": ".self_attn.output_proj.",
+    ".feed_forward.expand.": ".linear1.",
+    ".feed_forward.contract.": ".linear2.",
+    ".feed_forward.norm.": ".norm2.",
+}
+
+
+def authors_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a state of ours under the authors' names, attention projections packed as PyTorch packs them."""
+    out, packed = {}, {}
+    for name, tensor in state.items():
+        fits = [re.sub(old, new, name) for old, new in _TO_AUTHORS if re.fullmatch(old, name)]
+        assert len(fits) == 1, name
+        theirs = fits[0]
+        if ".transformer.encoder.layers." in theirs:
+            theirs = re.sub(r"(\d)\.norm\.", r"\1.norm1.", theirs)
+            for part, replacement in _ENCODER_PARTS.items():
+                theirs = theirs.replace(part, replacement)
+        part = re.fullmatch(r"(.+predictor.+attn)\.(query|key|value)\.(weight|bias)", theirs)
+        if part:
+            packed.setdefault(f"{part[1]}.in_proj_{part[3]}", {})[part[2]] = tensor
+        elif "predictor.transformer" in theirs:
+            out[theirs.replace("attn.out.", "attn.out_proj.")] = tensor
+        else:
+            out[theirs] = tensor
+    for name, parts in packed.items():
+        out[name] = torch.cat([parts["query"], parts["key"], parts["value"]])
+    return out
+
+
+def authors_checkpoint(state: dict[str, torch.Tensor], **more) -> dict:
+    """Return what detectron2 writes, with the constants that the authors' files carry."""
+    model = authors_state(state)
+    model["criterion.empty_object_weight"] = torch.tensor([1.0, 0.4])
+    return {"model": model | more, "optimizer": {"state": {}, "param_groups": []}, "iteration": 7}

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from ovvis.structures import Prediction, Track, VideoResult
+
+
+def prediction(batch=2, queries=3, **changes):
+    values = {
+        "mask_logits": torch.arange(batch * queries * 2.0).view(batch, queries, 1, 1, 2),
+        "object_logits": torch.arange(batch * queries * 2.0).view(batch, queries, 2),
+        "mask_ious": torch.arange(batch * queries * 1.0).view(batch, queries),
+        "embeddings": torch.arange(batch * queries * 4.0).view(batch, queries, 4),
+        "features": torch.arange(batch * 5.0).view(batch, 1, 5, 1, 1),
+    }
+    return Prediction(**(values | changes))
+
+
+def test_window_is_a_batch_of_one():
+    whole = prediction()
+    part = whole.window(1)
+    for name in ("mask_logits", "object_logits", "mask_ious", "embeddings", "features"):
+        assert torch.equal(getattr(part, name), getattr(whole, name)[1:])
+
+
+def test_aligned_moves_queries_and_leaves_features():
+    whole = prediction()
+    moved = whole.aligned(torch.tensor([2, 0, 1]))
+    for name in ("mask_logits", "object_logits", "mask_ious", "embeddings"):
+        assert torch.equal(getattr(moved, name)[:, 0], getattr(whole, name)[:, 2])
+        assert torch.equal(getattr(moved, name)[:, 2], getattr(whole, name)[:, 1])
+    assert moved.features is whole.features
+
+
+def test_what_is_absent_stays_absent():
+    bare = prediction(mask_ious=None, features=None)
+    for changed in (bare.window(0), bare.aligned(torch.tensor([1, 0, 2]))):
+        assert changed.mask_ious is None
+        assert changed.features is None
+
+
+def track(number, label, score, masks=()):
+    return Track(number, label, 0, score, ((label, score),), list(masks))
+
+
+def test_frames_of_a_track():
+    rle = {"size": [1, 1], "counts": b"01"}
+    assert track(1, "a", 1.0, [None, rle, None, rle]).frames == [1, 3]
+
+
+class Store:
+    closed = 0
+
+    def close(self):
+        self.closed += 1
+
+
+def test_result():
+    store = Store()
+    tracks = [track(2, "a", 0.9), track(1, "b", 0.8), track(2, "b", 0.7), track(3, "a", 0.1)]
+    result = VideoResult(tracks, "x", 1, 1, 24.0, [], [], ("a", "b"), storage=store)
+    assert [(t.id, t.label) for t in result.best_tracks()] == [(2, "a"), (1, "b"), (3, "a")]
+    with pytest.raises(KeyError), result as inside:
+        assert inside is result
+        raise KeyError
+    assert store.closed == 1
