@@ -1,0 +1,1 @@
+"""Any source to frames, results to JSON, results to a painted video."""

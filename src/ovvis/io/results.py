@@ -1,0 +1,222 @@
+"""Results as a JSON file: each track is an entry of a YouTube-VIS results file with a few fields more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TextIO
+
+from ovvis import masks
+from ovvis.errors import InputError
+from ovvis.masks import Rle
+from ovvis.structures import Track, VideoResult
+
+FORMAT = "ovvis-tracks"
+VERSION = 1
+
+
+def save_tracks(result: VideoResult, path: Path) -> None:
+    """Write a result as JSON, one mask at a time, so that a long video never lies in memory.
+
+    `[{k: t[k] for k in ("video_id", "category_id", "score", "segmentations")} for t in file["tracks"]]` is a
+    YouTube-VIS results file: `category_id` is the label's position in `vocabulary`, counted from 1.
+
+    Args:
+        result: what to write. Values of `settings` that JSON does not know are written as text.
+        path: the file; its folder must exist. Write into an `OutputFolder` to never leave half a file.
+
+    Raises:
+        ValueError: if a number is infinite or not a number.
+    """
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "video": {
+            "source": result.source,
+            "height": int(result.height),
+            "width": int(result.width),
+            "fps": float(result.fps),
+            "frames": [int(i) for i in result.frame_indices],
+            "times": [float(t) for t in result.frame_times],
+        },
+        "vocabulary": list(result.labels),
+        "settings": result.settings,
+        "seconds": {stage: float(s) for stage, s in result.seconds.items()},
+        "problem": result.problem,
+    }
+    with path.open("w", encoding="ascii") as file:
+        file.write("{\n")
+        for key, value in head.items():
+            file.write(f"{_json(key)}: {_json(value)},\n")
+        file.write('"tracks": [')
+        for i, track in enumerate(result.tracks):
+            file.write("\n" if i == 0 else ",\n")
+            _write_track(track, file)
+        file.write("\n]\n}\n")
+
+
+def _write_track(track: Track, file: TextIO) -> None:
+    head = {
+        "video_id": 1,
+        "category_id": int(track.label_index) + 1,
+        "score": float(track.score),
+        "id": int(track.id),
+        "label": track.label,
+        "labels": [[label, float(score)] for label, score in track.top_labels],
+    }
+    file.write(_json(head)[:-1] + ', "segmentations": [')
+    boxes: list[tuple[float, ...] | None] = []
+    areas: list[int | None] = []
+    for i, mask in enumerate(track.masks):
+        boxes.append(None if mask is None else masks.box(mask))
+        areas.append(None if mask is None else masks.area(mask))
+        written = None if mask is None else {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
+        file.write((", " if i else "") + _json(written))
+    file.write(f'], "boxes": {_json(boxes)}, "areas": {_json(areas)}}}')
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, default=str)
+
+
+def load_tracks(path: Path) -> VideoResult:
+    """Read a result that `save_tracks` wrote; its masks are lists in memory.
+
+    Raises:
+        InputError: if the file cannot be read or is not such a file; the message names the field.
+    """
+    return _Reader(path).result()
+
+
+_KINDS: dict[type | tuple[type, ...], str] = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    int: "a whole number",
+    (int, float): "a number",
+    (str, type(None)): "a text or null",
+    (dict, type(None)): "an object or null",
+}
+
+
+class _Reader:
+    """Turns the JSON into records; each value is asked for under its name, so that an error can tell it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def result(self) -> VideoResult:
+        root = self._parse()
+        if root.get("format") != FORMAT:
+            raise self._error("format", f"must be {FORMAT!r}, not {_short(root.get('format'))}")
+        if root.get("version") != VERSION:
+            raise self._error("version", f"must be {VERSION}, not {_short(root.get('version'))}")
+        video = self._get(root, "video", dict)
+        frames = self._all(video, "frames", int, "video.")
+        times = self._all(video, "times", (int, float), "video.")
+        if len(times) != len(frames):
+            raise self._error("video.times", f"must have one entry for each of the {len(frames)} frames")
+        seconds = self._get(root, "seconds", dict)
+        result = VideoResult(
+            tracks=[],
+            source=self._get(video, "source", str, "video."),
+            height=self._get(video, "height", int, "video."),
+            width=self._get(video, "width", int, "video."),
+            fps=float(self._get(video, "fps", (int, float), "video.")),
+            frame_indices=frames,
+            frame_times=[float(t) for t in times],
+            labels=tuple(self._all(root, "vocabulary", str)),
+            settings=self._get(root, "settings", dict),
+            seconds={stage: float(self._get(seconds, stage, (int, float), "seconds.")) for stage in seconds},
+            problem=self._get(root, "problem", (str, type(None))),
+        )
+        tube_masks: dict[int, list[Rle | None]] = {}
+        for i, entry in enumerate(self._all(root, "tracks", dict)):
+            result.tracks.append(self._track(entry, f"tracks[{i}].", result, tube_masks))
+        return result
+
+    def _track(self, entry: Any, where: str, result: VideoResult, tube_masks: dict[int, list[Rle | None]]) -> Track:
+        index = self._get(entry, "category_id", int, where) - 1
+        if not 0 <= index < len(result.labels):
+            rule = f"must be a label's position in the vocabulary, 1 to {len(result.labels)}, not {index + 1}"
+            raise self._error(f"{where}category_id", rule)
+        label = self._get(entry, "label", str, where)
+        if label != result.labels[index]:
+            rule = f"must be the vocabulary's label {index + 1}, {result.labels[index]!r}, not {_short(label)}"
+            raise self._error(f"{where}label", rule)
+        id = self._get(entry, "id", int, where)
+        segmentations = self._all(entry, "segmentations", (dict, type(None)), where)
+        if len(segmentations) != len(result.frame_indices):
+            rule = f"must have one entry for each of the {len(result.frame_indices)} frames"
+            raise self._error(f"{where}segmentations", rule)
+        size = [result.height, result.width]
+        found = [self._mask(s, f"{where}segmentations[{i}].", size) for i, s in enumerate(segmentations)]
+        # The labels of one tube share its masks in memory, as they did before they were written.
+        shared = tube_masks.setdefault(id, found)
+        return Track(
+            id=id,
+            label=label,
+            label_index=index,
+            score=float(self._get(entry, "score", (int, float), where)),
+            top_labels=tuple(
+                self._named_score(pair, f"{where}labels[{i}]")
+                for i, pair in enumerate(self._all(entry, "labels", list, where))
+            ),
+            masks=shared if shared == found else found,
+        )
+
+    def _mask(self, value: Any, where: str, size: list[int]) -> Rle | None:
+        if value is None:
+            return None
+        if self._all(value, "size", int, where) != size:
+            raise self._error(f"{where}size", f"must be the video's, {size}, not {_short(value['size'])}")
+        counts: str = self._get(value, "counts", str, where)
+        if not counts.isascii():
+            raise self._error(f"{where}counts", "must be ASCII")
+        return {"size": size.copy(), "counts": counts.encode("ascii")}
+
+    def _named_score(self, pair: Any, where: str) -> tuple[str, float]:
+        match pair:
+            case [str() as name, int() | float() as score] if not isinstance(score, bool):
+                return name, float(score)
+        raise self._error(where, f"must be [label, score], not {_short(pair)}")
+
+    def _parse(self) -> Any:
+        try:
+            root = json.loads(self.path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be read ({error.strerror}): check the path") from error
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}: {error.msg}"
+            raise InputError(
+                f"{self.path} must be JSON, but it is damaged or cut off ({where}): write it again with ovvis"
+            ) from error
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise InputError(f"{self.path} must be JSON, but it is not: write it again with ovvis") from error
+        if not isinstance(root, dict):
+            raise InputError(f"{self.path} must hold a JSON object, not {_short(root)}: write it again with ovvis")
+        return root
+
+    def _get(self, entry: dict[str, Any], name: str, kind: type | tuple[type, ...], where: str = "") -> Any:
+        if name not in entry:
+            raise self._error(where + name, "is missing")
+        return self._checked(entry[name], where + name, kind)
+
+    def _all(self, entry: dict[str, Any], name: str, kind: type | tuple[type, ...], where: str = "") -> list[Any]:
+        """Return a field that is a list of values of one kind."""
+        values = self._get(entry, name, list, where)
+        return [self._checked(value, f"{where}{name}[{i}]", kind) for i, value in enumerate(values)]
+
+    def _checked(self, value: Any, name: str, kind: type | tuple[type, ...]) -> Any:
+        # A bool is an int in Python, but not in JSON.
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self._error(name, f"must be {_KINDS[kind]}, not {_short(value)}")
+        return value
+
+    def _error(self, name: str, rule: str) -> InputError:
+        return InputError(f"{self.path}: field {name} {rule}: write the file again with this version of ovvis")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."

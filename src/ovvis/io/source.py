@@ -1,0 +1,197 @@
+"""What every source of frames has in common: its face, and which of its frames are asked for."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ovvis.errors import InputError
+from ovvis.structures import Frame, SourceInfo
+
+DEFAULT_FPS = 24.0
+"""Frames a second of a source that has no clock of its own: a folder, a list of arrays."""
+
+TIME_SLACK = 0.0006
+"""Seconds by which a frame may miss a bound and still be on it: Matroska rounds times to milliseconds."""
+
+
+class Source(ABC):
+    """Frames one after another; never all in memory.
+
+    Attributes:
+        info: what is known before the frames are read; sizes after rotation.
+        rereadable: whether a second `iter` gives the same frames again.
+        problem: None, or one sentence on why the last pass gave fewer frames than the source announces. It is
+            settled when the pass ends and reset when the next begins.
+    """
+
+    info: SourceInfo
+    rereadable: bool
+    problem: str | None = None
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]:
+        """Begin a pass over the frames.
+
+        Raises:
+            InputError: a frame cannot be used, or the options leave no frame.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A place in a source: seconds from its first frame, or a frame number from 0."""
+
+    value: float
+    in_frames: bool
+    text: str  # as the user gave it
+
+    def reached(self, index: int, time: float) -> bool:
+        """Return whether a frame at `index` and `time` (seconds) is at this moment or after it."""
+        return index >= self.value if self.in_frames else time > self.value - TIME_SLACK
+
+    def index(self, fps: float) -> int:
+        """Return the first frame at this moment or after it, at an even rate."""
+        return int(self.value) if self.in_frames else max(math.ceil((self.value - TIME_SLACK) * fps), 0)
+
+    def seconds(self, fps: float) -> float:
+        """Return this moment in seconds, at an even rate."""
+        return self.value / fps if self.in_frames else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which frames of a source are asked for."""
+
+    every: int  # each n-th, counted from the first
+    start: Moment | None  # inclusive
+    end: Moment | None  # exclusive
+    max_frames: int | None
+
+    def indices(self, fps: float, total: int | None) -> range:
+        """Return the positions asked for in a source of `total` frames, at an even rate."""
+        first = self.start.index(fps) if self.start else 0
+        stop = sys.maxsize if total is None else total
+        if self.end:
+            stop = min(stop, self.end.index(fps))
+        wanted = range(first, max(first, stop), self.every)
+        return wanted if self.max_frames is None else wanted[: self.max_frames]
+
+    def count(self, fps: float, total: int | None) -> int | None:
+        """Return how many frames will come, or None where nothing bounds them that is known beforehand."""
+        return len(self.indices(fps, total)) if total is not None else None
+
+    def check(self, name: str, fps: float, total: int | None) -> None:
+        """Raise if `end` is not after `start`, or `start` not before the source's end.
+
+        Raises:
+            InputError: names the value, the rule and the remedy.
+        """
+        if self.start is None and self.end is None:
+            return
+        begin = self.start.seconds(fps) if self.start else 0.0
+        if self.end and self.end.seconds(fps) <= begin:
+            after = f"start, which is {self.start.text}" if self.start else "0, the beginning"
+            raise InputError(f"end is {self.end.text}: it must lie after {after}; give a later end")
+        if self.start and total is not None and self.start.index(fps) >= total:
+            raise InputError(
+                f"start is {self.start.text}: it must lie before the end of {name}, which has {total} frames"
+                f" ({total / fps:.2f} s); give an earlier start"
+            )
+
+    def empty(self, name: str) -> InputError:
+        """Return the error for a source of which the options leave nothing."""
+        start = self.start.text if self.start else "not set"
+        end = self.end.text if self.end else "not set"
+        return InputError(
+            f"{name}: no frame lies between start ({start}) and end ({end}); give an earlier start or a later end"
+        )
+
+
+def parse_span(every: int, start: float | str | None, end: float | str | None, max_frames: int | None) -> Span:
+    """Return the checked options as a `Span`.
+
+    Raises:
+        InputError: names the value, the rule and the remedy.
+    """
+    return Span(
+        every=_at_least_one("every", every, "1 keeps every frame"),
+        start=None if start is None else parse_moment("start", start),
+        end=None if end is None else parse_moment("end", end),
+        max_frames=None
+        if max_frames is None
+        else _at_least_one("max_frames", max_frames, "leave it out to keep all frames"),
+    )
+
+
+def parse_moment(what: str, value: float | str) -> Moment:
+    """Return a place in a source.
+
+    Args:
+        what: the option's name, for the message.
+        value: seconds, or text: seconds, "[hh:]mm:ss[.frac]" or a frame number with "f" behind it.
+
+    Raises:
+        InputError: the value is negative or cannot be read.
+
+    >>> parse_moment("start", "1:02.5").value
+    62.5
+    >>> parse_moment("start", "120f")
+    Moment(value=120.0, in_frames=True, text='120f')
+    """
+    text = str(value).strip()
+    if re.fullmatch(r"[0-9]+f", text):
+        return Moment(float(text[:-1]), True, text)
+    seconds = _clock(text) if isinstance(value, str) else _number(value)
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        raise InputError(
+            f"{what} is {value!r}: it must be seconds from 0 up, such as 12.5, a time [hh:]mm:ss[.frac] such"
+            f" as 1:02.5, or a frame number such as 120f; write it in one of these ways"
+        )
+    return Moment(seconds, False, text)
+
+
+def check_fps(fps: float | None) -> float:
+    """Return `fps`, or the default where it is None.
+
+    Raises:
+        InputError: it is not a number above 0.
+    """
+    if fps is None:
+        return DEFAULT_FPS
+    number = _number(fps)
+    if number is None or not math.isfinite(number) or number <= 0:
+        raise InputError(f"fps is {fps!r}: it must be a number above 0; leave it out for {DEFAULT_FPS:g}")
+    return number
+
+
+def _clock(text: str) -> float | None:
+    match = re.fullmatch(r"(?:(?:([0-9]+):)?([0-9]+):)?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)", text)
+    if match is None:
+        return None
+    hours, minutes, seconds = match.groups()
+    if (minutes and float(seconds) >= 60) or (hours and int(minutes) >= 60):
+        return None
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+def _number(value: object) -> float | None:
+    try:
+        return None if isinstance(value, (str, bool)) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _at_least_one(what: str, value: int, remedy: str) -> int:
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise InputError(f"{what} is {value!r}: it must be a whole number, 1 or more; {remedy}")
+    return number
