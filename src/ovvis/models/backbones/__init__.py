@@ -1,0 +1,1 @@
+"""The same four-level feature pyramid from every image encoder."""

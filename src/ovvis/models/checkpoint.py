@@ -1,0 +1,146 @@
+"""Checkpoint files: the authors' pickles and our safetensors, read and written with nothing executed."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ovvis.errors import InputError
+from ovvis.models.convert import TensorDict, convert_state, is_authors
+
+METADATA_KEY = "ovvis"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint in our names."""
+
+    path: Path
+    state: TensorDict
+    family: str | None  # from the metadata; None in the authors' files
+    config: dict[str, Any] | None  # likewise
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read an authors' `.pth` or our `.safetensors`, told apart by their first bytes.
+
+    Pickles are opened with `weights_only=True`: a file that would execute code is refused.
+
+    Raises:
+        InputError: no such file, a truncated or foreign file, or one that tries to execute code.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        kind = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"checkpoint {str(path)!r} {kind}; give a .pth or .safetensors file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise InputError(
+            f"checkpoint {str(path)!r} cannot be read ({error.strerror}); check its permissions"
+        ) from error
+    if path.suffix == ".safetensors" or head[8:9] == b"{":
+        return _read_safetensors(path)
+    state = _read_pickle(path)
+    where = f"checkpoint {str(path)!r}"
+    return Checkpoint(path, convert_state(state, where) if is_authors(state) else dict(state), None, None)
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(
+            f"checkpoint {str(path)!r} is damaged or no safetensors file ({_line(error)}); fetch it again"
+        ) from error
+    if METADATA_KEY not in metadata:
+        raise InputError(
+            f"checkpoint {str(path)!r} was not written by ovvis: it has no {METADATA_KEY!r} entry in its metadata; "
+            "give one that `ovvis convert` made, or an authors' .pth"
+        )
+    try:
+        made = json.loads(metadata[METADATA_KEY])
+        return Checkpoint(path, state, str(made["family"]), dict(made["config"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"checkpoint {str(path)!r} has damaged metadata ({_line(error)}); fetch it again") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        found = re.search(r"(?:GLOBAL|Unsupported global:|Unsupported class)\s+([\w.]+)", str(error))
+        if found is None and "Unsupported operand" in str(error):
+            raise _damaged(path, error) from error
+        what = f"it asks for {found[1]}" if found else _line(error)
+        raise InputError(
+            f"checkpoint {str(path)!r} is refused: opening it would execute code ({what}); give a file of plain "
+            "tensors from a source you trust"
+        ) from error
+    except (
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        IndexError,
+        TypeError,
+    ) as error:
+        raise _damaged(path, error) from error
+    # detectron2 writes {"model": ..., "optimizer": ..., "iteration": ...}.
+    if isinstance(content, Mapping):
+        state = next(
+            (content[key] for key in ("model", "state_dict") if isinstance(content.get(key), Mapping)),
+            content,
+        )
+        if state and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
+            return {name: value.detach() for name, value in state.items()}
+    raise InputError(
+        f"checkpoint {str(path)!r} holds no tensors under 'model'; give a checkpoint of CLIP-VIS's authors"
+    )
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"checkpoint {str(path)!r} is truncated or no PyTorch file ({_line(error)}); fetch it again")
+
+
+def _line(error: Exception) -> str:
+    """Return the first line of an error, shortened."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Tensor], family: str, config: Mapping[str, Any]) -> None:
+    """Write our safetensors with the configuration in its metadata, under a temporary name until it is whole.
+
+    Raises:
+        OSError: the folder cannot be written, or its disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    metadata = {
+        METADATA_KEY: json.dumps({"family": family, "config": dict(config)}, sort_keys=True),
+        "format": "pt",
+    }
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial, metadata=metadata)
+        partial.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"cannot write {str(path)!r}: {_line(error)}") from error
+    finally:
+        partial.unlink(missing_ok=True)

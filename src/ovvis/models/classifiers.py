@@ -1,0 +1,73 @@
+"""Naming: class logits of a prediction's queries over a vocabulary."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ovvis.models.clip import FrozenClip
+from ovvis.models.mask_pooling import Pooling, build_mask_pooling
+from ovvis.structures import Prediction, TextEmbeddings
+
+
+class Classifier(nn.Module):
+    """Compares queries with the texts of a vocabulary."""
+
+    @abstractmethod
+    def forward(self, prediction: Prediction, text: TextEmbeddings) -> Tensor:
+        """Return the class logits of a batch of windows, (B, Q, K), float32."""
+
+
+class MaskPooledClassifier(Classifier):
+    """CLIP similarity of the features under each mask (CLIP-VIS section III-C).
+
+    A query whose mask covers no cell at stride 32 gets logit 0 for every label with a CLIP ResNet, as released.
+
+    Args:
+        clip: the frozen CLIP that made the prediction's features.
+        pooling: "clip" as released or "mean" as in the paper.
+    """
+
+    def __init__(self, clip: FrozenClip, pooling: Pooling = "clip") -> None:
+        super().__init__()
+        self._clip = (clip,)
+        self.pool = build_mask_pooling(clip, pooling)
+        self.blind_without_cells = not hasattr(clip.visual, "trunk")
+
+    @torch.no_grad()
+    def forward(self, prediction: Prediction, text: TextEmbeddings) -> Tensor:
+        """Return class logits (B, Q, K) of windows of one frame.
+
+        Raises:
+            ValueError: the prediction carries no CLIP features, or its windows have more than one frame.
+        """
+        if prediction.features is None or prediction.mask_logits.shape[2] != 1:
+            raise ValueError("mask pooling needs CLIP features of windows of one frame")
+        features = prediction.features[:, 0]  # B, C, h, w
+        small = F.interpolate(
+            prediction.mask_logits[:, :, 0].float(),
+            size=features.shape[-2:],
+            mode="bilinear",
+            align_corners=False,
+        )
+        masks = small > 0
+        empty = ~masks.flatten(2).any(-1)  # B, Q
+        if self.blind_without_cells:
+            masks = masks | empty[..., None, None]  # keeps the softmax finite; the logits are cleared below
+        pooled = F.normalize(self.pool(features, masks).float(), dim=-1)
+        logits = self._clip[0].logit_scale * pooled @ text.vectors.to(pooled).T
+        logits = best_synonym(logits, text)
+        return logits.masked_fill(empty[..., None], 0.0) if self.blind_without_cells else logits
+
+
+def best_synonym(logits: Tensor, text: TextEmbeddings) -> Tensor:
+    """Return for each label the largest logit of its synonyms: (..., P) to (..., K)."""
+    labels = len(text.labels)
+    if logits.shape[-1] == labels:
+        return logits
+    index = text.label_of_row.to(logits.device).expand_as(logits)
+    out = logits.new_full((*logits.shape[:-1], labels), -torch.inf)
+    return out.scatter_reduce_(-1, index, logits, reduce="amax")

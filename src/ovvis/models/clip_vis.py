@@ -1,0 +1,91 @@
+"""CLIP-VIS (Zhu et al., 2024): the recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ovvis.models.backbones.conv_clip import ConvClipBackbone
+from ovvis.models.classifiers import MaskPooledClassifier
+from ovvis.models.clip import FrozenClip
+from ovvis.models.heads import IouActivation, MaskIouHead, ObjectHead
+from ovvis.models.mask_pooling import Pooling
+from ovvis.models.model import ClassScore, Model, VideoSettings, Weighting
+from ovvis.models.pixel_decoder import ATTENDED_LEVELS, PixelDecoder
+from ovvis.models.query_decoder import QueryDecoder
+from ovvis.models.segmenter import Segmenter
+
+FAMILY = "clip-vis"
+
+# CLIP's own (OpenAI), times 255.
+PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
+PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipVisConfig:
+    """Everything that makes one CLIP-VIS differ from another. The defaults are the released R50 model."""
+
+    clip: str = "RN50"  # open_clip architecture
+    clip_weights: str = "openai"  # open_clip's tag of its pretrained weights
+    quick_gelu: bool = True  # the text tower's activation; OpenAI's weights want it
+    width: int = 256  # of queries and features
+    queries: int = 100
+    pixel_layers: int = 6
+    decoder_layers: int = 6  # 6 for the LVIS weights, 9 for the COCO and YouTube-VIS ones
+    heads: int = 8  # attention heads
+    points: int = 4  # deformable sampling points for each head and level
+    pixel_hidden: int = 1024  # feed-forward width in the pixel decoder
+    decoder_hidden: int = 2048  # feed-forward width in the query decoder
+    iou_activation: IouActivation = "sigmoid"  # "relu" in the paper (eq. 3)
+    pooling: Pooling = "clip"  # "mean" in the paper (eq. 9)
+    class_score: ClassScore = "softmax"  # "cosine" in the paper (eq. 10)
+    weighting: Weighting = "released"  # "paper": the plain product (eq. 11)
+    memory: int = 9  # T of the temporal matching, in frames
+    matched: int = 5  # K of the temporal matching, in frames
+    recency_weighted: bool = True  # False in the paper (eq. 7)
+
+
+def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
+    """Return an untrained CLIP-VIS."""
+    clip = FrozenClip(config.clip, config.quick_gelu)
+    backbone = ConvClipBackbone(clip)
+    network = Segmenter(
+        backbone,
+        PixelDecoder(
+            backbone.channels,
+            config.width,
+            config.pixel_layers,
+            config.heads,
+            config.points,
+            config.pixel_hidden,
+        ),
+        QueryDecoder(
+            config.queries,
+            config.width,
+            config.decoder_layers,
+            config.heads,
+            config.decoder_hidden,
+            ATTENDED_LEVELS,
+        ),
+        ObjectHead(config.width, layers=3),
+        MaskIouHead(config.width, config.iou_activation),
+    )
+    return Model(
+        name=name,
+        family=FAMILY,
+        config=config,
+        clip=clip,
+        network=network,
+        classifier=MaskPooledClassifier(clip, config.pooling),
+        pixel_mean=PIXEL_MEAN,
+        pixel_std=PIXEL_STD,
+        video=VideoSettings(
+            window=1,
+            memory=config.memory,
+            matched=config.matched,
+            recency_weighted=config.recency_weighted,
+            class_score=config.class_score,
+            weighting=config.weighting,
+            scores_bounded=config.iou_activation == "sigmoid",
+        ),
+    )

@@ -1,0 +1,190 @@
+"""The authors' checkpoints renamed into ours, strictly: every tensor used, none missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from ovvis.errors import InputError
+
+TensorDict = dict[str, Tensor]
+
+_DECODER = r"sem_seg_head\.predictor"
+_PIXELS = r"sem_seg_head\.pixel_decoder"
+
+# Authors' name -> ours. Each tensor must match exactly one line.
+_RENAMES: tuple[tuple[str, str], ...] = (
+    (r"backbone\.clip_model\.(.+)", r"clip.model.\1"),
+    (rf"{_PIXELS}\.input_proj\.(\d+)\.(.+)", r"network.pixel_decoder.project.\1.\2"),
+    (rf"{_PIXELS}\.transformer\.level_embed", r"network.pixel_decoder.level_code"),
+    (
+        rf"{_PIXELS}\.transformer\.encoder\.layers\.(\d+)\.self_attn\.sampling_offsets\.(.+)",
+        r"network.pixel_decoder.layers.\1.attention.offsets.\2",
+    ),
+    (
+        rf"{_PIXELS}\.transformer\.encoder\.layers\.(\d+)\.self_attn\.attention_weights\.(.+)",
+        r"network.pixel_decoder.layers.\1.attention.weights.\2",
+    ),
+    (
+        rf"{_PIXELS}\.transformer\.encoder\.layers\.(\d+)\.self_attn\.value_proj\.(.+)",
+        r"network.pixel_decoder.layers.\1.attention.value.\2",
+    ),
+    (
+        rf"{_PIXELS}\.transformer\.encoder\.layers\.(\d+)\.self_attn\.output_proj\.(.+)",
+        r"network.pixel_decoder.layers.\1.attention.out.\2",
+    ),
+    (
+        rf"{_PIXELS}\.transformer\.encoder\.layers\.(\d+)\.norm1\.(.+)",
+        r"network.pixel_decoder.layers.\1.norm.\2",
+    ),
+    (
+        rf"{_PIXELS}\.transformer\.encoder\.layers\.(\d+)\.linear1\.(.+)",
+        r"network.pixel_decoder.layers.\1.feed_forward.expand.\2",
+    ),
+    (
+        rf"{_PIXELS}\.transformer\.encoder\.layers\.(\d+)\.linear2\.(.+)",
+        r"network.pixel_decoder.layers.\1.feed_forward.contract.\2",
+    ),
+    (
+        rf"{_PIXELS}\.transformer\.encoder\.layers\.(\d+)\.norm2\.(.+)",
+        r"network.pixel_decoder.layers.\1.feed_forward.norm.\2",
+    ),
+    (rf"{_PIXELS}\.adapter_1\.weight", r"network.pixel_decoder.lateral.0.weight"),
+    (rf"{_PIXELS}\.adapter_1\.norm\.(.+)", r"network.pixel_decoder.lateral.1.\1"),
+    (rf"{_PIXELS}\.layer_1\.weight", r"network.pixel_decoder.smooth.0.weight"),
+    (rf"{_PIXELS}\.layer_1\.norm\.(.+)", r"network.pixel_decoder.smooth.1.\1"),
+    (rf"{_PIXELS}\.mask_features\.(.+)", r"network.pixel_decoder.mask_features.\1"),
+    (rf"{_DECODER}\.(?:query_feat|static_query)\.weight", r"network.query_decoder.query_features"),
+    (rf"{_DECODER}\.query_embed\.weight", r"network.query_decoder.query_code"),
+    (rf"{_DECODER}\.level_embed\.weight", r"network.query_decoder.level_code"),
+    (rf"{_DECODER}\.decoder_norm\.(.+)", r"network.query_decoder.norm.\1"),
+    (rf"{_DECODER}\.mask_embed\.(.+)", r"network.query_decoder.mask_head.\1"),
+    (rf"{_DECODER}\.iou_head\.(.+)", r"network.iou_head.mlp.\1"),
+    (rf"{_DECODER}\.object_embed\.(.+)", r"network.object_head.mlp.\1"),
+    (
+        rf"{_DECODER}\.transformer_cross_attention_layers\.(\d+)\.multihead_attn\.(.+)",
+        r"network.query_decoder.layers.\1.cross.\2",
+    ),
+    (
+        rf"{_DECODER}\.transformer_cross_attention_layers\.(\d+)\.norm\.(.+)",
+        r"network.query_decoder.layers.\1.cross_norm.\2",
+    ),
+    (
+        rf"{_DECODER}\.transformer_self_attention_layers\.(\d+)\.self_attn\.(.+)",
+        r"network.query_decoder.layers.\1.self_attention.\2",
+    ),
+    (
+        rf"{_DECODER}\.transformer_self_attention_layers\.(\d+)\.norm\.(.+)",
+        r"network.query_decoder.layers.\1.self_norm.\2",
+    ),
+    (
+        rf"{_DECODER}\.transformer_ffn_layers\.(\d+)\.linear1\.(.+)",
+        r"network.query_decoder.layers.\1.feed_forward.expand.\2",
+    ),
+    (
+        rf"{_DECODER}\.transformer_ffn_layers\.(\d+)\.linear2\.(.+)",
+        r"network.query_decoder.layers.\1.feed_forward.contract.\2",
+    ),
+    (
+        rf"{_DECODER}\.transformer_ffn_layers\.(\d+)\.norm\.(.+)",
+        r"network.query_decoder.layers.\1.feed_forward.norm.\2",
+    ),
+)
+
+# Constants of the authors' training code and counters; nothing is computed with them.
+_CONSTANTS = re.compile(r"criterion\.empty_(object_)?weight|.*\.num_batches_tracked|.*\.attn_mask|pixel_(mean|std)")
+
+_COMPILED = tuple((re.compile(old), new) for old, new in _RENAMES)
+
+
+def is_authors(names: Iterable[str]) -> bool:
+    """Return whether tensor names are those of the authors' detectron2 checkpoints."""
+    return any(name.startswith("sem_seg_head.") for name in names)
+
+
+def convert_state(state: Mapping[str, Tensor], where: str) -> TensorDict:
+    """Rename an authors' state dict into ours.
+
+    Args:
+        state: the `model` entry of their checkpoint.
+        where: the file, for the error.
+
+    Raises:
+        InputError: a tensor that no CLIP-VIS has.
+    """
+    out: TensorDict = {}
+    unknown = []
+    for name, tensor in state.items():
+        if _CONSTANTS.fullmatch(name):
+            continue
+        for pattern, new in _COMPILED:
+            match = pattern.fullmatch(name)
+            if match:
+                out.update(_unpack(match.expand(new), tensor, where))
+                break
+        else:
+            unknown.append(name)
+    if unknown:
+        raise InputError(
+            f"{where}: {len(unknown)} tensors belong to no CLIP-VIS (first: {unknown[0]}); "
+            "give a checkpoint of CLIP-VIS's authors"
+        )
+    return out
+
+
+def _unpack(name: str, tensor: Tensor, where: str) -> TensorDict:
+    """Split PyTorch's packed attention projection of the query decoder into our three; pass the rest on."""
+    if not name.startswith("network.query_decoder.layers."):
+        return {name: tensor}
+    packed = re.fullmatch(r"(.+)\.in_proj_(weight|bias)", name)
+    if packed:
+        if tensor.ndim == 0 or len(tensor) % 3:
+            raise InputError(
+                f"{where}: tensor {name} has shape {tuple(tensor.shape)}, not three equal parts; fetch it again"
+            )
+        names = [f"{packed[1]}.{part}.{packed[2]}" for part in ("query", "key", "value")]
+        return dict(zip(names, tensor.chunk(3), strict=True))
+    return {name.replace(".out_proj.", ".out."): tensor}
+
+
+def decoder_depth(names: Iterable[str]) -> int:
+    """Return the number of query decoder layers that our tensor names speak of."""
+    depths = [int(m[1]) for m in (re.match(r"network\.query_decoder\.layers\.(\d+)\.", n) for n in names) if m]
+    return max(depths, default=-1) + 1
+
+
+def has_clip(names: Iterable[str]) -> bool:
+    """Return whether a state of ours carries the frozen CLIP."""
+    return any(name.startswith("clip.") for name in names)
+
+
+def load_strictly(module: torch.nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Copy a state into a module: every tensor used, none missing, all shapes and values as they must be.
+
+    Args:
+        module: the model.
+        state: our names.
+        where: the file, for the error.
+
+    Raises:
+        InputError: names or shapes differ, or a tensor holds values that are not finite.
+    """
+    own = module.state_dict()
+    counters = {name for name in own if name.endswith("num_batches_tracked")}
+    missing = sorted(own.keys() - state.keys() - counters)
+    extra = sorted(state.keys() - own.keys())
+    if missing or extra:
+        parts = [f"{len(n)} {what} (first: {n[0]})" for n, what in ((missing, "missing"), (extra, "unknown")) if n]
+        raise InputError(f"{where}: not a checkpoint of this model: tensors {' and '.join(parts)}")
+    for name, tensor in state.items():
+        if own[name].shape != tensor.shape:
+            raise InputError(
+                f"{where}: tensor {name} has shape {tuple(tensor.shape)}, this model has {tuple(own[name].shape)}; "
+                "give the checkpoint of this model, or name the model that the checkpoint belongs to"
+            )
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(f"{where}: tensor {name} holds values that are not finite; the file is damaged")
+    module.load_state_dict({**{n: own[n] for n in counters}, **state})

@@ -1,0 +1,32 @@
+"""Sine position codes."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+@lru_cache(maxsize=32)
+def sine_code_2d(height: int, width: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return the position code of a feature map, (height * width, channels).
+
+    The first half of the channels codes the row, the second the column: sines and cosines in turn, wavelengths
+    from 2 pi to 20,000 pi over positions that run from 0 to 2 pi (Mask2Former's normalised code).
+    """
+    # A cached tensor made in inference mode could not take part in training later.
+    with torch.inference_mode(False):
+        wave = torch.arange(channels // 2, dtype=torch.float32)
+        wave = 10_000 ** (2 * torch.div(wave, 2, rounding_mode="floor") / (channels // 2))
+        rows, columns = (_sines(size, wave) for size in (height, width))
+        code = torch.cat([rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)], dim=-1)  # h, w, D
+        return code.flatten(0, 1).to(device, dtype)
+
+
+def _sines(size: int, wave: Tensor) -> Tensor:
+    """Return the code of one axis, (size, len(wave))."""
+    position = torch.arange(1, size + 1, dtype=torch.float32) / (size + 1e-6) * 2 * math.pi
+    angle = position[:, None] / wave
+    return torch.stack([angle[:, 0::2].sin(), angle[:, 1::2].cos()], dim=-1).flatten(1)

@@ -1,0 +1,271 @@
+"""Models by name, with their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import open_clip
+import torch
+from torch import Tensor
+
+from ovvis.errors import InputError, ResourceError, nearest
+from ovvis.models import download
+from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ovvis.models.clip_vis import FAMILY, ClipVisConfig, build_clip_vis
+from ovvis.models.convert import decoder_depth, has_clip, load_strictly
+from ovvis.models.model import Model
+from ovvis.models.zoo import ZOO, ModelEntry, find_model
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+UNTRAINED = "untrained"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def list_models() -> list[ModelEntry]:
+    """Return the zoo, a line for each model."""
+    return list(ZOO.values())
+
+
+def load_model(
+    name: str,
+    weights: str | Path | None = None,
+    *,
+    device: str = "auto",
+    precision: Precision = "float32",
+    on_progress: download.Progress | None = None,
+    **options: Any,
+) -> Model:
+    """Return a model, ready to run.
+
+    Args:
+        name: a name of the zoo.
+        weights: a checkpoint (the authors' `.pth` or our `.safetensors`); None takes the published weights, fetched
+            on first use; "untrained" takes none, for trying the machinery.
+        device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the best there is.
+        precision: floating type of the network; "auto" is bfloat16 where the device is fast in it.
+        on_progress: called with bytes done and bytes in all while weights are fetched.
+        options: fields of the model's configuration that differ from the zoo's, such as `iou_activation="relu"`.
+
+    Raises:
+        InputError: an unknown model, option, device or precision; a checkpoint that is not this model's.
+        ResourceError: the weights are not here and cannot be fetched.
+    """
+    entry = find_model(name)
+    where = pick_device(device)
+    dtype = pick_precision(precision, where)
+    _check_options(options)
+    if weights == UNTRAINED:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = build_clip_vis(replace(entry.config, **options), name)
+    else:
+        pinned = options.get("decoder_layers")
+        if weights is None:
+            weights = fetch_weights(entry, on_progress)
+            pinned = pinned or entry.config.decoder_layers
+        elif name not in ("clip-vis-r50", "clip-vis-convnext-b"):
+            pinned = pinned or entry.config.decoder_layers
+        model = build_from(read_checkpoint(weights), entry, pinned, options)
+    return model.for_inference(where, dtype)
+
+
+def build_from(
+    checkpoint: Checkpoint, entry: ModelEntry, pinned_depth: int | None, options: Mapping[str, Any]
+) -> Model:
+    """Return a model with a checkpoint's weights, on the CPU, in float32, not yet changed for inference.
+
+    The decoder's depth is what the tensors say.
+
+    Args:
+        checkpoint: what `read_checkpoint` gave.
+        entry: the zoo's line of the model asked for.
+        pinned_depth: the number of decoder layers that was asked for, or None.
+        options: fields of the configuration that differ from the zoo's.
+
+    Raises:
+        InputError: the checkpoint is another model's.
+    """
+    where = f"checkpoint {str(checkpoint.path)!r}"
+    _check_architecture(checkpoint, entry, where)
+    depth = decoder_depth(checkpoint.state)
+    if pinned_depth is not None and depth != pinned_depth:
+        raise InputError(
+            f"{where} has {depth} decoder layers, but {entry.name} was asked for with {pinned_depth}; the LVIS-trained "
+            "weights have 6 layers, the COCO and YouTube-VIS ones 9: name the model that the file belongs to"
+        )
+    config = ClipVisConfig(**checkpoint.config) if checkpoint.config else entry.config
+    config = replace(config, **{**options, "decoder_layers": depth})
+    model = build_clip_vis(config, entry.name)
+    state = checkpoint.state
+    if not has_clip(state):
+        state = {**state, **_pretrained_clip(config)}
+    load_strictly(
+        model,
+        {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()},
+        where,
+    )
+    model.source = checkpoint.path.name
+    return model
+
+
+def convert(source: str | Path, target: str | Path, name: str | None = None) -> ModelEntry:
+    """Convert an authors' checkpoint into our safetensors, after loading it strictly.
+
+    Args:
+        source: the authors' file.
+        target: the file to write; replaced if it exists.
+        name: the model it must be; None finds out.
+
+    Returns:
+        The zoo's line of the model that it is.
+
+    Raises:
+        InputError: it is no checkpoint of a known model, or another than `name`.
+        ResourceError: the target cannot be written.
+    """
+    checkpoint = read_checkpoint(source)
+    entry = find_model(name) if name else _recognise(checkpoint)
+    model = build_from(checkpoint, entry, entry.config.decoder_layers if name else None, {})
+    try:
+        write_checkpoint(Path(target).expanduser(), model.state_dict(), model.family, asdict(model.config))
+    except OSError as error:
+        raise ResourceError(
+            f"{str(target)!r} cannot be written ({error.strerror or error}); choose another place"
+        ) from error
+    return entry
+
+
+def weights_path(entry: ModelEntry) -> Path:
+    """Return where a model's published weights lie or would lie."""
+    return download.weights_folder() / entry.file
+
+
+def fetch_weights(entry: ModelEntry, on_progress: download.Progress | None = None) -> Path:
+    """Return the published weights of a model; fetch, convert and verify them on first use.
+
+    Raises:
+        InputError: the file here is not the one that was recorded.
+        ResourceError: they are not here and cannot be fetched.
+    """
+    target = weights_path(entry)
+    if target.is_file():
+        download.check_checksum(target)
+    else:
+
+        def finish(raw: Path, made: Path) -> None:
+            convert(raw, made, entry.name)
+
+        download.fetch(entry.url, target, finish, on_progress)
+    return target
+
+
+def pick_device(device: str) -> torch.device:
+    """Return a device by name; "auto" is CUDA, else MPS, else the CPU.
+
+    Raises:
+        InputError: there is no such device on this machine.
+    """
+    mps = torch.backends.mps.is_available()
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"device {device!r}: there is none of that name; use cpu, cuda, cuda:N or mps") from error
+    here = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(mps)}.get(chosen.type, 0)
+    if (chosen.index or 0) >= here:
+        raise InputError(f"device {device!r}: this machine has none; use cpu, or auto for the best there is")
+    return chosen
+
+
+def pick_precision(precision: str, device: torch.device) -> torch.dtype:
+    """Return a floating type by name; "auto" is bfloat16 where the device multiplies it fast, else float32.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if precision == "auto":
+        if device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+        tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        return torch.bfloat16 if device.type == "cpu" and tiles() else torch.float32
+    if precision not in DTYPES:
+        raise InputError(f"precision {precision!r}: {nearest(precision, ['auto', *DTYPES])}")
+    return DTYPES[precision]
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    kinds = get_type_hints(ClipVisConfig)
+    for name, value in options.items():
+        if name not in kinds:
+            raise InputError(f"option {name!r}: a CLIP-VIS has no such setting; {nearest(name, kinds)}")
+        choices = get_args(kinds[name])  # of a Literal; empty for plain types
+        if choices and value not in choices:
+            raise InputError(f"option {name}={value!r}: {nearest(str(value), choices)}")
+        if not choices and (not isinstance(value, kinds[name]) or (kinds[name] is int and value < 1)):
+            rule = "a whole number of at least 1" if kinds[name] is int else f"a {kinds[name].__name__}"
+            raise InputError(f"option {name}={value!r}: it must be {rule}")
+
+
+def _recognise(checkpoint: Checkpoint) -> ModelEntry:
+    """Return the line of the zoo whose CLIP and depth a checkpoint has, or at least its CLIP."""
+    clip, depth = _clip_of(checkpoint), decoder_depth(checkpoint.state)
+    alike = [entry for entry in ZOO.values() if entry.config.clip == clip]
+    if not alike:
+        raise InputError(
+            f"checkpoint {str(checkpoint.path)!r} belongs to no model of the zoo; see `ovvis models` for those it has"
+        )
+    return next((entry for entry in alike if entry.config.decoder_layers == depth), alike[0])
+
+
+def _clip_of(checkpoint: Checkpoint) -> str | None:
+    """Return open_clip's name of a checkpoint's CLIP, from its configuration or the shapes of its tensors."""
+    if checkpoint.config:
+        return str(checkpoint.config.get("clip"))
+    text = checkpoint.state.get("clip.model.text_projection")
+    for entry in ZOO.values():
+        shape = open_clip.get_model_config(entry.config.clip)
+        trunk = "clip.model.visual.trunk.stem.0.weight" in checkpoint.state
+        if (
+            text is not None
+            and text.shape[-1] == shape["embed_dim"]
+            and trunk == ("timm_model_name" in shape["vision_cfg"])
+        ):
+            return entry.config.clip
+    return None
+
+
+def _check_architecture(checkpoint: Checkpoint, entry: ModelEntry, where: str) -> None:
+    """Refuse a checkpoint of another family or another CLIP, naming both."""
+    if checkpoint.family not in (None, FAMILY):
+        raise InputError(f"{where} is a {checkpoint.family} model, but {entry.name} ({FAMILY}) was asked for")
+    if checkpoint.config:
+        known = {field.name for field in fields(ClipVisConfig)}
+        unknown = sorted(checkpoint.config.keys() - known)
+        if unknown:
+            raise InputError(f"{where} was written by a newer ovvis (setting {unknown[0]!r}); update ovvis")
+    found = _clip_of(checkpoint)
+    if found is not None and found != entry.config.clip:
+        name = next((other.name for other in ZOO.values() if other.config.clip == found), found)
+        raise InputError(f"{where} is one of {name}, but {entry.name} was asked for; ask for {name}")
+
+
+def _pretrained_clip(config: ClipVisConfig) -> dict[str, Tensor]:
+    """Return the frozen CLIP's own weights under our names; open_clip fetches and keeps them.
+
+    Raises:
+        ResourceError: they cannot be fetched.
+    """
+    try:
+        clip = open_clip.create_model(config.clip, pretrained=config.clip_weights)
+    except Exception as error:  # open_clip and the hub raise many kinds
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise ResourceError(
+            f"CLIP weights {config.clip}/{config.clip_weights} could not be fetched ({reason}); connect to the network "
+            "once, or give a checkpoint that carries its CLIP"
+        ) from error
+    return {f"clip.model.{name}": tensor for name, tensor in clip.state_dict().items()}

@@ -1,0 +1,109 @@
+"""CLIP's embedding of what lies under a mask."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ovvis.models.clip import FrozenClip
+
+Pooling = Literal["clip", "mean"]
+
+
+class MaskPooling(nn.Module):
+    """Pools dense features under masks into CLIP's space. It owns no weights: the frozen CLIP does."""
+
+    @abstractmethod
+    def forward(self, features: Tensor, masks: Tensor) -> Tensor:
+        """Pool the features of N images.
+
+        Args:
+            features: N, C, h, w; CLIP's dense features at stride 32.
+            masks: N, Q, h, w; bool. An empty mask gives an embedding without meaning.
+
+        Returns:
+            N, Q, E; not normalised.
+        """
+
+
+def build_mask_pooling(clip: FrozenClip, pooling: Pooling) -> MaskPooling:
+    """Return the pooling that fits a CLIP's image encoder.
+
+    Args:
+        clip: the frozen CLIP.
+        pooling: "clip" as released (a ResNet pools by CLIP's own attention, a ConvNeXt by the mean); "mean" as in
+            the paper (CLIP-VIS eq. 9) for both. The paper pools features of stride 4, which have no projection
+            into CLIP's space; "mean" pools those of stride 32.
+    """
+    if hasattr(clip.visual, "trunk"):
+        return _TrunkMeanPooling(clip)
+    return _AttentionPooling(clip) if pooling == "clip" else _ValueMeanPooling(clip)
+
+
+def _mean_under(features: Tensor, masks: Tensor) -> Tensor:
+    """Return the mean feature under each mask, (N, Q, C); zero under an empty one."""
+    share = masks.to(features.dtype)
+    share = share / (share.sum((-1, -2), keepdim=True) + 1e-8)
+    return torch.einsum("nchw,nqhw->nqc", features, share)
+
+
+class _TrunkMeanPooling(MaskPooling):
+    """Mean under the mask, then the trunk's norm and CLIP's projection (timm image encoders)."""
+
+    def __init__(self, clip: FrozenClip) -> None:
+        super().__init__()
+        self._clip = (clip,)
+
+    def forward(self, features: Tensor, masks: Tensor) -> Tensor:
+        """Pool features (N, C, h, w) under masks (N, Q, h, w)."""
+        visual = self._clip[0].visual
+        pooled = _mean_under(features, masks)
+        projected: Tensor = visual.head(visual.trunk.head(pooled.flatten(0, 1)[..., None, None]))
+        return projected.view(*pooled.shape[:2], -1)
+
+
+class _ValueMeanPooling(MaskPooling):
+    """Mean under the mask, then the value path of a CLIP ResNet's attention pooling."""
+
+    def __init__(self, clip: FrozenClip) -> None:
+        super().__init__()
+        self._clip = (clip,)
+
+    def forward(self, features: Tensor, masks: Tensor) -> Tensor:
+        """Pool features (N, C, h, w) under masks (N, Q, h, w)."""
+        pool = self._clip[0].visual.attnpool
+        pooled: Tensor = pool.c_proj(pool.v_proj(_mean_under(features, masks)))
+        return pooled
+
+
+class _AttentionPooling(MaskPooling):
+    """CLIP's attention pooling, the mean token asking, the keys outside the mask hidden (OpenAI's ResNets)."""
+
+    def __init__(self, clip: FrozenClip) -> None:
+        super().__init__()
+        self._clip = (clip,)
+
+    def forward(self, features: Tensor, masks: Tensor) -> Tensor:
+        """Pool features (N, C, h, w) under masks (N, Q, h, w)."""
+        pool = self._clip[0].visual.attnpool
+        code = pool.positional_embedding.to(features.dtype)
+        side = int((code.shape[0] - 1) ** 0.5)
+        grid = code[1:].T.unflatten(-1, (side, side))[None]  # 1, C, side, side
+        grid = F.interpolate(grid, size=features.shape[-2:], mode="bilinear", align_corners=False)
+        keys = (features + grid).flatten(2).transpose(1, 2)  # N, h * w, C
+        # Every mask asks with the same token, so it is projected and compared once.
+        query = features.mean((-1, -2)) + code[0]  # N, C
+        heads: int = pool.num_heads
+        q = pool.q_proj(query).unflatten(-1, (heads, -1))
+        k = pool.k_proj(keys).unflatten(-1, (heads, -1))
+        v = pool.v_proj(keys).unflatten(-1, (heads, -1))
+        scores = torch.einsum("nhd,nlhd->nhl", q, k).float() * q.shape[-1] ** -0.5
+        hidden = ~masks.flatten(2)[:, None]  # N, 1, Q, h * w
+        shares = scores[:, :, None].masked_fill(hidden, -torch.inf).softmax(-1)  # N, heads, Q, h * w
+        seen = torch.einsum("nhql,nlhd->nqhd", shares.to(v.dtype), v).flatten(2)
+        pooled: Tensor = pool.c_proj(seen)
+        return pooled

@@ -1,0 +1,107 @@
+"""A whole model: the frozen CLIP, the network, the classifier and the numbers its tracker wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ovvis.models.classifiers import Classifier
+from ovvis.models.clip import FrozenClip
+from ovvis.models.segmenter import Segmenter
+from ovvis.structures import Prediction
+
+Weighting = Literal["released", "paper"]
+ClassScore = Literal["softmax", "cosine"]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSettings:
+    """How a model's predictions become tracks, as its authors ran it."""
+
+    window: int = 1  # frames that the network sees at once
+    # tracking
+    memory: int = 9  # T: windows that the tracker remembers
+    matched: int = 5  # K: best of them that vote
+    recency_weighted: bool = True  # multiply the costs of slot i by i + 1 before the vote (released)
+    momentum: float | None = None  # share of the new embedding in a running one; replaces the memory
+    # scores
+    class_score: ClassScore = "softmax"  # of the logits over the vocabulary; "cosine" in the paper (eq. 10)
+    weighting: Weighting = "released"  # "paper": the plain product (eq. 11)
+    use_iou: bool = True  # weight by the predicted mask IoU
+    use_object: bool = True  # weight by the object score
+    scores_bounded: bool = True  # no score is above 1; False for an IoU head that ends in ReLU
+    # choice
+    silence: float | None = 0.1  # a frame is silenced below this share of the track's score; None silences none
+    mask_quality: bool = True  # multiply the score by the mean confidence of the mask's pixels
+
+
+class Model(nn.Module):
+    """What `load_model` returns.
+
+    Args:
+        name: the name it was built by.
+        family: "clip-vis", ...
+        config: the recipe's configuration, for saving.
+        clip: the frozen CLIP.
+        network: finds instances.
+        classifier: names them.
+        pixel_mean: mean of each colour channel, in [0, 255].
+        pixel_std: standard deviation of each, likewise.
+        video: how predictions become tracks.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        family: str,
+        config: Any,
+        clip: FrozenClip,
+        network: Segmenter,
+        classifier: Classifier,
+        pixel_mean: tuple[float, float, float],
+        pixel_std: tuple[float, float, float],
+        video: VideoSettings,
+    ) -> None:
+        super().__init__()
+        self.name, self.family, self.config, self.video = name, family, config, video
+        self.source = "untrained"  # where the weights came from; set by whoever loads them
+        self.clip = clip
+        self.network = network
+        self.classifier = classifier
+        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(3, 1, 1), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return self.pixel_mean.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type that the network computes in."""
+        return self.network.query_decoder.query_features.dtype
+
+    def forward(self, pixels: Tensor) -> Prediction:
+        """Predict the instances of windows (B, T, 3, H, W) of normalised, padded frames."""
+        return self.network(pixels.to(self.device, self.dtype))  # type: ignore[no-any-return]
+
+    def for_inference(self, device: torch.device, dtype: torch.dtype) -> Model:
+        """Make the model as fast as it can be without training it, in place, and return it.
+
+        Folds the frozen BatchNorms, orders the convolutions' weights channels-last, moves the network and CLIP's
+        image encoder to `dtype`. The text tower stays in float32.
+        """
+        self.eval().requires_grad_(False)
+        self.clip.fold_batch_norm()
+        self.to(device)
+        for part in (self.network, self.clip.visual):
+            part.to(memory_format=torch.channels_last)
+            part.to(dtype)
+        return self

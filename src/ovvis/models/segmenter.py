@@ -1,0 +1,62 @@
+"""The only forward: backbone, pixel decoder, query decoder, heads, prediction."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ovvis.models.backbones.pyramid import STRIDES, Backbone
+from ovvis.models.heads import MaskIouHead, ObjectHead
+from ovvis.models.pixel_decoder import PixelDecoder
+from ovvis.models.query_decoder import QueryDecoder
+from ovvis.structures import Prediction
+
+
+class Segmenter(nn.Module):
+    """Finds the instances of windows of frames, without naming them and without a memory.
+
+    Args:
+        backbone: pixels to a four-level pyramid.
+        pixel_decoder: the pyramid to mask features and three levels.
+        query_decoder: these to query states.
+        object_head: object or not.
+        iou_head: predicted overlap of the mask, or None.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        pixel_decoder: PixelDecoder,
+        query_decoder: QueryDecoder,
+        object_head: ObjectHead,
+        iou_head: MaskIouHead | None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pixel_decoder = pixel_decoder
+        self.query_decoder = query_decoder
+        self.object_head = object_head
+        self.iou_head = iou_head
+
+    def forward(self, pixels: Tensor) -> Prediction:
+        """Predict the instances of a batch of windows.
+
+        Args:
+            pixels: B, T, 3, H, W; normalised, H and W multiples of 32.
+
+        Raises:
+            ValueError: the height or width is no multiple of 32.
+        """
+        windows = pixels.shape[:2]
+        if pixels.shape[-2] % STRIDES[-1] or pixels.shape[-1] % STRIDES[-1]:
+            raise ValueError(f"frames of {pixels.shape[-2]} x {pixels.shape[-1]} pixels: pad both to multiples of 32")
+        pyramid = self.backbone(pixels.flatten(0, 1))
+        mask_features, levels = self.pixel_decoder(pyramid.levels)
+        mask_features = mask_features.unflatten(0, windows)
+        state = self.query_decoder([level.unflatten(0, windows) for level in levels], mask_features)[-1]
+        return Prediction(
+            mask_logits=self.query_decoder.masks(state, mask_features),
+            object_logits=self.object_head(state),
+            mask_ious=None if self.iou_head is None else self.iou_head(state),
+            embeddings=state,
+            features=None if pyramid.dense is None else pyramid.dense.unflatten(0, windows),
+        )

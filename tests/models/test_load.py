@@ -1,0 +1,199 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+import ovvis
+from fakes import authors_checkpoint, build_tiny, tiny_config
+from ovvis.errors import InputError, ResourceError
+from ovvis.models import load, zoo
+from ovvis.models.load import convert, list_models, load_model, pick_device, pick_precision, weights_path
+
+
+@pytest.fixture(autouse=True)
+def _tiny_zoo(monkeypatch):
+    """The zoo's four names stand for tiny models: the LVIS ones 2 layers deep, the others 3."""
+    for name, entry in list(zoo.ZOO.items()):
+        clip = "tiny-convnext" if "convnext" in name else "tiny-resnet"
+        depth = 3 if name.endswith("ytvis19") else 2
+        monkeypatch.setitem(zoo.ZOO, name, replace(entry, config=tiny_config(clip, decoder_layers=depth)))
+
+
+def write(path, clip="tiny-resnet", change=None, with_clip=True, **changes):
+    state = dict(build_tiny(clip, **changes).state_dict())
+    if not with_clip:
+        state = {name: tensor for name, tensor in state.items() if not name.startswith("clip.")}
+    content = authors_checkpoint(state)
+    if change is not None:
+        change(content["model"])
+    torch.save(content, path)
+    return path
+
+
+def refused(call, *named, kind=InputError):
+    with pytest.raises(kind) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for name in named:
+        assert name in message, message
+
+
+def predict(model):
+    with torch.no_grad():
+        pixels = torch.randn(1, 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        return model(pixels)
+
+
+@pytest.mark.parametrize(("name", "clip"), [("clip-vis-r50", "tiny-resnet"), ("clip-vis-convnext-b", "tiny-convnext")])
+def test_authors_file_and_ours(tmp_path, name, clip):
+    path = write(tmp_path / "model_final.pth", clip)
+    wanted = predict(build_tiny(clip))
+    model = load_model(name, path)
+    assert (model.name, model.source) == (name, "model_final.pth")
+    assert not model.training
+    assert not any(p.requires_grad for p in model.parameters())
+    got = predict(model)
+    assert torch.allclose(got.mask_logits, wanted.mask_logits, atol=1e-3)
+    assert torch.allclose(got.embeddings, wanted.embeddings, atol=1e-3)
+    entry = convert(path, tmp_path / "ours.safetensors")
+    assert entry.name == name
+    assert torch.equal(predict(load_model(name, tmp_path / "ours.safetensors")).mask_logits, got.mask_logits)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda m: m.update({"sem_seg_head.predictor.other": torch.ones(1)}), ["predictor.other"]),
+        (lambda m: m.pop("sem_seg_head.predictor.decoder_norm.bias"), ["missing", "query_decoder.norm.bias"]),
+        (lambda m: m.update({"sem_seg_head.predictor.query_feat.weight": torch.ones(7, 32)}), ["(7, 32)", "(6, 32)"]),
+        (lambda m: m["sem_seg_head.predictor.query_feat.weight"].fill_(float("nan")), ["query_features", "not finite"]),
+    ],
+)
+def test_a_wrong_tensor_is_named(tmp_path, change, named):
+    path = write(tmp_path / "a.pth", change=change)
+    refused(lambda: load_model("clip-vis-r50", path), str(path), *named)
+
+
+def test_another_clip_names_both(tmp_path):
+    path = write(tmp_path / "a.pth", "tiny-convnext")
+    refused(lambda: load_model("clip-vis-r50", path), "clip-vis-convnext-b", "clip-vis-r50", str(path))
+
+
+def test_contradicting_depths_name_both(tmp_path):
+    two = write(tmp_path / "a.pth")
+    refused(lambda: load_model("clip-vis-r50-ytvis19", two), "has 2", "with 3", str(two))
+    refused(lambda: load_model("clip-vis-r50", two, decoder_layers=5), "has 2", "with 5")
+    ours = tmp_path / "a.safetensors"
+    refused(lambda: convert(two, ours, "clip-vis-r50-ytvis19"), "has 2", "with 3")
+    assert not ours.exists()
+
+
+def test_the_tensors_tell_the_depth(tmp_path):
+    path = write(tmp_path / "a.pth", decoder_layers=3)
+    assert len(load_model("clip-vis-r50", path).network.query_decoder.layers) == 3
+    assert convert(path, tmp_path / "a.safetensors").name == "clip-vis-r50-ytvis19"
+
+
+def test_without_a_clip_its_own_weights_are_fetched(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.pth", with_clip=False)
+    asked = []
+
+    def create(name, pretrained):
+        asked.append((name, pretrained))
+        return build_tiny().clip.model
+
+    monkeypatch.setattr(load.open_clip, "create_model", create)
+    assert load_model("clip-vis-r50", path).network.query_decoder.query_features.shape == (6, 32)
+    assert asked == [("tiny-resnet", "openai")]
+
+    def offline(name, pretrained):
+        raise OSError("no network\nand more lines")
+
+    monkeypatch.setattr(load.open_clip, "create_model", offline)
+    refused(lambda: load_model("clip-vis-r50", path), "tiny-resnet/openai", "no network", kind=ResourceError)
+
+
+def test_another_family(tmp_path):
+    path = tmp_path / "a.safetensors"
+    load.write_checkpoint(path, {"x": torch.ones(1)}, "ovformer", {})
+    refused(lambda: load_model("clip-vis-r50", path), "ovformer", "clip-vis-r50")
+
+
+def test_a_newer_file(tmp_path):
+    path = tmp_path / "a.safetensors"
+    load.write_checkpoint(path, {"x": torch.ones(1)}, "clip-vis", {"clip": "tiny-resnet", "hue": 1})
+    refused(lambda: load_model("clip-vis-r50", path), "'hue'", "update")
+
+
+def test_a_file_of_no_known_clip(tmp_path):
+    path = tmp_path / "a.safetensors"
+    load.write_checkpoint(path, {"x": torch.ones(1)}, "clip-vis", {"clip": "ViT-B-32"})
+    refused(lambda: convert(path, tmp_path / "b.safetensors"), str(path), "no model of the zoo")
+
+
+def test_convert_to_a_place_that_cannot_be(tmp_path):
+    path = write(tmp_path / "a.pth")
+    refused(lambda: convert(path, path / "b.safetensors"), "b.safetensors", "cannot be written", kind=ResourceError)
+
+
+def test_options_reach_the_model():
+    model = load_model("clip-vis-r50", "untrained", queries=3, iou_activation="relu", memory=4, matched=2)
+    assert model.network.query_decoder.query_features.shape[0] == 3
+    assert (model.video.memory, model.video.matched, model.video.scores_bounded) == (4, 2, False)
+    assert model.network.iou_head.activation == "relu"
+    assert model.source == "untrained"
+
+
+def test_untrained_is_the_same_each_time():
+    one, two = (load_model("clip-vis-r50", "untrained") for _ in range(2))
+    assert torch.equal(predict(one).mask_logits, predict(two).mask_logits)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: load_model("clip-vis-r5"), ["'clip-vis-r5'", "clip-vis-r50"]),
+        (lambda: load_model("clip-vis-r50", "untrained", quries=3), ["'quries'", "queries"]),
+        (lambda: load_model("clip-vis-r50", "untrained", device="gpu"), ["'gpu'"]),
+        (lambda: load_model("clip-vis-r50", "untrained", device="cuda:99"), ["'cuda:99'"]),
+        (lambda: load_model("clip-vis-r50", "untrained", device="meta"), ["'meta'"]),
+        (lambda: load_model("clip-vis-r50", "untrained", device=""), ["''"]),
+        (lambda: load_model("clip-vis-r50", "untrained", precision="float23"), ["'float23'", "float32"]),
+        (lambda: load_model("clip-vis-r50", "/no/such.pth"), ["/no/such.pth"]),
+    ],
+)
+def test_refusals(call, named):
+    refused(call, *named)
+
+
+# Once: load.py `_check_options` asks for the names alone; "Relu" is silently taken for "sigmoid", and so on.
+@pytest.mark.parametrize("option", ["iou_activation", "pooling", "class_score", "weighting"])
+def test_an_unknown_choice_is_refused(option):
+    refused(lambda: load_model("clip-vis-r50", "untrained", **{option: "Relu"}), "'Relu'", option)
+
+
+def test_devices_and_precisions():
+    cpu = torch.device("cpu")
+    assert pick_device("cpu") == cpu
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    assert pick_precision("bfloat16", cpu) == torch.bfloat16
+    assert pick_precision("float32", cpu) == torch.float32
+    assert pick_precision("auto", cpu) in (torch.bfloat16, torch.float32)
+
+
+def test_precision_of_the_model():
+    model = load_model("clip-vis-r50", "untrained", precision="bfloat16", device="cpu")
+    assert model.dtype == torch.bfloat16
+    assert predict(model).embeddings.isfinite().all()
+
+
+def test_the_zoo():
+    entries = list_models()
+    assert [entry.name for entry in entries] == list(zoo.ZOO)
+    assert len(entries) == 4
+    assert len({entry.url for entry in entries}) == 4
+    for entry in entries:
+        assert weights_path(entry).name == f"{entry.name}.safetensors"
+        assert entry.code_licence and entry.weights_licence and entry.data_licence
+    assert ovvis.list_models is list_models

@@ -1,0 +1,166 @@
+import sqlite3
+
+import pytest
+import torch
+
+from fakes import build_tiny
+from ovvis.errors import InputError
+from ovvis.models import text as text_room
+from ovvis.models.clip import ensemble
+from ovvis.models.text import embed_vocabulary
+from ovvis.vocabulary import VILD_PROMPTS, Vocabulary
+
+WORDS = Vocabulary(["dog", ("cat", "kitten"), "red panda"])
+PROMPTS = ("a {}", "the {}.")
+
+
+@pytest.fixture(scope="module")
+def clip(_tiny_clips):
+    return build_tiny().clip
+
+
+@pytest.fixture
+def embedded(clip, monkeypatch):
+    """The texts that the tower was asked for."""
+    texts, real = [], clip.embed_texts
+
+    def record(asked, *rest):
+        texts.extend(asked)
+        return real(asked, *rest)
+
+    monkeypatch.setattr(clip, "embed_texts", record)
+    return texts
+
+
+def test_each_word_is_the_ensemble_of_its_prompts(clip):
+    text = embed_vocabulary(clip, WORDS, PROMPTS)
+    assert text.labels == ("dog", "cat", "red panda")
+    assert text.label_of_row.tolist() == [0, 1, 1, 2]
+    assert torch.allclose(text.vectors.norm(dim=-1), torch.ones(4), atol=1e-6)
+    for row, word in enumerate(("dog", "cat", "kitten", "red panda")):
+        alone = clip.embed_texts([f"a {word}", f"the {word}."])
+        assert torch.allclose(text.vectors[row], ensemble(alone[None])[0], atol=1e-5)
+
+
+def test_the_prompts_are_vilds_unless_others_are_asked_for(clip, embedded):
+    embed_vocabulary(clip, Vocabulary(["dog"]))
+    assert embedded == [prompt.replace("{}", "dog") for prompt in VILD_PROMPTS]
+
+
+def test_second_time_runs_no_tower(clip, embedded, tmp_path):
+    cache, progress = tmp_path / "new" / "cache.sqlite", []
+    first = embed_vocabulary(clip, WORDS, PROMPTS, cache, lambda *n: progress.append(n))
+    assert progress == [(4, 4)]
+    assert len(embedded) == 8
+    second = embed_vocabulary(clip, WORDS, PROMPTS, cache, lambda *n: progress.append(n))
+    assert torch.equal(first.vectors, second.vectors)
+    assert (len(embedded), len(progress)) == (8, 1)
+
+
+def test_only_new_words_are_embedded(clip, embedded, tmp_path):
+    cache = tmp_path / "cache.sqlite"
+    embed_vocabulary(clip, WORDS, PROMPTS, cache)
+    embedded.clear()
+    other = Vocabulary(["zebra", ("kitten", "young cat"), "dog"])
+    text = embed_vocabulary(clip, other, PROMPTS, cache)
+    assert embedded == ["a zebra", "the zebra.", "a young cat", "the young cat."]
+    plain = embed_vocabulary(clip, other, PROMPTS)
+    assert torch.allclose(text.vectors, plain.vectors, atol=1e-6)
+    assert text.labels == ("zebra", "kitten", "dog")
+
+
+def test_words_differ_by_case(clip, embedded, tmp_path):
+    cache = tmp_path / "cache.sqlite"
+    embed_vocabulary(clip, Vocabulary(["dog"]), PROMPTS, cache)
+    embed_vocabulary(clip, Vocabulary(["Dog"]), PROMPTS, cache)
+    assert embedded[2:] == ["a Dog", "the Dog."]
+
+
+@pytest.mark.parametrize("prompts", [("a {}",), ("the {}.", "a {}"), ("a {}", "the {}!")])
+def test_other_prompts_are_another_key(clip, embedded, tmp_path, prompts):
+    cache = tmp_path / "cache.sqlite"
+    embed_vocabulary(clip, WORDS, PROMPTS, cache)
+    embedded.clear()
+    embed_vocabulary(clip, WORDS, prompts, cache)
+    assert len(embedded) == 4 * len(prompts)
+
+
+def test_other_weights_are_another_key(tmp_path):
+    clip, cache = build_tiny().clip, tmp_path / "cache.sqlite"
+    before = embed_vocabulary(clip, WORDS, PROMPTS, cache)
+    clip.model.ln_final.weight.data.mul_(torch.linspace(0.5, 2, 32))
+    after = embed_vocabulary(clip, WORDS, PROMPTS, cache)
+    assert torch.equal(after.vectors, embed_vocabulary(clip, WORDS, PROMPTS).vectors)
+    assert not torch.allclose(before.vectors, after.vectors, atol=1e-3)
+
+
+def damage_header(path):
+    path.write_bytes(b"this is no database" * 50)
+
+
+def damage_middle(path):
+    content = bytearray(path.read_bytes())
+    content[100:] = b"\xff" * (len(content) - 100)
+    path.write_bytes(content)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def other_table(path):
+    path.unlink()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE embedding (something TEXT)")
+    database.close()
+
+
+def short_vectors(path):
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE embedding SET vector = x'00'")
+    database.close()
+
+
+def become_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "damage", [damage_header, damage_middle, truncate, other_table, short_vectors, become_a_folder]
+)
+def test_a_damaged_cache_costs_time_only(clip, tmp_path, damage):
+    cache = tmp_path / "cache.sqlite"
+    wanted = embed_vocabulary(clip, WORDS, PROMPTS, cache)
+    damage(cache)
+    got = embed_vocabulary(clip, WORDS, PROMPTS, cache)
+    assert torch.allclose(got.vectors, wanted.vectors, atol=1e-6)
+
+
+def test_a_folder_that_cannot_be_made(clip, tmp_path):
+    (tmp_path / "file").write_text("")
+    cache = tmp_path / "file" / "cache.sqlite"
+    assert embed_vocabulary(clip, WORDS, PROMPTS, cache).vectors.shape == (4, 24)
+
+
+def test_interrupted_run_keeps_what_it_has(clip, embedded, tmp_path, monkeypatch):
+    monkeypatch.setattr(text_room, "WORDS_A_WRITE", 2)
+
+    def interrupt(done, count):
+        raise KeyboardInterrupt
+
+    cache = tmp_path / "cache.sqlite"
+    with pytest.raises(KeyboardInterrupt):
+        embed_vocabulary(clip, WORDS, PROMPTS, cache, interrupt)
+    embedded.clear()
+    progress = []
+    embed_vocabulary(clip, WORDS, PROMPTS, cache, lambda *n: progress.append(n))
+    assert embedded == ["a kitten", "the kitten.", "a red panda", "the red panda."]
+    assert progress == [(2, 2)]
+
+
+def test_refusals(clip):
+    with pytest.raises(InputError, match="'long long"):
+        embed_vocabulary(clip, Vocabulary(["long " * 80]), PROMPTS)
+    with pytest.raises(InputError, match="'a dog'"):
+        embed_vocabulary(clip, WORDS, ["a dog"])
