@@ -1,0 +1,72 @@
+"""Pure functions that turn logits into the scores of tubes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ovvis.models.model import ClassScore, VideoSettings, Weighting
+
+OBJECT = 0  # index of "object" in the object logits
+
+
+def class_scores(logits: Tensor, kind: ClassScore, logit_scale: float) -> Tensor:
+    """Return the class scores (Q, K) of one window, in [0, 1], from its class logits.
+
+    Args:
+        logits: Q, K.
+        kind: "softmax" over the vocabulary, as released; "cosine", as in the paper (CLIP-VIS eq. 10).
+        logit_scale: the factor between cosine and logit.
+    """
+    if kind == "cosine":
+        return (logits / logit_scale).clamp(min=0)
+    return logits.softmax(-1)
+
+
+def window_scores(classes: Tensor, ious: Tensor | None, settings: VideoSettings) -> Tensor:
+    """Return class scores (Q, K) weighted by the predicted mask IoUs (Q): what a tube takes the mean of."""
+    weighted = classes if ious is None or not settings.use_iou else classes * ious[:, None]
+    return _mean_of_two(weighted, settings.weighting)
+
+
+def tube_scores(mean: Tensor, object_logits: Tensor, settings: VideoSettings) -> Tensor:
+    """Return the scores (Q, K) of tubes, in [0, 1].
+
+    Args:
+        mean: Q, K; mean of `window_scores` over the tube.
+        object_logits: Q, 2; mean over the tube.
+        settings: the weighting.
+    """
+    objects = object_logits.softmax(-1)[:, OBJECT, None]
+    return _mean_of_two(mean * objects if settings.use_object else mean, settings.weighting)
+
+
+def _mean_of_two(product: Tensor, weighting: Weighting) -> Tensor:
+    """Return the geometric mean of two scores from their product (released), or the product itself (paper)."""
+    return product.sqrt() if weighting == "released" else product
+
+
+def silenced(classes: Tensor, objects: Tensor, scores: Tensor, share: float) -> Tensor:
+    """Return for which (tube, label) pairs a frame shows nothing (released behaviour).
+
+    Args:
+        classes: P; class scores of the pairs in the frame.
+        objects: P; object scores of the pairs' tubes in the frame.
+        scores: P; the pairs' scores over the video.
+        share: a frame is silenced below this share of the score.
+    """
+    return (classes.sigmoid() * objects).sqrt() < scores * share
+
+
+def needs_classes(objects: Tensor, share: float) -> Tensor:
+    """Return for which tubes (Q) `silenced` can depend on the frame's class scores.
+
+    A sigmoid of a score in [0, 1] is at least 1/2, so a tube with sqrt(object score / 2) >= share is never
+    silenced, whatever its label: no tube's score is above 1.
+    """
+    return (objects / 2).sqrt() < share
+
+
+def sparse_classes(classes: Tensor) -> Tensor:
+    """Return class scores with those at zero that cannot change a float32 sigmoid; they compress well."""
+    return torch.where(classes < 2.0**-23, 0.0, classes)

@@ -1,0 +1,1 @@
+"""Identity over time: it sees embeddings, never pixels."""

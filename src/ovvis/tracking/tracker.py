@@ -1,0 +1,61 @@
+"""The tracker: keeps identities from window to window."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import torch
+from torch import Tensor
+
+from ovvis.tracking.association import cosine_cost, vote
+
+
+class Tracker:
+    """Puts the queries of each window into tube order.
+
+    One tracker, several published ways: memory 9, matched 5 is CLIP-VIS's temporal top-K matching; memory 1,
+    matched 1 is plain matching of adjacent windows (MinVIS); `momentum` makes it long-term matching against a
+    running embedding (OV2Seg, OVFormer image-trained: 0.7).
+
+    Args:
+        memory: T, the number of windows remembered, at least 1.
+        matched: K, how many of them vote, from 1 to T.
+        recency_weighted: see `association.vote`.
+        momentum: share of the newest embedding in a running mean that stands for all windows before; in (0, 1].
+            None remembers the windows themselves. With a momentum the memory is one slot.
+
+    Raises:
+        ValueError: a number outside its range.
+    """
+
+    def __init__(
+        self, memory: int = 9, matched: int = 5, recency_weighted: bool = True, momentum: float | None = None
+    ) -> None:
+        if memory < 1 or not 1 <= matched <= memory:
+            raise ValueError(f"memory {memory}, matched {matched}: both at least 1, matched at most memory")
+        if momentum is not None and not 0 < momentum <= 1:
+            raise ValueError(f"momentum {momentum}: it must lie above 0 and at most at 1")
+        self.momentum = momentum
+        self.matched = matched if momentum is None else 1
+        self.recency_weighted = recency_weighted
+        self._slots: deque[Tensor] = deque(maxlen=memory if momentum is None else 1)
+
+    def update(self, embeddings: Tensor) -> Tensor:
+        """Take the embeddings of the next window (Q, D) and return its tube order (Q,), int64, on the CPU.
+
+        Slot q of the order is the query that continues tube q. The first window defines the tubes.
+        """
+        if not self._slots:
+            order = torch.arange(len(embeddings))
+        else:
+            costs = [cosine_cost(slot, embeddings) for slot in self._slots]
+            order = torch.from_numpy(vote(costs, self.matched, self.recency_weighted))
+        aligned = embeddings[order.to(embeddings.device)]
+        if self.momentum is not None and self._slots:
+            aligned = self.momentum * aligned + (1 - self.momentum) * self._slots[-1]
+        self._slots.append(aligned)
+        return order
+
+    def reset(self) -> None:
+        """Forget everything: the next window begins another video."""
+        self._slots.clear()

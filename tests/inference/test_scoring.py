@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovvis.inference.scoring import (
+    class_scores,
+    needs_classes,
+    silenced,
+    sparse_classes,
+    tube_scores,
+    window_scores,
+)
+from ovvis.models.model import VideoSettings
+
+RELEASED = VideoSettings()
+PAPER = replace(RELEASED, weighting="paper")
+
+
+def test_class_scores():
+    logits = torch.tensor([[0.0, 0.0], [100.0, 0.0], [-50.0, 25.0]])
+    assert torch.allclose(class_scores(logits, "softmax", 100), torch.tensor([[0.5, 0.5], [1, 0], [0, 1]]))
+    assert torch.allclose(class_scores(logits, "cosine", 100), torch.tensor([[0, 0], [1, 0], [0, 0.25]]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "ious", "expected"),
+    [
+        (RELEASED, [0.25], (0.36 * 0.25) ** 0.5),
+        (RELEASED, None, 0.6),
+        (replace(RELEASED, use_iou=False), [0.25], 0.6),
+        (PAPER, [0.25], 0.09),
+        (replace(PAPER, use_iou=False), [0.25], 0.36),
+    ],
+)
+def test_window_scores(settings, ious, expected):
+    got = window_scores(torch.tensor([[0.36]]), None if ious is None else torch.tensor(ious), settings)
+    assert got.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (RELEASED, (0.64 * 0.75) ** 0.5),
+        (replace(RELEASED, use_object=False), 0.8),
+        (PAPER, 0.48),
+        (replace(PAPER, use_object=False), 0.64),
+    ],
+)
+def test_tube_scores(settings, expected):
+    logits = torch.tensor([[3.0, 1.0]]).log()  # softmax: 0.75, 0.25
+    assert tube_scores(torch.tensor([[0.64]]), logits, settings).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("object_score", "hidden"),
+    # A class score of 0 has sigmoid 0.5; the score is 0.8, so the bound is sqrt(0.5 x object) < 0.08.
+    [(0.0, True), (0.0127, True), (0.0129, False), (1.0, False)],
+)
+def test_silenced(object_score, hidden):
+    args = torch.tensor([0.0]), torch.tensor([object_score]), torch.tensor([0.8])
+    assert silenced(*args, 0.1).item() is hidden
+
+
+@given(st.floats(0, 1, width=32), st.floats(0, 1, width=32), st.floats(0, 1, width=32), st.floats(0.01, 0.9))
+def test_whom_the_class_cannot_silence(classes, objects, score, share):
+    one = [torch.tensor([x]) for x in (classes, objects, score)]
+    if silenced(*one, share):
+        assert needs_classes(one[1], share)
+
+
+@given(st.floats(0, 1, width=32))
+def test_what_is_dropped_changes_no_sigmoid(score):
+    score = torch.tensor([score])
+    assert torch.equal(sparse_classes(score).sigmoid(), score.sigmoid())
+
+
+def test_only_tiny_scores_are_dropped():
+    assert sparse_classes(torch.tensor([1e-9, 1e-6, 0.5])).tolist() == pytest.approx([0, 1e-6, 0.5])

@@ -1,0 +1,88 @@
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovvis.tracking.association import assign, cosine_cost, vote
+
+
+def random_costs(seed, slots, queries):
+    return list(np.random.default_rng(seed).random((slots, queries, queries)))
+
+
+def total(cost, order):
+    return sum(cost[q, order[q]] for q in range(len(cost)))
+
+
+def cheapest(cost):
+    """The cheapest of all one-to-one assignments."""
+    return min(permutations(range(len(cost))), key=lambda order: total(cost, order))
+
+
+def brute_vote(costs, matched, weighted):
+    """The table of docs/method.md, word for word, over all permutations."""
+    own = [total(cost, cheapest(cost)) for cost in costs]
+    ranking = sorted(range(len(costs)), key=lambda i: own[i])
+    if len(costs) < matched:
+        return cheapest(costs[ranking[0]])
+    chosen = ranking[:matched]
+    return cheapest(sum(costs[i] * (i + 1 if weighted else 1) for i in chosen) / matched)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 5))
+def test_assign_is_the_cheapest(seed, queries):
+    (cost,) = random_costs(seed, 1, queries)
+    order = assign(cost)
+    assert tuple(order) == cheapest(cost)
+    assert order.dtype == np.int64
+
+
+@given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.booleans())
+def test_vote_by_brute_force(seed, queries, slots, matched, weighted):
+    costs = random_costs(seed, slots, queries)
+    assert tuple(vote(costs, matched, weighted)) == brute_vote(costs, matched, weighted)
+
+
+def swap(wrong, keep):
+    """A cost of two queries: `keep` for staying, `wrong` for changing places."""
+    return np.array([[keep, wrong], [wrong, keep]])
+
+
+# Oldest first. Each says how much it costs to stay; changing places costs 1 less or more.
+@pytest.mark.parametrize(
+    ("costs", "matched", "weighted", "expected"),
+    [
+        ([swap(1.0, 0.0)], 1, True, [0, 1]),
+        ([swap(0.0, 1.0)], 1, True, [1, 0]),
+        # Both vote: the sums are 1.0 against 0.9; with weights 1 and 2 they are 1.0 against 1.8.
+        ([swap(0.0, 1.0), swap(0.9, 0.0)], 2, False, [1, 0]),
+        ([swap(0.0, 1.0), swap(0.9, 0.0)], 2, True, [0, 1]),
+        # Only the cheapest of two votes, though weights would turn the choice: 0.2 alone, 0.1 x 2 alone.
+        ([swap(1.0, 0.1), swap(0.05, 1.0)], 1, True, [1, 0]),
+        ([swap(1.0, 0.05), swap(0.1, 1.0)], 1, True, [0, 1]),
+        # Fewer than matched are stored: the cheapest alone, against the majority.
+        ([swap(1.0, 0.1), swap(1.0, 0.1), swap(0.05, 1.0)], 4, False, [1, 0]),
+        ([swap(1.0, 0.1), swap(1.0, 0.1), swap(0.05, 1.0)], 3, False, [0, 1]),
+    ],
+)
+def test_vote_by_hand(costs, matched, weighted, expected):
+    assert vote(costs, matched, weighted).tolist() == expected
+
+
+def test_cosine_cost():
+    tubes = torch.tensor([[2.0, 0.0], [0.0, 3.0]])
+    queries = torch.tensor([[5.0, 0.0], [-1.0, 0.0]])
+    assert np.allclose(cosine_cost(tubes, queries), [[0, 2], [1, 1]])
+
+
+def test_cosine_cost_of_half_precision_is_float32():
+    cost = cosine_cost(torch.ones(2, 4, dtype=torch.bfloat16), torch.ones(2, 4, dtype=torch.bfloat16))
+    assert cost.dtype == np.float32
+    assert np.allclose(cost, 0, atol=1e-6)
+
+
+def test_zero_vectors_give_a_finite_cost():
+    assert np.allclose(cosine_cost(torch.zeros(2, 3), torch.ones(2, 3)), 1)

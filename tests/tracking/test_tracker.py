@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
+
+from ovvis.tracking.tracker import Tracker
+
+
+def sequence(seed, frames, queries=5, width=4):
+    return list(torch.randn(frames, queries, width, generator=torch.Generator().manual_seed(seed)))
+
+
+def hungarian(old, new):
+    cost = 1 - F.normalize(old, dim=-1) @ F.normalize(new, dim=-1).T
+    return torch.from_numpy(linear_sum_assignment(cost.numpy())[1])
+
+
+@given(st.integers(0, 2**31))
+def test_memory_of_one_is_adjacent_matching(seed):
+    tracker, last = Tracker(memory=1, matched=1), None
+    for new in sequence(seed, 6):
+        order = tracker.update(new)
+        if last is None:
+            assert order.tolist() == list(range(5))
+        else:
+            assert order.tolist() == hungarian(last, new).tolist()
+        last = new[order]
+
+
+@given(st.integers(0, 2**31), st.sampled_from([0.1, 0.7, 1.0]))
+def test_momentum_is_long_term_matching(seed, momentum):
+    tracker, running = Tracker(momentum=momentum), None
+    for new in sequence(seed, 6):
+        order = tracker.update(new)
+        if running is None:
+            running = new
+        else:
+            assert order.tolist() == hungarian(running, new).tolist()
+            running = momentum * new[order] + (1 - momentum) * running
+
+
+def test_the_momentum_is_the_share_of_the_new():
+    tracker = Tracker(momentum=0.7)
+    tracker.update(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    tracker.update(torch.tensor([[0.6, 0.8], [0.0, 1.0]]))  # tube 0 becomes (0.72, 0.56), tube 1 stays
+    # Nearer to (0.72, 0.56) than to (0, 1) is only the second query.
+    assert tracker.update(torch.tensor([[0.3, 0.95], [0.72, 0.56]])).tolist() == [1, 0]
+
+
+@given(st.integers(0, 2**31), st.integers(1, 9), st.data())
+def test_identity_survives_permutations(seed, memory, data):
+    matched = data.draw(st.integers(1, memory))
+    rng = np.random.default_rng(seed)
+    truth = torch.eye(6)
+    tracker = Tracker(memory=memory, matched=matched)
+    first = torch.from_numpy(rng.permutation(6))
+    tracker.update(truth[first])
+    for _ in range(6):
+        shuffle = torch.from_numpy(rng.permutation(6))
+        seen = truth + 0.05 * torch.from_numpy(rng.standard_normal((6, 6))).float()
+        order = tracker.update(seen[shuffle])
+        assert shuffle[order].tolist() == first.tolist()
+
+
+# Instances 0 and 1 look like 0 and 1 of FIRST, for one frame like those of OTHER, and then like both. In that one
+# frame the trace of the first look says the wrong thing.
+FIRST, OTHER = torch.eye(6)[:3], torch.eye(6)[3:]
+NOISY = OTHER + 0.3 * FIRST[[1, 0, 2]]
+BOTH = FIRST + OTHER
+
+
+@pytest.mark.parametrize(("memory", "matched", "kept"), [(1, 1, False), (9, 5, True)])
+def test_identity_through_one_noisy_frame(memory, matched, kept):
+    tracker = Tracker(memory=memory, matched=matched)
+    for _ in range(6):
+        tracker.update(FIRST)
+    assert tracker.update(NOISY).tolist() == [1, 0, 2]
+    for _ in range(3):
+        assert tracker.update(BOTH).tolist() == ([0, 1, 2] if kept else [1, 0, 2])
+
+
+@pytest.mark.parametrize(("memory", "expected"), [(3, [1, 0, 2]), (2, [0, 1, 2])])
+def test_the_memory_holds_the_last_windows_only(memory, expected):
+    tracker = Tracker(memory=memory, matched=1)
+    for window in (FIRST, OTHER, OTHER):
+        assert tracker.update(window).tolist() == [0, 1, 2]
+    # The first window's look says one thing, loudly; the later ones' the other.
+    assert tracker.update(FIRST[[1, 0, 2]] + 0.2 * OTHER).tolist() == expected
+
+
+def test_the_recency_weights_reach_the_vote():
+    def last(weighted):
+        tracker = Tracker(memory=2, matched=2, recency_weighted=weighted)
+        tracker.update(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        tracker.update(torch.tensor([[0.6, 0.8], [0.8, 0.6]]))  # taken as [1, 0]
+        return tracker, tracker._slots
+
+    for weighted in (True, False):
+        tracker, slots = last(weighted)
+        new = torch.tensor([[0.1, 1.0], [1.0, 0.1]])
+        costs = [1 - F.normalize(slot, dim=-1) @ F.normalize(new, dim=-1).T for slot in slots]
+        mean = sum(cost * (i + 1 if weighted else 1) for i, cost in enumerate(costs))
+        assert tracker.update(new).tolist() == linear_sum_assignment(mean.numpy())[1].tolist()
+
+
+def test_reset_begins_another_video():
+    tracker = Tracker(memory=3, matched=2)
+    tracker.update(FIRST)
+    turned = FIRST[[2, 0, 1]]
+    assert tracker.update(turned).tolist() == [1, 2, 0]
+    tracker.reset()
+    assert tracker.update(turned).tolist() == [0, 1, 2]
+
+
+def test_the_order_is_on_the_cpu_in_int64():
+    tracker = Tracker()
+    for _ in range(2):
+        order = tracker.update(FIRST.bfloat16())
+        assert (order.dtype, order.device.type) == (torch.int64, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "named"),
+    [
+        ({"memory": 0}, "memory 0"),
+        ({"memory": -1, "matched": 1}, "memory -1"),
+        ({"matched": 0}, "matched 0"),
+        ({"memory": 2, "matched": 3}, "matched 3"),
+        ({"momentum": 0.0}, "momentum 0.0"),
+        ({"momentum": 1.5}, "momentum 1.5"),
+        ({"momentum": -0.1}, "momentum -0.1"),
+        ({"momentum": float("nan")}, "momentum nan"),
+    ],
+)
+def test_bad_numbers(numbers, named):
+    with pytest.raises(ValueError, match=named):
+        Tracker(**numbers)
