@@ -1,0 +1,5 @@
+"""`python -m ovvis` is `ovvis`."""
+
+from ovvis.cli.main import run
+
+run()

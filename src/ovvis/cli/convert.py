@@ -1,0 +1,25 @@
+"""`ovvis convert`: an authors' checkpoint into safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovvis.cli.console import out, quiet_libraries
+from ovvis.models import load
+
+
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="The authors' .pth, or a .safetensors of ours.")],
+    target: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
+    model: Annotated[str | None, typer.Option(help="The model it must be; found out if not given.")] = None,
+) -> None:
+    """Convert a checkpoint into safetensors that carry their configuration, after loading it strictly."""
+    quiet_libraries()
+    entry = load.convert(checkpoint, target, model)
+    size = target.expanduser().stat().st_size / 2**20
+    out.print(
+        f"{target}: {entry.name}, {size:.0f} MiB; use it with --model {entry.name} --weights {target}", soft_wrap=True
+    )

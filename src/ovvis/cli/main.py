@@ -1,0 +1,83 @@
+"""The command `ovvis`: its verbs, and how errors leave it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from ovvis.cli.console import complain
+from ovvis.cli.convert import convert
+from ovvis.cli.models import models
+from ovvis.cli.segment import segment
+from ovvis.errors import OvvisError
+from ovvis.version import __version__
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+# Typer has carried its own copy of Click since 0.26: take the class from there, whichever it is.
+ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+app = typer.Typer(
+    help="Open-vocabulary video instance segmentation: a video and any words in, named and tracked masks out.",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(segment)
+app.command()(models)
+app.command()(convert)
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"ovvis {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(BAD_INPUT)
+
+
+def run() -> None:
+    """Run the command. Errors of the user or the machine become one line on standard error and exit code 2."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = app(standalone_mode=False)
+    except OvvisError as error:
+        complain(str(error))
+        code = BAD_INPUT
+    except ClickError as error:
+        complain(f"{error.format_message()} (see ovvis --help)")
+        code = BAD_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone; keep Python from writing what is left at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        complain(f"no space left on the disk ({error.filename or 'temporary folder'}); free some and run it again")
+        code = BAD_INPUT
+    if code == INTERRUPTED:
+        # Typer may have turned Ctrl-C into this code by itself.
+        complain("stopped; nothing was written")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """Leave as after Ctrl-C, so that temporary files go."""
+    del number, frame
+    raise KeyboardInterrupt

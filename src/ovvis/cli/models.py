@@ -1,0 +1,47 @@
+"""`ovvis models`: the zoo."""
+
+from __future__ import annotations
+
+import re
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from ovvis.cli.console import out
+from ovvis.models.load import list_models, weights_path
+from ovvis.models.zoo import ModelEntry
+
+
+def models() -> None:
+    """List the models: size, training data, published AP, licences, where the weights come from."""
+    entries = list_models()
+    out.print(_table(entries))
+    for entry in entries:
+        here = weights_path(entry)
+        place = f"here: {here}" if here.is_file() else f"not here yet; fetched on first use from {entry.url}"
+        out.print(f"[bold]{entry.name}[/bold]")
+        for name, value in (
+            ("trained on", entry.training_data),
+            ("weights", place),
+            ("licences", f"code {entry.code_licence}; weights {entry.weights_licence}; data {entry.data_licence}"),
+        ):
+            out.print(f"  {name}: {escape(value)}", soft_wrap=True)
+    example = weights_path(entries[0])
+    out.print(f"\nFetched by hand: ovvis convert FILE {escape(str(example))}", soft_wrap=True)
+
+
+def _table(entries: list[ModelEntry]) -> Table:
+    """Return the numbers that people compare."""
+    table = Table(title="AP as published (percent)", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    for column in entries[0].published_ap:
+        table.add_column(re.sub(r"[ ]|(?<=S)(?=[0-9])", "\n", column), justify="right", no_wrap=True)
+    for entry in entries:
+        table.add_row(
+            entry.name,
+            f"{entry.parameters} M",
+            *(f"{ap:.1f}" for ap in entry.published_ap.values()),
+        )
+    return table

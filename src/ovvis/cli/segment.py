@@ -1,0 +1,169 @@
+"""`ovvis segment`: a video and words in, tracks and a painted video out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from ovvis.cli.console import out, progress, quiet_libraries, warn
+from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.inference.stopwatch import Stopwatch
+from ovvis.io.output import OutputFolder
+from ovvis.io.render import render
+from ovvis.io.results import save_tracks
+from ovvis.io.video import Source, open_source
+from ovvis.models.load import UNTRAINED, Precision, load_model
+from ovvis.models.zoo import find_model
+from ovvis.structures import VideoResult
+from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
+
+BROKE_OFF = 3  # exit code: the video ended early, its readable part was used
+ROWS = 25  # tracks that the table shows
+
+TRACKS, VIDEO = "tracks.json", "overlay.mp4"
+
+
+def segment(
+    source: Annotated[str, typer.Argument(help="A video file, a folder of frames, or a glob such as 'frames/*.png'.")],
+    labels: Annotated[
+        str,
+        typer.Option(
+            help='"dog, cat|kitten" (bars between synonyms), @file.txt (a label a line), or a list\'s name: lvvis.'
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="A name from `ovvis models`.")] = "clip-vis-r50",
+    weights: Annotated[
+        str | None, typer.Option(help="A checkpoint; the published one if not given; 'untrained' for none.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the results; ovvis-SOURCE if not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="float32, bfloat16, float16, or auto for the fastest good one.")
+    ] = "float32",
+    short_edge: Annotated[
+        int, typer.Option(help="Pixels of a frame's short edge in the network; 0 keeps its size.")
+    ] = 480,
+    long_edge: Annotated[int, typer.Option(help="Most pixels of the long edge.")] = 1333,
+    every: Annotated[int, typer.Option(help="Take each N-th frame.")] = 1,
+    start: Annotated[str | None, typer.Option(help="Begin here: seconds, mm:ss, or a frame as 120f.")] = None,
+    end: Annotated[str | None, typer.Option(help="Stop before here.")] = None,
+    max_frames: Annotated[int | None, typer.Option(help="Take at most so many frames.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second of a folder of frames; 24 if not given.")] = None,
+    min_score: Annotated[float, typer.Option(help="Leave out tracks below this score.")] = 0.0,
+    max_tracks: Annotated[int, typer.Option(help="Most (instance, label) pairs that become tracks.")] = 50,
+    paint_above: Annotated[float, typer.Option(help="Show and paint only tracks of at least this score.")] = 0.3,
+    video: Annotated[bool, typer.Option("--video/--no-video", help="Write the painted video.")] = True,
+    prompts: Annotated[
+        Path | None, typer.Option(help='Text file with prompts, a line each, "{}" for the word.')
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Windows that go through the network together.")] = 1,
+) -> None:
+    """Find, follow and name everything in a video that the labels speak of."""
+    quiet_libraries()
+    vocabulary = Vocabulary.parse(labels)
+    templates = read_prompts(prompts) if prompts else VILD_PROMPTS
+    find_model(model)
+    frames = open_source(source, every=every, start=start, end=end, max_frames=max_frames, fps=fps)
+    with OutputFolder(output or default_output(source)) as folder:
+        tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)
+        if weights == UNTRAINED:
+            warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
+        watch = Stopwatch()
+        with watch("load"), progress(f"fetching {model}", "B") as fetched:
+            network = load_model(
+                model, weights, device=device, precision=cast(Precision, precision), on_progress=fetched
+            )
+        with watch("text"), progress("reading labels", "words") as read:
+            segmenter = VideoSegmenter(
+                network,
+                vocabulary,
+                short_edge=short_edge or None,
+                long_edge=long_edge,
+                max_tracks=max_tracks,
+                min_score=min_score,
+                prompts=templates,
+                batch=batch,
+                on_text=read,
+            )
+        with progress("segmenting", "frames", frames.info.frame_count) as done:
+            result = segmenter(frames, on_frame=done)
+        with result:
+            if video:
+                with watch("paint"):
+                    _paint(result, frames, video_file, paint_above)
+            result.seconds = {**watch.seconds, **result.seconds}
+            save_tracks(result, tracks_file)
+            _show(result, paint_above)
+    _conclude(result, folder.path, video)
+
+
+def default_output(source: str) -> Path:
+    """Return the folder for the results of a source: its name behind "ovvis-", here."""
+    stem = Path(source).expanduser().resolve().stem if Path(source).exists() else source
+    return Path(f"ovvis-{re.sub(r'[^0-9A-Za-z._-]+', '-', stem).strip('-') or 'frames'}")
+
+
+def _paint(result: VideoResult, frames: Source, path: Path, least: float) -> None:
+    painted = 0
+    with progress("painting", "frames", len(result.frame_indices)) as done:
+
+        def on_frame() -> None:
+            nonlocal painted
+            painted += 1
+            done(painted, None)
+
+        render(result, frames, path, min_score=least, on_frame=on_frame)
+
+
+def _show(result: VideoResult, least: float) -> None:
+    """Print the table of tracks, each instance once, under its best label."""
+    best = [track for track in result.best_tracks() if track.score >= least]
+    others = len(result.best_tracks()) - len(best)
+    if not best:
+        top = max((track.score for track in result.tracks), default=0.0)
+        out.print(f"No instance has a score of {least:g} or more (best: {top:.3f}); see --paint-above.")
+        return
+    table = Table(title=f"{escape(result.source)}: {len(best)} instances", title_justify="left")
+    table.add_column("id", justify="right")
+    table.add_column("label")
+    table.add_column("score", justify="right")
+    table.add_column("frames", justify="right")
+    table.add_column("seen (s)", justify="right")
+    table.add_column("other names")
+    for track in best[:ROWS]:
+        seen = track.frames
+        times = [result.frame_times[i] for i in (seen[0], seen[-1])] if seen else []
+        rest = ", ".join(f"{escape(name)} {score:.2f}" for name, score in track.top_labels if name != track.label)
+        table.add_row(
+            str(track.id),
+            escape(track.label),
+            f"{track.score:.3f}",
+            f"{len(seen)}/{len(track.masks)}",
+            " - ".join(f"{moment:.1f}" for moment in times),
+            rest,
+        )
+    out.print(table)
+    if len(best) > ROWS:
+        out.print(f"... and {len(best) - ROWS} more; {TRACKS} holds all.")
+    if others:
+        out.print(f"{others} more below {least:g}; {TRACKS} holds them too.")
+
+
+def _conclude(result: VideoResult, folder: Path, video: bool) -> None:
+    """Say where the time went, where the results are, and whether the video broke off."""
+    count, once = len(result.frame_indices), ("load", "text", "paint")
+    work = {stage: seconds for stage, seconds in result.seconds.items() if stage not in once}
+    spent = sum(work.values())
+    shares = ", ".join(f"{stage} {seconds / spent:.0%}" for stage, seconds in work.items() if seconds / spent >= 0.005)
+    before = ", ".join(f"{stage} {result.seconds[stage]:.1f} s" for stage in once if stage in result.seconds)
+    out.print(f"{count} frames in {spent:.1f} s ({spent / count:.3f} s a frame: {shares}); {before}")
+    names = f"{TRACKS} and {VIDEO}" if video else TRACKS
+    out.print(f"Results: {escape(str(folder))} ({names})", soft_wrap=True)
+    if result.problem is not None:
+        warn(f"The video broke off: {result.problem}")
+        raise typer.Exit(BROKE_OFF)

@@ -1,0 +1,305 @@
+"""`ovvis segment` from its arguments to its files, and every way that its input can be bad."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco
+
+from ovvis.cli import main as cli
+from ovvis.cli import segment as verb
+from ovvis.inference import spill
+from ovvis.io.render import VideoWriter
+from ovvis.io.results import load_tracks
+from ovvis.models.model import Model
+
+FRAMES = 5
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    rng = np.random.default_rng(0)
+    with VideoWriter(path, 10.0, (64, 96)) as video:
+        for _ in range(FRAMES):
+            video.write(rng.integers(0, 255, (64, 96, 3), dtype=np.uint8))
+    return path
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, tiny_model: Model) -> None:
+    """Let the command load a tiny model at once."""
+    monkeypatch.setattr(verb, "load_model", lambda *args, **kwargs: tiny_model)
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["ovvis", *map(str, arguments)])
+    with pytest.raises(SystemExit) as leave:
+        cli.run()
+    return int(leave.value.code or 0)
+
+
+def segment(monkeypatch: pytest.MonkeyPatch, source: object, output: Path, *more: object) -> int:
+    return call(monkeypatch, "segment", source, "--labels", "dog, cat|kitten", "--output", output, *more)
+
+
+def test_writes_results_that_other_programs_read(quick, monkeypatch, clip, tmp_path, capsys):
+    out = tmp_path / "deep" / "out"
+    assert segment(monkeypatch, clip, out, "--short-edge", 0, "--paint-above", 0) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["overlay.mp4", "tracks.json"]
+    content = json.loads((out / "tracks.json").read_text())
+    assert content["video"]["frames"] == list(range(FRAMES))
+    assert content["settings"]["model"] and content["vocabulary"] == ["dog", "cat"]
+    for track in content["tracks"]:
+        assert track["category_id"] in (1, 2) and len(track["segmentations"]) == FRAMES
+        for rle in filter(None, track["segmentations"]):
+            assert coco.decode(rle).shape == (64, 96)
+    with av.open(str(out / "overlay.mp4")) as video:
+        stream = video.streams.video[0]
+        assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 96, 64)
+        assert float(stream.average_rate) == 10.0
+        assert sum(1 for _ in video.decode(stream)) == FRAMES
+    printed = capsys.readouterr().out
+    assert "score" in printed and f"{FRAMES} frames in" in printed and "network" in printed
+    assert load_tracks(out / "tracks.json").labels == ("dog", "cat")
+
+
+def test_options_reach_the_result(quick, monkeypatch, clip, tmp_path):
+    out = tmp_path / "out"
+    code = segment(monkeypatch, clip, out, "--short-edge", 32, "--every", 2, "--max-tracks", 3, "--no-video")
+    assert code == 0
+    assert [p.name for p in out.iterdir()] == ["tracks.json"]
+    content = json.loads((out / "tracks.json").read_text())
+    assert content["video"]["frames"] == [0, 2, 4] and len(content["tracks"]) == 3
+    assert content["settings"]["network_size"] == [32, 48]
+
+
+def test_replaces_older_results_and_keeps_other_files(quick, monkeypatch, clip, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "tracks.json").write_text("old")
+    (out / "mine.txt").write_text("mine")
+    assert segment(monkeypatch, clip, out, "--no-video") == 0
+    assert json.loads((out / "tracks.json").read_text())["format"] == "ovvis-tracks"
+    assert (out / "mine.txt").read_text() == "mine"
+
+
+def test_a_video_that_breaks_off_is_used_as_far_as_it_goes(quick, monkeypatch, tmp_path, capsys):
+    path, rng = tmp_path / "cut.mp4", np.random.default_rng(0)
+    with VideoWriter(path, 10.0, (64, 96)) as video:
+        for _ in range(40):
+            video.write(rng.integers(0, 255, (64, 96, 3), dtype=np.uint8))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    out = tmp_path / "out"
+    assert segment(monkeypatch, path, out, "--short-edge", 32) == 3
+    content = json.loads((out / "tracks.json").read_text())
+    assert 0 < len(content["video"]["frames"]) < 40 and content["problem"]
+    assert "broke off" in capsys.readouterr().err
+    with av.open(str(out / "overlay.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == len(content["video"]["frames"])
+
+
+# Bad input: name -> (arguments made in a folder, what the one line must name).
+
+
+def _text_file(folder: Path) -> list[object]:
+    (folder / "a.mp4").write_text("no video")
+    return [folder / "a.mp4", "--labels", "dog"]
+
+
+def _audio_only(folder: Path) -> list[object]:
+    path = folder / "sound.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return [path, "--labels", "dog"]
+
+
+def _bad_frame(folder: Path) -> list[object]:
+    frames = folder / "frames"
+    frames.mkdir()
+    Image.new("RGB", (96, 64)).save(frames / "1.png")
+    (frames / "2.png").write_bytes(b"not an image")
+    return [frames, "--labels", "dog"]
+
+
+def _frames(folder: Path) -> Path:
+    frames = folder / "frames"
+    frames.mkdir()
+    Image.new("RGB", (96, 64)).save(frames / "1.png")
+    return frames
+
+
+def _empty_folder(folder: Path) -> list[object]:
+    (folder / "empty").mkdir()
+    return [folder / "empty", "--labels", "dog"]
+
+
+def _output_is_a_file(folder: Path) -> list[object]:
+    (folder / "taken").write_text("")
+    return [_frames(folder), "--labels", "dog", "--output", folder / "taken"]
+
+
+def _weights(name: str, content: bytes | None):
+    def make(folder: Path) -> list[object]:
+        path = folder / name
+        if content is not None:
+            path.write_bytes(content)
+        return [_frames(folder), "--labels", "dog", "--weights", path]
+
+    return make
+
+
+class _Attack:
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.target}",)
+
+
+def _code(folder: Path) -> list[object]:
+    torch.save({"model": _Attack(str(folder / "hacked"))}, folder / "evil.pth")
+    return [_frames(folder), "--labels", "dog", "--weights", folder / "evil.pth"]
+
+
+def _other_model(folder: Path) -> list[object]:
+    torch.save({"model": {"sem_seg_head.predictor.class_embed.weight": torch.zeros(3, 3)}}, folder / "other.pth")
+    return [_frames(folder), "--labels", "dog", "--weights", folder / "other.pth"]
+
+
+def _truncated(folder: Path) -> list[object]:
+    torch.save({"model": {"sem_seg_head.predictor.query_feat.weight": torch.zeros(100, 256)}}, folder / "cut.pth")
+    data = (folder / "cut.pth").read_bytes()
+    (folder / "cut.pth").write_bytes(data[: len(data) // 2])
+    return [_frames(folder), "--labels", "dog", "--weights", folder / "cut.pth"]
+
+
+BAD = {
+    "no such file": (lambda f: [f / "gone.mp4", "--labels", "dog"], "gone.mp4"),
+    "not a video": (_text_file, "a.mp4"),
+    "no frames": (_audio_only, "sound.mp4"),
+    "empty folder": (_empty_folder, "empty"),
+    "empty labels": (lambda f: [_frames(f), "--labels", " "], "vocabulary is empty"),
+    "empty label": (lambda f: [_frames(f), "--labels", "dog,,cat"], "label 2 is empty"),
+    "duplicate label": (lambda f: [_frames(f), "--labels", "dog, Dog"], "'dog'"),
+    "unknown list": (lambda f: [_frames(f), "--labels", "lvis"], "lvis_v1"),
+    "no labels file": (lambda f: [_frames(f), "--labels", f"@{f}/gone.txt"], "gone.txt"),
+    "no labels": (lambda f: [_frames(f)], "--labels"),
+    "unknown model": (lambda f: [_frames(f), "--labels", "dog", "--model", "clip-vis-r5"], "clip-vis-r50"),
+    "no checkpoint": (_weights("gone.pth", None), "gone.pth"),
+    "empty checkpoint": (_weights("empty.pth", b""), "empty.pth"),
+    "text checkpoint": (_weights("text.pth", b"hello, this is text"), "text.pth"),
+    "damaged safetensors": (_weights("bad.safetensors", b"\x08\0\0\0\0\0\0\0{"), "bad.safetensors"),
+    "truncated checkpoint": (_truncated, "cut.pth"),
+    "pickle with code": (_code, "would execute code"),
+    "other model's checkpoint": (_other_model, "class_embed"),
+    "output is a file": (_output_is_a_file, "taken"),
+    "bad number": (lambda f: [_frames(f), "--labels", "dog", "--every", "0"], "every"),
+    "end before start": (lambda f: [_frames(f), "--labels", "dog", "--start", "5", "--end", "2"], "end"),
+    "bad time": (lambda f: [_frames(f), "--labels", "dog", "--start", "soon"], "soon"),
+    "bad device": (lambda f: [_frames(f), "--labels", "dog", "--device", "tpu9"], "tpu9"),
+    "bad precision": (lambda f: [_frames(f), "--labels", "dog", "--precision", "float8"], "float8"),
+    "bad option": (lambda f: [_frames(f), "--labels", "dog", "--colour"], "--colour"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(name, monkeypatch, tmp_path, capsys):
+    make, named = BAD[name]
+    monkeypatch.chdir(tmp_path)
+    arguments = make(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert call(monkeypatch, "segment", *arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("ovvis: ") and "\n" not in error and named in error
+    assert sorted(tmp_path.rglob("*")) == before  # nothing written, nothing executed
+
+
+def test_an_unreadable_frame_is_named(quick, monkeypatch, tmp_path, capsys):
+    frames = _bad_frame(tmp_path)[0]
+    assert segment(monkeypatch, frames, tmp_path / "out") == 2
+    error = capsys.readouterr().err.strip()
+    assert "2.png" in error and "\n" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_numbers_found_after_loading(quick, monkeypatch, clip, tmp_path, capsys):
+    for option, value in (("--min-score", 2), ("--max-tracks", 0), ("--short-edge", 5), ("--batch", 0)):
+        assert segment(monkeypatch, clip, tmp_path / "out", option, value) == 2
+        error = capsys.readouterr().err.strip()
+        assert option[2:].replace("-", "_") in error and "\n" not in error
+        assert not (tmp_path / "out").exists()
+
+
+def test_label_too_long_for_the_text_tower(quick, monkeypatch, clip, tmp_path, capsys):
+    assert call(monkeypatch, "segment", clip, "--labels", "very " * 90 + "old dog", "--output", tmp_path / "o") == 2
+    assert "shorten it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["spill", "tracks", "video"])
+def test_no_space_left(place, quick, monkeypatch, clip, tmp_path, capsys):
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if place == "spill":
+        monkeypatch.setattr(spill.tempfile, "SpooledTemporaryFile", lambda **kwargs: _FullFile())
+    else:
+        monkeypatch.setattr(verb, {"tracks": "save_tracks", "video": "render"}[place], full)
+    assert segment(monkeypatch, clip, tmp_path / "out") == 2
+    error = capsys.readouterr().err.strip()
+    assert "no space left" in error and "\n" not in error
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".*"))
+
+
+class _FullFile:
+    def seek(self, place: int) -> None: ...
+
+    def write(self, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_in_the_middle_leaves_nothing(number, tmp_path, clip):
+    """The real command in a process of its own, stopped while frames go through the network."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary), "OVVIS_CACHE": str(tmp_path / "cache")}
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for i in range(400):
+        Image.new("RGB", (96, 64), (i % 255, 0, 0)).save(frames / f"{i}.png")
+    command = [sys.executable, "-m", "ovvis", "segment", str(frames), "--labels", "dog", "--weights", "untrained"]
+    process = subprocess.Popen(
+        [*command, "--output", str(tmp_path / "out")], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    cache, deadline = tmp_path / "cache" / "text_embeddings.sqlite", time.time() + 120
+    while not cache.exists() and time.time() < deadline:
+        time.sleep(0.1)
+    time.sleep(2)  # the text is done: frames are under way
+    assert process.poll() is None, "it ended before it could be stopped"
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.strip().splitlines()[-1] == "ovvis: stopped; nothing was written"
+    assert "Traceback" not in error
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "clip.mp4", "frames", "tmp"]
+    assert not [p for p in temporary.iterdir() if p.name.startswith("tmp")]
