@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ from rich.table import Table
 from torch import nn
 
 import ovvis
+from ovvis.cli.process import keep_freed_memory
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.models import pixel_decoder
 from ovvis.models.clip_vis import build_clip_vis
 from ovvis.models.layers import deformable_attention
 from ovvis.models.load import DTYPES, pick_device
@@ -103,6 +106,7 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
         model.network.to(DTYPES[row["precision"]])
         model.clip.visual.to(DTYPES[row["precision"]])
     else:
+        keep_freed_memory()  # as the command does
         model = model.for_inference(device, DTYPES[row["precision"]])
     watch = watch_parts(model, device)
     segmenter = ovvis.VideoSegmenter(model, ["thing"], prompts=["{}"], cache=False, short_edge=None, batch=row["batch"])
@@ -117,7 +121,7 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
     with segmenter(frames[2 * row["batch"] :], on_frame=lambda _: ticks.append(time.perf_counter())) as result:
         total = sum(result.seconds.values())
         stages = {stage: seconds / row["frames"] for stage, seconds in result.seconds.items()}
-    gaps = [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(ticks)]
     network = stages.pop("network")
     parts = {part: watch.seconds[part] / row["frames"] for part in PARTS}
     return {
@@ -133,7 +137,8 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
 
 def slow_down(model: Model) -> None:
     """Make a model take the authors' way."""
-    deformable_attention.sample_bag = deformable_attention.sample_grid  # type: ignore[assignment]
+    deformable_attention.BagSampler = deformable_attention.GridSampler  # type: ignore[assignment, misc]
+    pixel_decoder.PIECE = 2**31  # all tokens at once
 
     def allowed(self: QueryDecoder, state: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         size = features.shape[-2:]

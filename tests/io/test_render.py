@@ -12,9 +12,7 @@ from ovvis.masks import encode
 from ovvis.structures import Frame, Track, VideoResult
 
 # pycocotools' own code against a new numpy; nothing of ours to mend.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 GREY = (128, 128, 128)
 
@@ -226,9 +224,7 @@ def test_render(tmp_path):
     times = [5 + i / 10 for i in range(6)]
     calls = []
     frames = [Frame(image(), i, t) for i, t in enumerate(times)]
-    written = render(
-        result_of(times), frames, tmp_path / "v.mp4", min_score=0.5, on_frame=lambda: calls.append(1)
-    )
+    written = render(result_of(times), frames, tmp_path / "v.mp4", min_score=0.5, on_frame=lambda: calls.append(1))
     images, shown, rate, _ = read(tmp_path / "v.mp4")
     assert written == len(images) == len(calls) == 6
     assert (rate, float(shown[-1])) == (10, pytest.approx(0.5))

@@ -251,9 +251,7 @@ def test_options(files: dict[str, Path], kind: str, options: dict[str, Any], exp
     ],
 )
 @pytest.mark.parametrize("kind", ["mp4", "folder"])
-def test_options_refused(
-    files: dict[str, Path], kind: str, options: dict[str, Any], words: list[str]
-) -> None:
+def test_options_refused(files: dict[str, Path], kind: str, options: dict[str, Any], words: list[str]) -> None:
     rate = {"fps": 30} if kind == "folder" else {}
     refused(files[kind], *words, **options, **rate)
 
@@ -358,9 +356,7 @@ def save(folder: Path, names: list[str], size: tuple[int, int] = SIZE) -> Path:
 
 
 def test_folder(tmp_path: Path) -> None:
-    folder = save(
-        tmp_path / "dog", ["img1.png", "img2.PNG", "img10.jpg", "img11.webp", "img100.bmp", "x.tif"]
-    )
+    folder = save(tmp_path / "dog", ["img1.png", "img2.PNG", "img10.jpg", "img11.webp", "img100.bmp", "x.tif"])
     (folder / ".hidden.png").write_bytes(b"")
     (folder / "notes.txt").write_text("")
     source = open_source(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -83,9 +82,3 @@ class _Rate(ProgressColumn):
         return Text(
             "" if not speed else f"{speed:.2f} {self._unit}/s" if speed < 100 else f"{speed:.0f} {self._unit}/s"
         )
-
-
-def quiet_libraries() -> None:
-    """Keep other libraries' warnings off the terminal of a person who cannot mend them."""
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ovvis.cli.console import out, quiet_libraries
+from ovvis.cli.console import out
+from ovvis.cli.process import quiet_libraries
 from ovvis.models import load
 
 

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ovvis.cli.console import out, progress, quiet_libraries, warn
+from ovvis.cli.console import out, progress, warn
+from ovvis.cli.process import keep_freed_memory, quiet_libraries
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.io.output import OutputFolder
@@ -65,6 +66,7 @@ def segment(
 ) -> None:
     """Find, follow and name everything in a video that the labels speak of."""
     quiet_libraries()
+    keep_freed_memory()
     vocabulary = Vocabulary.parse(labels)
     templates = read_prompts(prompts) if prompts else VILD_PROMPTS
     find_model(model)

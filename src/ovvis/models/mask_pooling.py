@@ -95,13 +95,14 @@ class _AttentionPooling(MaskPooling):
         grid = code[1:].T.unflatten(-1, (side, side))[None]  # 1, C, side, side
         grid = F.interpolate(grid, size=features.shape[-2:], mode="bilinear", align_corners=False)
         keys = (features + grid).flatten(2).transpose(1, 2)  # N, h * w, C
-        # Every mask asks with the same token, so it is projected and compared once.
+        # Every mask asks with the same token, so it is projected and compared once; and rather than projecting every
+        # key, the token is taken back through the key projection (a constant of a head changes no softmax).
         query = features.mean((-1, -2)) + code[0]  # N, C
         heads: int = pool.num_heads
         q = pool.q_proj(query).unflatten(-1, (heads, -1))
-        k = pool.k_proj(keys).unflatten(-1, (heads, -1))
+        back = torch.einsum("nhd,hdc->nhc", q, pool.k_proj.weight.unflatten(0, (heads, -1)))
         v = pool.v_proj(keys).unflatten(-1, (heads, -1))
-        scores = torch.einsum("nhd,nlhd->nhl", q, k).float() * q.shape[-1] ** -0.5
+        scores = torch.einsum("nhc,nlc->nhl", back, keys).float() * q.shape[-1] ** -0.5
         hidden = ~masks.flatten(2)[:, None]  # N, 1, Q, h * w
         shares = scores[:, :, None].masked_fill(hidden, -torch.inf).softmax(-1)  # N, heads, Q, h * w
         seen = torch.einsum("nhql,nlhd->nqhd", shares.to(v.dtype), v).flatten(2)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-CHUNK = 1024  # tokens
 
 
 class Attention(nn.Module):
@@ -67,12 +64,5 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B, N, D) to tokens (B, N, D)."""
-        if x.device.type == "cpu" and x.shape[1] > CHUNK and not torch.is_grad_enabled():
-            # The hidden layer of a piece stays in the processor's cache; that of all tokens does not.
-            return torch.cat([self._block(piece) for piece in x.split(CHUNK, dim=1)], dim=1)
-        return self._block(x)
-
-    def _block(self, x: Tensor) -> Tensor:
         hidden = F.relu(self.expand(x), inplace=True)
-        out: Tensor = self.norm(x + self.contract(hidden))
-        return out
+        return self.norm(x + self.contract(hidden))  # type: ignore[no-any-return]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -15,8 +16,8 @@ Shapes = Sequence[tuple[int, int]]
 class DeformableAttention(nn.Module):
     """Each token looks at a few learned points of every level.
 
-    Two ways compute the same sum: `sample_bag` reads whole rows of channels and is an order of magnitude faster
-    on a CPU; `sample_grid` uses `grid_sample`, which accelerators have kernels for.
+    Two samplers compute the same sum: `BagSampler` reads whole rows of channels and is an order of magnitude faster
+    on a CPU; `GridSampler` uses `grid_sample`, which accelerators have kernels for.
 
     Args:
         width: width of the tokens.
@@ -50,29 +51,31 @@ class DeformableAttention(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, query: Tensor, tokens: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
-        """Sample `tokens` at points around each token's place.
+    def sampler(self, tokens: Tensor, shapes: Shapes) -> Sampler:
+        """Return what `forward` samples: the values of all tokens (B, N, D), the levels one after another."""
+        value = self.value(tokens).unflatten(-1, (self.heads, -1))  # B, N, heads, D / heads
+        return (BagSampler if value.device.type == "cpu" else GridSampler)(value, shapes)
+
+    def forward(self, query: Tensor, reference: Tensor, sampler: Sampler) -> Tensor:
+        """Sample at points around each token's place.
 
         Args:
-            query: B, N, D; the tokens with their position codes.
-            tokens: B, N, D; the levels one after another.
-            reference: N, 2; x and y of each token in [0, 1], float32.
-            shapes: height and width of each level; their areas add up to N.
+            query: B, M, D; tokens with their position codes: all of them, or some.
+            reference: M, 2; x and y of each in [0, 1], float32.
+            sampler: the values of all tokens.
 
         Returns:
-            B, N, D.
+            B, M, D.
         """
-        places, weights = self._aim(query, reference, shapes)
-        value = self.value(tokens).unflatten(-1, (self.heads, -1))  # B, N, heads, D / heads
-        sample = sample_bag if value.device.type == "cpu" else sample_grid
-        return self.out(sample(value, places, weights, shapes))  # type: ignore[no-any-return]
+        places, weights = self._aim(query, reference, sampler.shapes)
+        return self.out(sampler(places, weights))  # type: ignore[no-any-return]
 
     def _aim(self, query: Tensor, reference: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
-        """Return where each token (B, N, D) looks, and how much each place counts.
+        """Return where each token (B, M, D) looks, and how much each place counts.
 
         Returns:
-            places: B, N, 2, heads * levels * points; x, then y, in cells of the level; a cell's centre is whole.
-            weights: B, N, heads * levels * points; of each head they add up to 1.
+            places: B, M, 2, heads * levels * points; x, then y, in cells of the level; a cell's centre is whole.
+            weights: B, M, heads * levels * points; of each head they add up to 1.
         """
         count = self.heads * self.levels * self.points
         # One product for all three outputs, with x of all points before y of all points: both read faster.
@@ -97,80 +100,109 @@ def _spread(rows: Sequence[tuple[int, ...]], heads: int, points: int, device: to
     return table[:, None, :, None].expand(-1, heads, -1, points).flatten(1)
 
 
-def sample_bag(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) -> Tensor:
-    """Return the weighted sum of bilinear samples, as one weighted sum of table rows for each token and head.
+class Sampler(ABC):
+    """The values of all levels, ready to be sampled.
 
     Args:
-        value: B, N, heads, C.
-        places: B, M, 2, heads * levels * points; see `DeformableAttention`.
-        weights: B, M, heads * levels * points.
+        value: B, N, heads, C; the levels one after another.
         shapes: height and width of each level.
-
-    Returns:
-        B, M, heads * C.
     """
-    b, _, heads, channels = value.shape
-    points = weights.shape[-1] // (heads * len(shapes))
-    # A margin of zeros (one cell before, two behind) stands for all that lies outside a level, so that no
-    # corner needs a check and the four corners of a sample have fixed distances in the table.
-    table = torch.cat(
-        [
-            F.pad(cells.unflatten(1, shape), (0, 0, 0, 0, 1, 2, 1, 2)).flatten(1, 2)
-            for cells, shape in zip(value.split([h * w for h, w in shapes], 1), shapes, strict=True)
-        ],
-        dim=1,
-    )  # B, cells, heads, C
-    rows, start = [], 0
-    for h, w in shapes:
-        rows.append((w, h, (w + 3) * heads, start * heads))
-        start += (h + 3) * (w + 3)
-    width, height, line, first = _spread(rows, heads, points, value.device)
-    # Row of the table: ((window * cells) + cell) * heads + head. The levels' origin is their first inner cell.
-    first = first + line + heads + torch.arange(heads, device=value.device).repeat_interleave(len(shapes) * points)
 
-    x = places[:, :, 0].clamp(min=-1).minimum(width.float())
-    y = places[:, :, 1].clamp(min=-1).minimum(height.float())
-    left, top = x.floor(), y.floor()
-    right_share, lower_share = x - left, y - top
-    # Whole numbers up to 2^24 are exact in float32; a table of more rows than that takes the integer way.
-    if start * heads < 2**24:
-        row = torch.addcmul(left * heads + first.float(), top, line.float()).int()
-    else:
-        row = top.int() * line.int() + (left.int() * heads + first.int())
-    if b > 1:
-        row = row + (torch.arange(b, dtype=torch.int32, device=value.device) * (start * heads))[:, None, None]
-    bags = row.new_empty((*row.shape[:2], heads, 4, row.shape[-1] // heads))
-    for corner, step in enumerate((0, heads, line.int(), line.int() + heads)):
-        bags[:, :, :, corner] = (row + step).unflatten(-1, (heads, -1))
+    def __init__(self, value: Tensor, shapes: Shapes) -> None:
+        self.value, self.shapes = value, shapes
+        self.windows, _, self.heads, self.channels = value.shape
 
-    lower = weights * lower_share
-    upper = weights - lower
-    lower_right, upper_right = lower * right_share, upper * right_share
-    corners = (upper - upper_right, upper_right, lower - lower_right, lower_right)
-    shares = torch.stack([corner.unflatten(-1, (heads, -1)) for corner in corners], dim=3)
+    @abstractmethod
+    def __call__(self, places: Tensor, weights: Tensor) -> Tensor:
+        """Return the weighted sum of bilinear samples; what lies outside a level is zero.
 
-    out: Tensor = F.embedding_bag(
-        bags.flatten(3).flatten(0, 2),  # B * M * heads, 4 * levels * points
-        table.flatten(0, 2),
-        mode="sum",
-        per_sample_weights=shares.flatten(3).flatten(0, 2).to(value.dtype),
-    )
-    return out.view(b, -1, heads * channels)
+        Args:
+            places: B, M, 2, heads * levels * points; x, then y, in cells of the level; a cell's centre is whole.
+            weights: B, M, heads * levels * points.
+
+        Returns:
+            B, M, heads * C.
+        """
 
 
-def sample_grid(value: Tensor, places: Tensor, weights: Tensor, shapes: Shapes) -> Tensor:
-    """Return what `sample_bag` returns, by `grid_sample`, in float32."""
-    b, _, heads, channels = value.shape
-    places, weights = (x.unflatten(-1, (heads, len(shapes), -1)) for x in (places, weights))
-    samples = []
-    for level, (cells, (h, w)) in enumerate(zip(value.split([h * w for h, w in shapes], 1), shapes, strict=True)):
-        image = cells.permute(0, 2, 3, 1).reshape(b * heads, channels, h, w)
-        size = places.new_tensor([w, h])
-        place = torch.stack(places[..., level, :].unbind(2), dim=-1)  # B, M, heads, points, 2
-        grid = (place + 0.5) * (2 / size) - 1  # cells -> [-1, 1]
-        grid = grid.transpose(1, 2).flatten(0, 1)  # B, M, heads, points, 2 -> B * heads, M, points, 2
-        samples.append(F.grid_sample(image.float(), grid, mode="bilinear", align_corners=False))
-    sampled = torch.cat(samples, dim=-1)  # B * heads, C, M, levels * points
-    share = weights.flatten(3).transpose(1, 2).flatten(0, 1)  # B * heads, M, levels * points
-    out: Tensor = (sampled * share[:, None]).sum(-1)  # B * heads, C, M
-    return out.view(b, heads * channels, -1).transpose(1, 2).to(value.dtype)
+class BagSampler(Sampler):
+    """Weighted sums of table rows for each token and head (`embedding_bag`), one for each corner of the samples.
+
+    The table has a margin of zeros around each level (one cell before, two behind): no corner of a sample needs a
+    check, and the four corners have fixed distances in the table.
+    """
+
+    def __init__(self, value: Tensor, shapes: Shapes) -> None:
+        super().__init__(value, shapes)
+        cells = sum((h + 3) * (w + 3) for h, w in shapes)
+        table = value.new_zeros(self.windows, cells, self.heads, self.channels)
+        rows, start = [], 0
+        for part, (h, w) in zip(value.split([h * w for h, w in shapes], 1), shapes, strict=True):
+            level = table[:, start : start + (h + 3) * (w + 3)].unflatten(1, (h + 3, w + 3))
+            level[:, 1 : h + 1, 1 : w + 1] = part.unflatten(1, (h, w))
+            # Row of the table: ((window * cells) + cell) * heads + head; a level's origin is its first inner cell.
+            rows.append((w, h, (w + 3) * self.heads, (start + w + 4) * self.heads))
+            start += (h + 3) * (w + 3)
+        self._table = table.flatten(0, 2)
+        self._levels, self._rows = rows, cells * self.heads
+        self._constants: tuple[Tensor, ...] = ()
+
+    def _numbers(self, count: int) -> tuple[Tensor, ...]:
+        """Return width, height, rows in a line and first row of each of `count` sampled points."""
+        if not self._constants:
+            points = count // (self.heads * len(self.shapes))
+            width, height, line, first = _spread(self._levels, self.heads, points, self.value.device)
+            head = torch.arange(self.heads, device=first.device).repeat_interleave(len(self.shapes) * points)
+            self._constants = (width.float(), height.float(), line, first + head)
+        return self._constants
+
+    def __call__(self, places: Tensor, weights: Tensor) -> Tensor:
+        """Sample at places (B, M, 2, P) with weights (B, M, P)."""
+        width, height, line, first = self._numbers(weights.shape[-1])
+        x = places[:, :, 0].clamp(min=-1).minimum(width)
+        y = places[:, :, 1].clamp(min=-1).minimum(height)
+        left, top = x.floor(), y.floor()
+        right_share, lower_share = x - left, y - top
+        if self._rows < 2**24:  # whole numbers up to there are exact in float32
+            row = torch.addcmul(left * self.heads + first.float(), top, line.float()).int()
+        else:
+            row = top.int() * line.int() + (left.int() * self.heads + first.int())
+        if self.windows > 1:
+            window = torch.arange(self.windows, dtype=torch.int32, device=row.device)
+            row = row + (window * self._rows)[:, None, None]
+        lower = weights * lower_share
+        upper = weights - lower
+        lower_right, upper_right = lower * right_share, upper * right_share
+        out = self._sum(row, upper - upper_right)
+        out = out + self._sum(row + self.heads, upper_right)
+        row = row + line.int()
+        out = out + self._sum(row, lower - lower_right)
+        return out + self._sum(row + self.heads, lower_right)
+
+    def _sum(self, rows: Tensor, shares: Tensor) -> Tensor:
+        """Return the weighted sums of table rows (B, M, heads * C) for rows and shares (B, M, P)."""
+        bags, per_row = (x.view(-1, x.shape[-1] // self.heads) for x in (rows, shares.to(self._table.dtype)))
+        out: Tensor = F.embedding_bag(bags, self._table, mode="sum", per_sample_weights=per_row)
+        return out.view(self.windows, -1, self.heads * self.channels)
+
+
+class GridSampler(Sampler):
+    """`grid_sample` on each level, in float32."""
+
+    def __call__(self, places: Tensor, weights: Tensor) -> Tensor:
+        """Sample at places (B, M, 2, P) with weights (B, M, P)."""
+        b, heads = self.windows, self.heads
+        places, weights = (x.unflatten(-1, (heads, len(self.shapes), -1)) for x in (places, weights))
+        samples = []
+        parts = self.value.split([h * w for h, w in self.shapes], 1)
+        for level, (cells, (h, w)) in enumerate(zip(parts, self.shapes, strict=True)):
+            image = cells.permute(0, 2, 3, 1).reshape(b * heads, self.channels, h, w)
+            size = places.new_tensor([w, h])
+            place = torch.stack(places[..., level, :].unbind(2), dim=-1)  # B, M, heads, points, 2
+            grid = (place + 0.5) * (2 / size) - 1  # cells -> [-1, 1]
+            grid = grid.transpose(1, 2).flatten(0, 1)  # B, M, heads, points, 2 -> B * heads, M, points, 2
+            samples.append(F.grid_sample(image.float(), grid, mode="bilinear", align_corners=False))
+        sampled = torch.cat(samples, dim=-1)  # B * heads, C, M, levels * points
+        share = weights.flatten(3).transpose(1, 2).flatten(0, 1)  # B * heads, M, levels * points
+        out: Tensor = (sampled * share[:, None]).sum(-1)  # B * heads, C, M
+        return out.view(b, heads * self.channels, -1).transpose(1, 2).to(self.value.dtype)
