@@ -1,0 +1,192 @@
+"""Gathers the results of a data set's videos and says how good they are."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+
+from ovvis.errors import InputError
+from ovvis.evaluation.average_precision import (
+    AREA_NAMES,
+    LIMITS,
+    THRESHOLDS,
+    Bools,
+    Floats,
+    Ints,
+    average_precision,
+    match,
+    outside_areas,
+    ranks,
+    recall,
+)
+from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
+from ovvis.evaluation.report import Report
+from ovvis.evaluation.rules import LVVIS, Rules
+from ovvis.evaluation.temporal_iou import Volume, temporal_iou, volume
+
+
+class Evaluator:
+    """Compares result tracks with the truth of a data set.
+
+    Masks are compared as they come in and not kept: after `update` only numbers stay.
+
+    Args:
+        categories: the data set's categories; a result or truth of another is an error.
+        truths: all true tracks of the data set.
+        rules: how to count.
+        videos: ids of the data set's videos, so that a result for another is an error; None: any will do.
+
+    Raises:
+        InputError: a category stands twice, or a truth names a category that is not listed.
+    """
+
+    def __init__(
+        self,
+        categories: Sequence[Category],
+        truths: Iterable[TruthTrack],
+        rules: Rules = LVVIS,
+        videos: Collection[int] | None = None,
+    ) -> None:
+        self._categories = tuple(categories)
+        self._rules = rules
+        self._videos = None if videos is None else frozenset(videos)
+        self._index = {category.id: k for k, category in enumerate(self._categories)}
+        if len(self._index) < len(self._categories):
+            raise InputError("two categories share an id; give each its own")
+        self._truths = tuple(truths)
+        self._truths_of: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for g, truth in enumerate(self._truths):
+            self._check(truth, "truth")
+            self._truths_of[truth.video_id, truth.category_id].append(g)
+        self._named = {truth.category_id for truth in self._truths}
+        self._rows: list[tuple[int, int, float, float]] = []  # of each result: video id, category index, score, area
+        self._pairs: list[tuple[int, int, float]] = []  # result, truth, overlap
+
+    def update(self, results: Iterable[ResultTrack]) -> None:
+        """Take results: of one video, of several, or a part of one. Among equal scores the first to come leads.
+
+        Raises:
+            InputError: a score is not finite, a category or video is not in the data set, or a mask has another
+                size than the truth's.
+        """
+        tracks, videos = list(results), defaultdict(list)
+        for n, track in enumerate(tracks):
+            self._check(track, "result")
+            if not math.isfinite(track.score):
+                raise InputError(f"video {track.video_id}: score {track.score} is not finite; write a number")
+            # A result without a truth to match matters by its size, unless its category has no truths at all.
+            sized = self._rules.area_is_measured and track.category_id in self._named
+            if sized or (track.video_id, track.category_id) in self._truths_of:
+                videos[track.video_id].append(n)
+        sizes, pairs = [0.0] * len(tracks), []
+        for video, members in videos.items():
+            try:
+                pairs += self._compare(video, members, tracks, sizes)
+            except InputError as error:
+                raise InputError(f"video {video}: {error}") from error
+        start = len(self._rows)
+        self._pairs += [(start + n, g, overlap) for n, g, overlap in pairs]
+        self._rows += [
+            (track.video_id, self._index[track.category_id], track.score, size)
+            for track, size in zip(tracks, sizes, strict=True)
+        ]
+
+    def report(self) -> Report:
+        """Return the figures of all results so far."""
+        table = np.array(self._rows, dtype=np.float64).reshape(-1, 4)
+        # Videos in ascending order, then categories, then the best score first; the first to come leads equals.
+        order = np.lexsort((-table[:, 2], table[:, 1], table[:, 0]))
+        groups = np.unique(table[order, :2], axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        rank = ranks(groups)
+        kept = rank < LIMITS[-1]
+        order, groups, rank = order[kept], groups[kept], rank[kept]
+        category, score, area = table[order, 1].astype(np.int64), table[order, 2], table[order, 3]
+
+        ignored = self._ignored()
+        right, passed = self._judge(order, groups, area, ignored)
+        kinds = np.array([self._index[truth.category_id] for truth in self._truths], dtype=np.int64)
+        sizes = (len(self._categories), len(AREA_NAMES), len(THRESHOLDS))
+        precisions, recalls = np.full(sizes, -1.0), np.full((*sizes, len(LIMITS)), -1.0)
+        by_score = np.lexsort((-score, category))
+        starts = np.searchsorted(category[by_score], np.arange(len(self._categories) + 1))
+        for k in np.unique(kinds):
+            mine = by_score[starts[k] : starts[k + 1]]
+            positives = np.repeat((~ignored[:, kinds == k]).sum(axis=1), len(THRESHOLDS))
+            hit = right[:, :, mine].reshape(len(positives), -1)
+            miss = ~(hit | passed[:, :, mine].reshape(len(positives), -1))
+            precisions[k] = average_precision(hit, miss, positives).reshape(sizes[1:])
+            recalls[k] = recall(hit, rank[mine], positives).reshape(*sizes[1:], len(LIMITS))
+        return Report(self._rules.name, self._categories, precisions, recalls)
+
+    def _check(self, track: TruthTrack | ResultTrack, what: str) -> None:
+        if track.category_id not in self._index:
+            raise InputError(
+                f"video {track.video_id}: category id {track.category_id} of a {what} is not one of the "
+                f"{len(self._index)} of the data set; number the labels as its file does"
+            )
+        if self._videos is not None and track.video_id not in self._videos:
+            raise InputError(f"video {track.video_id} of a {what} is not in the data set; is it of another split?")
+
+    def _compare(
+        self, video: int, members: list[int], tracks: list[ResultTrack], sizes: list[float]
+    ) -> list[tuple[int, int, float]]:
+        """Return result, truth and overlap of the pairs of a video that may match; set the results' sizes."""
+        volumes: dict[tuple[bytes | None, ...], Volume] = {}  # models give one tube under several labels
+        kinds: dict[int, list[tuple[int, Volume]]] = defaultdict(list)
+        for n in members:
+            code = tuple(mask["counts"] if mask else None for mask in tracks[n].masks)
+            if code not in volumes:
+                volumes[code] = volume(tracks[n].masks)
+            kinds[tracks[n].category_id].append((n, volumes[code]))
+            if self._rules.area_is_measured:
+                sizes[n] = volumes[code].mean_area
+        pairs = []
+        for kind, found in kinds.items():
+            indices = self._truths_of.get((video, kind), [])
+            truths = [self._truths[g] for g in indices]
+            overlaps = temporal_iou(
+                [shape for _, shape in found],
+                [volume(truth.masks) for truth in truths],
+                [truth.is_crowd and self._rules.crowd_over_result for truth in truths],
+                at_least=float(THRESHOLDS[0]),
+            )
+            pairs += [(found[i][0], indices[j], float(overlaps[i, j])) for i, j in np.argwhere(overlaps)]
+        return pairs
+
+    def _ignored(self) -> Bools:
+        """Return the truths that need not be found, (A, G)."""
+        sizes = np.zeros(len(self._truths))
+        if self._rules.area_is_measured:
+            sizes[:] = [_stated_area(truth) for truth in self._truths]
+        crowds = np.array([truth.is_crowd for truth in self._truths], dtype=np.bool_)
+        return outside_areas(sizes, self._rules.area_edges) | (crowds & self._rules.crowd_is_ignored)
+
+    def _judge(self, order: Ints, groups: Ints, area: Floats, ignored: Bools) -> tuple[Bools, Bools]:
+        """Return the results that are right and those that are passed over, (A, L, D) each."""
+        place = np.full(len(self._rows), -1, dtype=np.int64)
+        place[order] = np.arange(len(order))
+        pairs = np.array([(place[d], g) for d, g, _ in self._pairs], dtype=np.int64).reshape(-1, 2)
+        overlaps = np.array([overlap for _, _, overlap in self._pairs], dtype=np.float64)
+        kept = pairs[:, 0] >= 0
+        crowds = np.array([truth.is_crowd for truth in self._truths], dtype=np.bool_)
+        reusable = crowds | (not self._rules.truth_is_matched_once)
+        matched = match(groups, pairs[kept], overlaps[kept], ignored, reusable)
+
+        # A last column stands for "no truth", which is what -1 points at.
+        lost = np.array([truth.id == 0 and self._rules.loses_id_zero for truth in self._truths] + [True])
+        found = ~lost[matched]
+        on_ignored = np.pad(ignored, ((0, 0), (0, 1)))[np.arange(len(AREA_NAMES))[:, None, None], matched]
+        outside = outside_areas(area, self._rules.area_edges)[:, None]
+        passed = on_ignored | (~found & outside)
+        return found & ~passed, passed
+
+
+def _stated_area(truth: TruthTrack) -> float:
+    """Return the mean area that the truth's file states, as the evaluators read it: in whole pixels."""
+    if truth.areas is None:
+        return volume(truth.masks).mean_area
+    areas = [int(area) for area in truth.areas if area]
+    return sum(areas) / len(areas) if areas else 0.0

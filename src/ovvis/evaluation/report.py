@@ -1,0 +1,110 @@
+"""What the evaluator found, for people, programs and spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from ovvis.evaluation.average_precision import AREA_NAMES, LIMITS
+from ovvis.evaluation.records import Category
+
+Floats = NDArray[np.float64]
+
+# What is averaged for each name: in `precisions` area range and threshold, in `recalls` area range and limit.
+_EVERY = slice(None)
+_PRECISIONS: dict[str, tuple[int, slice]] = {
+    "AP": (0, _EVERY),
+    "AP50": (0, slice(0, 1)),
+    "AP75": (0, slice(5, 6)),
+    **{f"AP{name[0]}": (a, _EVERY) for a, name in enumerate(AREA_NAMES) if a},
+}
+_RECALLS: dict[str, tuple[int, int]] = {
+    **{f"AR{limit}": (0, m) for m, limit in enumerate(LIMITS)},
+    **{f"AR{name[0]}": (a, len(LIMITS) - 1) for a, name in enumerate(AREA_NAMES) if a},
+}
+METRICS = (*_PRECISIONS, *_RECALLS)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The figures of a data set. Every one lies in [0, 1]; -1 says that there was no truth to be found."""
+
+    rules: str  # name of the rules by which was counted
+    categories: tuple[Category, ...]  # K
+    precisions: Floats  # K, A, L; AP by category, area range and overlap threshold
+    recalls: Floats  # K, A, L, M; by limit of results too
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups: "all", then those that the categories name, by the alphabet."""
+        return ("all", *sorted({group for category in self.categories for group in category.groups}))
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Figures by group and `METRICS`: means over the group's categories that hold truths."""
+        return {
+            group: self._figures(np.array([group == "all" or group in c.groups for c in self.categories], dtype=bool))
+            for group in self.groups
+        }
+
+    @property
+    def category_metrics(self) -> list[dict[str, float]]:
+        """Figures by `METRICS` of each category."""
+        return [self._figures(np.arange(len(self.categories)) == k) for k in range(len(self.categories))]
+
+    @property
+    def category_ap(self) -> Floats:
+        """AP of each category (K,)."""
+        ap: Floats = self.precisions[:, 0].mean(axis=1)
+        return ap
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as JSON knows it."""
+        return {
+            "rules": self.rules,
+            "metrics": self.metrics,
+            "categories": [
+                {"id": category.id, "name": category.name, "groups": list(category.groups), **figures}
+                for category, figures in zip(self.categories, self.category_metrics, strict=True)
+            ],
+        }
+
+    def as_csv(self, by_category: bool = False) -> str:
+        """Return a header and a line for each group, or for each category, with every digit."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if by_category:
+            writer.writerow(["id", "category", *METRICS])
+            for category, figures in zip(self.categories, self.category_metrics, strict=True):
+                writer.writerow([category.id, category.name, *(figures[name] for name in METRICS)])
+        else:
+            writer.writerow(["group", *METRICS])
+            for group, figures in self.metrics.items():
+                writer.writerow([group, *(figures[name] for name in METRICS)])
+        return text.getvalue()
+
+    def as_table(self) -> Table:
+        """Return a table of the groups for a terminal, in percent."""
+        table = Table("", title=f"{self.rules}, percent")
+        for name in METRICS:
+            table.add_column(name, justify="right")
+        for group, figures in self.metrics.items():
+            table.add_row(group, *("-" if figures[name] < 0 else f"{100 * figures[name]:.1f}" for name in METRICS))
+        return table
+
+    def _figures(self, chosen: NDArray[np.bool_]) -> dict[str, float]:
+        precisions, recalls = self.precisions[chosen], self.recalls[chosen]
+        figures = {name: _mean(precisions[:, a, levels]) for name, (a, levels) in _PRECISIONS.items()}
+        return figures | {name: _mean(recalls[:, a, :, m]) for name, (a, m) in _RECALLS.items()}
+
+
+def _mean(values: Floats) -> float:
+    """Return the mean of the values that are not -1; -1 if none is left."""
+    values = values[values > -1]
+    return float(values.mean()) if len(values) else -1.0

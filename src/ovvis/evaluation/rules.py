@@ -1,0 +1,67 @@
+"""What the released evaluators do differently, as data: one code path serves them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How an evaluator counts. All rank, match and average alike but for these fields."""
+
+    name: str
+    truth_is_matched_once: bool  # a second result on the same truth is wrong; if not, it is right too
+    crowd_is_ignored: bool  # a crowd is no truth to be found, and a result on it is neither right nor wrong
+    crowd_over_result: bool  # overlap with a crowd is divided by the result's area, not by the union
+    area_is_measured: bool  # a track's size is its mean area; if not, every track counts as of area 0
+    area_edges: tuple[float, float]  # pixels; small up to and with the first, large from the second on
+    loses_id_zero: bool  # a result on the truth of id 0 counts as wrong: the id doubles as the flag "matched"
+
+
+# tools/evaluate/lvviseval.py of CLIP-VIS, the same file as in LVVIS and OVFormer. Unlike YouTube-VIS, a crowd is a
+# truth like any other (`_ignore` asks for the area alone), though it may be matched again and again.
+LVVIS = Rules(
+    name="LV-VIS",
+    truth_is_matched_once=True,
+    crowd_is_ignored=False,
+    crowd_over_result=False,
+    area_is_measured=True,
+    area_edges=(128.0**2, 256.0**2),
+    loses_id_zero=True,
+)
+
+# tools/evaluate/bursteval.py of CLIP-VIS. The files that burst2ytvis.py writes hold neither `areas` nor `iscrowd`,
+# so the lines that read them stand as comments there: the area of every track is 0 (all are small), and with the
+# line on crowds went the one that skips a truth already matched. So a truth may be found many times, and a recall
+# may exceed 1. The same files count annotations from 0: the first truth is never found.
+BURST = Rules(
+    name="BURST",
+    truth_is_matched_once=False,
+    crowd_is_ignored=False,
+    crowd_over_result=False,
+    area_is_measured=False,
+    area_edges=(128.0**2, 256.0**2),
+    loses_id_zero=True,
+)
+
+# clipvis/data_video/datasets/ytvis_api/ytvoseval.py of CLIP-VIS, for YouTube-VIS and OVIS.
+YOUTUBE_VIS = Rules(
+    name="YouTube-VIS",
+    truth_is_matched_once=True,
+    crowd_is_ignored=True,
+    crowd_over_result=False,
+    area_is_measured=True,
+    area_edges=(128.0**2, 256.0**2),
+    loses_id_zero=True,
+)
+
+# pycocotools.cocoeval, for images: videos of one frame.
+COCO = Rules(
+    name="COCO",
+    truth_is_matched_once=True,
+    crowd_is_ignored=True,
+    crowd_over_result=True,
+    area_is_measured=True,
+    area_edges=(32.0**2, 96.0**2),
+    loses_id_zero=True,
+)
