@@ -31,7 +31,6 @@ from torch import nn
 import ovvis
 from ovvis.cli.process import keep_freed_memory
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.models import pixel_decoder
 from ovvis.models.clip_vis import build_clip_vis
 from ovvis.models.layers import deformable_attention
 from ovvis.models.load import DTYPES, pick_device
@@ -138,7 +137,6 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
 def slow_down(model: Model) -> None:
     """Make a model take the authors' way."""
     deformable_attention.BagSampler = deformable_attention.GridSampler  # type: ignore[assignment, misc]
-    pixel_decoder.PIECE = 2**31  # all tokens at once
 
     def allowed(self: QueryDecoder, state: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         size = features.shape[-2:]

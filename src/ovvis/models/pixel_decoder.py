@@ -9,11 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovvis.models.layers.attention import FeedForward
-from ovvis.models.layers.deformable_attention import DeformableAttention, Sampler, Shapes
+from ovvis.models.layers.deformable_attention import DeformableAttention, Shapes
 from ovvis.models.layers.position import sine_code_2d
 
 ATTENDED_LEVELS = 3  # strides 32, 16 and 8
-PIECE = 1024  # tokens
 
 
 class PixelDecoder(nn.Module):
@@ -92,13 +91,6 @@ class _EncoderLayer(nn.Module):
     def forward(self, tokens: Tensor, code: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
         """Map tokens (N, L, D) to tokens (N, L, D)."""
         sampler = self.attention.sampler(tokens, shapes)
-        if tokens.device.type != "cpu" or torch.is_grad_enabled():
-            return self._update(tokens, code, reference, sampler)
-        # What a piece of the tokens needs stays in the processor's cache; what all of them need does not.
-        pieces = zip(tokens.split(PIECE, 1), code.split(PIECE), reference.split(PIECE), strict=True)
-        return torch.cat([self._update(*piece, sampler) for piece in pieces], dim=1)
-
-    def _update(self, tokens: Tensor, code: Tensor, reference: Tensor, sampler: Sampler) -> Tensor:
         tokens = self.norm(tokens + self.attention(tokens + code, reference, sampler))
         return self.feed_forward(tokens)  # type: ignore[no-any-return]
 
