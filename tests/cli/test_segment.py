@@ -78,12 +78,28 @@ def test_writes_results_that_other_programs_read(quick, monkeypatch, clip, tmp_p
 
 def test_options_reach_the_result(quick, monkeypatch, clip, tmp_path):
     out = tmp_path / "out"
-    code = segment(monkeypatch, clip, out, "--short-edge", 32, "--every", 2, "--max-tracks", 3, "--no-video")
+    code = segment(
+        monkeypatch,
+        clip,
+        out,
+        "--short-edge",
+        32,
+        "--every",
+        2,
+        "--max-tracks",
+        3,
+        "--memory",
+        2,
+        "--matched",
+        1,
+        "--no-video",
+    )
     assert code == 0
     assert [p.name for p in out.iterdir()] == ["tracks.json"]
     content = json.loads((out / "tracks.json").read_text())
     assert content["video"]["frames"] == [0, 2, 4] and len(content["tracks"]) == 3
     assert content["settings"]["network_size"] == [32, 48]
+    assert content["settings"]["tracks"]["memory"] == 2
 
 
 def test_replaces_older_results_and_keeps_other_files(quick, monkeypatch, clip, tmp_path):
@@ -240,7 +256,14 @@ def test_an_unreadable_frame_is_named(quick, monkeypatch, tmp_path, capsys):
 
 
 def test_bad_numbers_found_after_loading(quick, monkeypatch, clip, tmp_path, capsys):
-    for option, value in (("--min-score", 2), ("--max-tracks", 0), ("--short-edge", 5), ("--batch", 0)):
+    for option, value in (
+        ("--memory", 0),
+        ("--momentum", 2),
+        ("--min-score", 2),
+        ("--max-tracks", 0),
+        ("--short-edge", 5),
+        ("--batch", 0),
+    ):
         assert segment(monkeypatch, clip, tmp_path / "out", option, value) == 2
         error = capsys.readouterr().err.strip()
         assert option[2:].replace("-", "_") in error and "\n" not in error

@@ -23,9 +23,7 @@ def scores(model):
 
 
 @pytest.mark.parametrize("clip", ["tiny-resnet", "tiny-convnext"])
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.1), (torch.float16, 0.02)]
-)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.1), (torch.float16, 0.02)])
 def test_for_inference_keeps_the_scores(clip, dtype, tolerance):
     wanted = scores(build_tiny(clip))
     model = build_tiny(clip).for_inference(torch.device("cpu"), dtype)

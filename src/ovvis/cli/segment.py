@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 from rich.markup import escape
@@ -62,6 +63,11 @@ def segment(
     prompts: Annotated[
         Path | None, typer.Option(help='Text file with prompts, a line each, "{}" for the word.')
     ] = None,
+    memory: Annotated[
+        int | None, typer.Option(help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS.")
+    ] = None,
+    matched: Annotated[int | None, typer.Option(help="Remembered windows that vote.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="Match against a running embedding (OV2Seg: 0.7).")] = None,
     batch: Annotated[int, typer.Option(help="Windows that go through the network together.")] = 1,
 ) -> None:
     """Find, follow and name everything in a video that the labels speak of."""
@@ -70,6 +76,8 @@ def segment(
     vocabulary = Vocabulary.parse(labels)
     templates = read_prompts(prompts) if prompts else VILD_PROMPTS
     find_model(model)
+    asked = {"memory": memory, "matched": matched, "momentum": momentum}
+    tracking: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     frames = open_source(source, every=every, start=start, end=end, max_frames=max_frames, fps=fps)
     with OutputFolder(output or default_output(source)) as folder:
         tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)
@@ -89,6 +97,7 @@ def segment(
                 max_tracks=max_tracks,
                 min_score=min_score,
                 prompts=templates,
+                settings=replace(network.video, **tracking),
                 batch=batch,
                 on_text=read,
             )
@@ -163,7 +172,9 @@ def _conclude(result: VideoResult, folder: Path, video: bool) -> None:
     spent = sum(work.values())
     shares = ", ".join(f"{stage} {seconds / spent:.0%}" for stage, seconds in work.items() if seconds / spent >= 0.005)
     before = ", ".join(f"{stage} {result.seconds[stage]:.1f} s" for stage in once if stage in result.seconds)
-    out.print(f"{count} frames in {spent:.1f} s ({spent / count:.3f} s a frame: {shares}); {before}")
+    out.print(
+        f"{count} {'frame' if count == 1 else 'frames'} in {spent:.1f} s ({spent / count:.3f} s a frame: {shares}); {before}"
+    )
     names = f"{TRACKS} and {VIDEO}" if video else TRACKS
     out.print(f"Results: {escape(str(folder))} ({names})", soft_wrap=True)
     if result.problem is not None:
