@@ -172,9 +172,8 @@ def _conclude(result: VideoResult, folder: Path, video: bool) -> None:
     spent = sum(work.values())
     shares = ", ".join(f"{stage} {seconds / spent:.0%}" for stage, seconds in work.items() if seconds / spent >= 0.005)
     before = ", ".join(f"{stage} {result.seconds[stage]:.1f} s" for stage in once if stage in result.seconds)
-    out.print(
-        f"{count} {'frame' if count == 1 else 'frames'} in {spent:.1f} s ({spent / count:.3f} s a frame: {shares}); {before}"
-    )
+    frames = "1 frame" if count == 1 else f"{count} frames"
+    out.print(f"{frames} in {spent:.1f} s ({spent / count:.3f} s a frame: {shares}); {before}")
     names = f"{TRACKS} and {VIDEO}" if video else TRACKS
     out.print(f"Results: {escape(str(folder))} ({names})", soft_wrap=True)
     if result.problem is not None:
