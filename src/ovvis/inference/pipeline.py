@@ -15,7 +15,7 @@ from ovvis.errors import InputError
 from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.inference.tubes import Tubes
-from ovvis.inference.windows import groups, make_window, network_size
+from ovvis.inference.windows import groups, make_window, network_size, padded_size
 from ovvis.io.video import Source, open_source
 from ovvis.masks import box, rle_from_logits
 from ovvis.models.model import Model, VideoSettings
@@ -192,12 +192,11 @@ class VideoSegmenter:
             q for q in order if scores[q] >= self.min_score and math.sqrt(float(objects[q]) / 2) >= silence * scores[q]
         ]
         logits = prediction.mask_logits[0].float().cpu()
-        padded = (window.pixels.shape[-2], window.pixels.shape[-1])
         for t, frame in enumerate(window.frames):
             height, width = frame.image.shape[:2]
             instances = []
             for q in shown:
-                mask = rle_from_logits(logits[q, t], padded, window.image_size, (height, width))
+                mask = rle_from_logits(logits[q, t], run.padded, window.image_size, (height, width))
                 if mask is not None:
                     label = self.vocabulary.names[int(labels[q])]
                     instances.append(Instance(q + 1, label, float(scores[q]), mask, box(mask)))
@@ -231,7 +230,7 @@ class _Run:
         self._segmenter, self._source = segmenter, source
         self.watch = Stopwatch(model.device)
         self.size = network_size(info.height, info.width, segmenter.short_edge, segmenter.long_edge)
-        self.padded = (self.size[0] + -self.size[0] % 32, self.size[1] + -self.size[1] % 32)
+        self.padded = padded_size(self.size)
         self.tracker = segmenter._tracker()
         self.tubes = Tubes(
             segmenter.text.labels,

@@ -46,6 +46,15 @@ def network_size(height: int, width: int, short_edge: int | None, long_edge: int
     return max(int(new_height + 0.5), 1), max(int(new_width + 0.5), 1)
 
 
+def padded_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return height and width padded to multiples of the network's coarsest stride.
+
+    >>> padded_size((480, 853))
+    (480, 864)
+    """
+    return size[0] + -size[0] % STRIDE, size[1] + -size[1] % STRIDE
+
+
 def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize an image (H, W, 3) as the authors' data loader does: Pillow's bilinear filter."""
     if image.shape[:2] == size:
@@ -65,8 +74,8 @@ def make_window(frames: tuple[Frame, ...], size: tuple[int, int], mean: Tensor, 
     images = np.stack([resize(frame.image, size) for frame in frames])
     pixels = torch.from_numpy(images).to(mean.device).permute(0, 3, 1, 2)  # T, 3, H, W; channels-last in memory
     pixels = (pixels.float() - mean) / std
-    bottom, right = -size[0] % STRIDE, -size[1] % STRIDE
-    return Window(F.pad(pixels, (0, right, 0, bottom)), size, frames)
+    height, width = padded_size(size)
+    return Window(F.pad(pixels, (0, width - size[1], 0, height - size[0])), size, frames)
 
 
 def groups(items: Iterable[Item], count: int) -> Iterator[tuple[Item, ...]]:

@@ -15,7 +15,16 @@ Pooling = Literal["clip", "mean"]
 
 
 class MaskPooling(nn.Module):
-    """Pools dense features under masks into CLIP's space. It owns no weights: the frozen CLIP does."""
+    """Pools dense features under masks into CLIP's space. It owns no weights: the frozen CLIP does.
+
+    Args:
+        clip: the frozen CLIP.
+    """
+
+    def __init__(self, clip: FrozenClip) -> None:
+        super().__init__()
+        # In a tuple, so that the weights appear once in the model's state, under `clip`.
+        self._clip = (clip,)
 
     @abstractmethod
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:
@@ -54,10 +63,6 @@ def _mean_under(features: Tensor, masks: Tensor) -> Tensor:
 class _TrunkMeanPooling(MaskPooling):
     """Mean under the mask, then the trunk's norm and CLIP's projection (timm image encoders)."""
 
-    def __init__(self, clip: FrozenClip) -> None:
-        super().__init__()
-        self._clip = (clip,)
-
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:
         """Pool features (N, C, h, w) under masks (N, Q, h, w)."""
         visual = self._clip[0].visual
@@ -69,10 +74,6 @@ class _TrunkMeanPooling(MaskPooling):
 class _ValueMeanPooling(MaskPooling):
     """Mean under the mask, then the value path of a CLIP ResNet's attention pooling."""
 
-    def __init__(self, clip: FrozenClip) -> None:
-        super().__init__()
-        self._clip = (clip,)
-
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:
         """Pool features (N, C, h, w) under masks (N, Q, h, w)."""
         pool = self._clip[0].visual.attnpool
@@ -82,10 +83,6 @@ class _ValueMeanPooling(MaskPooling):
 
 class _AttentionPooling(MaskPooling):
     """CLIP's attention pooling, the mean token asking, the keys outside the mask hidden (OpenAI's ResNets)."""
-
-    def __init__(self, clip: FrozenClip) -> None:
-        super().__init__()
-        self._clip = (clip,)
 
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:
         """Pool features (N, C, h, w) under masks (N, Q, h, w)."""

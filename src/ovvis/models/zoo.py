@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ovvis.errors import InputError, nearest
 from ovvis.models.clip_vis import FAMILY, ClipVisConfig
@@ -40,11 +40,6 @@ _CONVNEXT = ClipVisConfig(
 _COLUMNS = ("LV-VIS val", "LV-VIS test", "OVIS", "YTVIS19", "YTVIS21", "BURST")
 _CODE = "Apache-2.0 (authors' repository)"
 _WEIGHTS = "Apache-2.0 (authors' repository); CLIP: MIT"
-
-
-def _nine_layers(config: ClipVisConfig) -> ClipVisConfig:
-    fields = {name: getattr(config, name) for name in config.__slots__}
-    return ClipVisConfig(**{**fields, "decoder_layers": 9})
 
 
 def _entry(
@@ -86,7 +81,7 @@ ZOO: dict[str, ModelEntry] = {
         ),
         _entry(
             "clip-vis-r50-ytvis19",
-            _nine_layers(_R50),
+            replace(_R50, decoder_layers=9),
             COCO_YTVIS,
             (9.4, 6.7, 15.8, 39.7, 35.7, 4.2),
             "14Oed2SbCVZcAtV1yaZIzuc7adGXuHiyZ",
@@ -95,7 +90,7 @@ ZOO: dict[str, ModelEntry] = {
         ),
         _entry(
             "clip-vis-convnext-b-ytvis19",
-            _nine_layers(_CONVNEXT),
+            replace(_CONVNEXT, decoder_layers=9),
             COCO_YTVIS,
             (15.9, 12.0, 18.6, 50.0, 44.2, 5.0),
             "1fxujJmjMLAkXubzYSqiv2cVgDYIIp64f",
