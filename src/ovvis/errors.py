@@ -7,7 +7,11 @@ and nothing else; a program can catch `OvvisError`.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a disk, or a quota, that is full."""
 
 
 class OvvisError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -15,7 +14,7 @@ from ovvis.cli.console import complain
 from ovvis.cli.convert import convert
 from ovvis.cli.models import models
 from ovvis.cli.segment import segment
-from ovvis.errors import OvvisError
+from ovvis.errors import DISK_FULL, OvvisError
 from ovvis.version import __version__
 
 BAD_INPUT = 2
@@ -67,7 +66,7 @@ def run() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in DISK_FULL:
             raise
         complain(f"no space left on the disk ({error.filename or 'temporary folder'}); free some and run it again")
         code = BAD_INPUT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import pickle
 import tempfile
 from array import array
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ovvis.errors import ResourceError
+from ovvis.errors import DISK_FULL, ResourceError
 
 DEFAULT_LIMIT = 32 * 2**20  # bytes of records that stay in memory
 
@@ -74,7 +73,7 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in DISK_FULL:
             raise
         raise ResourceError(
             f"no space left in the temporary folder {tempfile.gettempdir()}: free some, or set TMPDIR to a folder on a "

@@ -10,9 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from ovvis.errors import InputError, ResourceError
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+from ovvis.errors import DISK_FULL, InputError, ResourceError
 
 
 def disk_full(error: OSError, path: Path) -> ResourceError:
@@ -76,7 +74,7 @@ class OutputFolder:
             self._partial = self._make_partial()
         except OSError as error:
             self._remove()
-            if error.errno in _FULL:
+            if error.errno in DISK_FULL:
                 raise disk_full(error, self.path) from error
             raise InputError(
                 f"output folder {self.path} must be writable ({error.strerror}): "
@@ -99,7 +97,7 @@ class OutputFolder:
             raise
         finally:
             self._remove()
-            if isinstance(error, OSError) and error.errno in _FULL:
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
                 raise disk_full(error, self.path) from error
 
     def _create(self) -> None:
