@@ -13,6 +13,7 @@ LEVELS = {
     "errors": 0,
     "version": 0,
     "paths": 0,
+    "fields": 1,
     "masks": 1,
     "vocabulary": 1,
     "structures": 1,
@@ -31,8 +32,8 @@ WITHIN_A_LEVEL = {("structures", "masks")}
 # Rooms that may use less than what lies below them.
 ONLY = {
     "tracking": {"structures"},
-    "io": {"structures", "masks", "errors"},
-    "evaluation": {"structures", "masks", "errors"},
+    "io": {"structures", "fields", "masks", "errors"},
+    "evaluation": {"structures", "fields", "masks", "errors"},
 }
 STRANGERS = [("training", "inference")]
 FAMILIES = [("models.clip_vis", "models.ovformer")]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ovvis import masks
-from ovvis.errors import InputError
+from ovvis.fields import JsonFile, short
 from ovvis.masks import Rle
 from ovvis.structures import Track, VideoResult
 
@@ -88,29 +88,19 @@ def load_tracks(path: Path) -> VideoResult:
     return _Reader(path).result()
 
 
-_KINDS: dict[type | tuple[type, ...], str] = {
-    dict: "an object",
-    list: "a list",
-    str: "a text",
-    int: "a whole number",
-    (int, float): "a number",
-    (str, type(None)): "a text or null",
-    (dict, type(None)): "an object or null",
-}
-
-
 class _Reader:
     """Turns the JSON into records; each value is asked for under its name, so that an error can tell it."""
 
     def __init__(self, path: Path):
-        self.path = path
+        self._file = JsonFile(path, "write the file again with this version of ovvis")
+        self._get, self._all, self._error = self._file.get, self._file.all, self._file.error
 
     def result(self) -> VideoResult:
-        root = self._parse()
+        root = self._file.parse_object()
         if root.get("format") != FORMAT:
-            raise self._error("format", f"must be {FORMAT!r}, not {_short(root.get('format'))}")
+            raise self._error("format", f"must be {FORMAT!r}, not {short(root.get('format'))}")
         if root.get("version") != VERSION:
-            raise self._error("version", f"must be {VERSION}, not {_short(root.get('version'))}")
+            raise self._error("version", f"must be {VERSION}, not {short(root.get('version'))}")
         video = self._get(root, "video", dict)
         frames = self._all(video, "frames", int, "video.")
         times = self._all(video, "times", (int, float), "video.")
@@ -142,7 +132,7 @@ class _Reader:
             raise self._error(f"{where}category_id", rule)
         label = self._get(entry, "label", str, where)
         if label != result.labels[index]:
-            rule = f"must be the vocabulary's label {index + 1}, {result.labels[index]!r}, not {_short(label)}"
+            rule = f"must be the vocabulary's label {index + 1}, {result.labels[index]!r}, not {short(label)}"
             raise self._error(f"{where}label", rule)
         id = self._get(entry, "id", int, where)
         segmentations = self._all(entry, "segmentations", (dict, type(None)), where)
@@ -169,7 +159,7 @@ class _Reader:
         if value is None:
             return None
         if self._all(value, "size", int, where) != size:
-            raise self._error(f"{where}size", f"must be the video's, {size}, not {_short(value['size'])}")
+            raise self._error(f"{where}size", f"must be the video's, {size}, not {short(value['size'])}")
         counts: str = self._get(value, "counts", str, where)
         if not counts.isascii():
             raise self._error(f"{where}counts", "must be ASCII")
@@ -179,44 +169,4 @@ class _Reader:
         match pair:
             case [str() as name, int() | float() as score] if not isinstance(score, bool):
                 return name, float(score)
-        raise self._error(where, f"must be [label, score], not {_short(pair)}")
-
-    def _parse(self) -> Any:
-        try:
-            root = json.loads(self.path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{self.path} cannot be read ({error.strerror}): check the path") from error
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}: {error.msg}"
-            raise InputError(
-                f"{self.path} must be JSON, but it is damaged or cut off ({where}): write it again with ovvis"
-            ) from error
-        except (UnicodeDecodeError, RecursionError) as error:
-            raise InputError(f"{self.path} must be JSON, but it is not: write it again with ovvis") from error
-        if not isinstance(root, dict):
-            raise InputError(f"{self.path} must hold a JSON object, not {_short(root)}: write it again with ovvis")
-        return root
-
-    def _get(self, entry: dict[str, Any], name: str, kind: type | tuple[type, ...], where: str = "") -> Any:
-        if name not in entry:
-            raise self._error(where + name, "is missing")
-        return self._checked(entry[name], where + name, kind)
-
-    def _all(self, entry: dict[str, Any], name: str, kind: type | tuple[type, ...], where: str = "") -> list[Any]:
-        """Return a field that is a list of values of one kind."""
-        values = self._get(entry, name, list, where)
-        return [self._checked(value, f"{where}{name}[{i}]", kind) for i, value in enumerate(values)]
-
-    def _checked(self, value: Any, name: str, kind: type | tuple[type, ...]) -> Any:
-        # A bool is an int in Python, but not in JSON.
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise self._error(name, f"must be {_KINDS[kind]}, not {_short(value)}")
-        return value
-
-    def _error(self, name: str, rule: str) -> InputError:
-        return InputError(f"{self.path}: field {name} {rule}: write the file again with this version of ovvis")
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+        raise self._error(where, f"must be [label, score], not {short(pair)}")
