@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ovvis.structures import Prediction, Track, VideoResult
+from ovvis.structures import Prediction, Target, Track, VideoResult
 
 
 def prediction(batch=2, queries=3, **changes):
@@ -63,3 +63,29 @@ def test_result():
         assert inside is result
         raise KeyError
     assert store.closed == 1
+
+
+def target():
+    """Two instances over two frames; the second is in the second frame only."""
+    masks = torch.zeros(2, 2, 2, 3, dtype=torch.bool)
+    masks[0, :, 0, 0] = True
+    masks[1, 1, 1] = True
+    return Target(masks, torch.tensor([5, 7]), torch.tensor([50, 70]))
+
+
+def test_a_target_knows_who_is_visible():
+    assert target().visible.tolist() == [[True, True], [False, True]]
+
+
+def test_a_frame_of_a_target_holds_what_is_visible_in_it():
+    first, second = target().frame(0), target().frame(1)
+    assert (first.labels.tolist(), first.ids.tolist(), first.masks.shape) == ([5], [50], (1, 1, 2, 3))
+    assert (second.labels.tolist(), second.ids.tolist()) == ([5, 7], [50, 70])
+    assert torch.equal(second.masks[:, 0], target().masks[:, 1])
+
+
+def test_a_target_without_instances():
+    none = target().select(torch.zeros(2, dtype=torch.bool)).to(torch.device("cpu"))
+    assert none.masks.shape == (0, 2, 2, 3)
+    assert none.visible.shape == (0, 2)
+    assert none.frame(1).labels.shape == (0,)

@@ -1,6 +1,7 @@
 """The records that travel between rooms. Shapes in comments; no behaviour beyond slicing and moving devices.
 
-Letters: B windows in a batch, T frames, Q queries, D width, K labels, H x W pixels, h x w feature cells.
+Letters: B windows in a batch, T frames, Q queries, D width, K labels, H x W pixels, h x w feature cells; in training
+L decoder states, N instances of a window.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -73,6 +75,53 @@ class Prediction:
             embeddings=change(self.embeddings),
             features=None if self.features is None else change(self.features),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LayeredPrediction:
+    """What the network gives for a batch of windows in training: the heads' answers after every decoder layer.
+
+    Masks are kept as the two factors of their product: the loss reads the logits of few points and of few queries,
+    and never needs those of all queries at once.
+    """
+
+    mask_embeddings: Tensor  # L, B, Q, D; L - 1 decoder layers and, first, the state before them
+    mask_features: Tensor  # B, T, D, h, w; stride 4. Mask logits are the product of both over D
+    object_logits: Tensor  # L, B, Q, 2; index 0 is "object"
+    mask_ious: Tensor | None  # L, B, Q
+    embeddings: Tensor  # L, B, Q, D; the query states
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is true of one window of T frames with N instances.
+
+    An instance that is not in a frame has an empty mask there. One that is in no frame of the window does not belong
+    in here, but does no harm: it counts as "no object".
+    """
+
+    masks: Tensor  # N, T, H, W; bool; of the size that the network sees, padding included
+    labels: Tensor  # N; int64; position in the vocabulary of the training set
+    ids: Tensor  # N; int64; the same number in every window of a video
+
+    @property
+    def visible(self) -> Tensor:
+        """Where each instance has a pixel: N, T; bool."""
+        return self.masks.flatten(2).any(-1)
+
+    def select(self, instances: Tensor) -> Target:
+        """Return the target with some of its instances: indices, or a bool for each."""
+        return Target(self.masks[instances], self.labels[instances], self.ids[instances])
+
+    def frame(self, index: int) -> Target:
+        """Return one frame's target, as a window of one, with what is visible in it."""
+        one = replace(self, masks=self.masks[:, index : index + 1])
+        return one.select(one.visible[:, 0])
+
+    def to(self, device: torch.device) -> Target:
+        """Return the target on a device; from pinned memory without waiting."""
+        masks, labels, ids = (x.to(device, non_blocking=True) for x in (self.masks, self.labels, self.ids))
+        return Target(masks, labels, ids)
 
 
 @dataclass(frozen=True, slots=True)

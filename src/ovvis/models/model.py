@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ovvis.models.classifiers import Classifier
 from ovvis.models.clip import FrozenClip
 from ovvis.models.segmenter import Segmenter
-from ovvis.structures import Prediction
+from ovvis.structures import LayeredPrediction, Prediction
 
 Weighting = Literal["released", "paper"]
 ClassScore = Literal["softmax", "cosine"]
@@ -88,9 +88,18 @@ class Model(nn.Module):
         """The floating type that the network computes in."""
         return self.network.query_decoder.query_features.dtype
 
-    def forward(self, pixels: Tensor) -> Prediction:
-        """Predict the instances of windows (B, T, 3, H, W) of normalised, padded frames."""
-        return self.network(pixels.to(self.device, self.dtype))  # type: ignore[no-any-return]
+    @overload
+    def forward(self, pixels: Tensor, every_layer: Literal[False] = False) -> Prediction: ...
+
+    @overload
+    def forward(self, pixels: Tensor, every_layer: Literal[True]) -> LayeredPrediction: ...
+
+    def forward(self, pixels: Tensor, every_layer: bool = False) -> Prediction | LayeredPrediction:
+        """Predict the instances of windows (B, T, 3, H, W) of normalised, padded frames.
+
+        With `every_layer`, give what the loss wants: the answers after every decoder layer.
+        """
+        return self.network(pixels.to(self.device, self.dtype), every_layer)  # type: ignore[no-any-return]
 
     def for_inference(self, device: torch.device, dtype: torch.dtype) -> Model:
         """Make the model as fast as it can be without training it, in place, and return it.

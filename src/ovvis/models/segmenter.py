@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal, overload
+
+import torch
 from torch import Tensor, nn
 
 from ovvis.models.backbones.pyramid import STRIDES, Backbone
 from ovvis.models.heads import MaskIouHead, ObjectHead
 from ovvis.models.pixel_decoder import PixelDecoder
 from ovvis.models.query_decoder import QueryDecoder
-from ovvis.structures import Prediction
+from ovvis.structures import LayeredPrediction, Prediction
 
 
 class Segmenter(nn.Module):
@@ -37,11 +40,18 @@ class Segmenter(nn.Module):
         self.object_head = object_head
         self.iou_head = iou_head
 
-    def forward(self, pixels: Tensor) -> Prediction:
+    @overload
+    def forward(self, pixels: Tensor, every_layer: Literal[False] = False) -> Prediction: ...
+
+    @overload
+    def forward(self, pixels: Tensor, every_layer: Literal[True]) -> LayeredPrediction: ...
+
+    def forward(self, pixels: Tensor, every_layer: bool = False) -> Prediction | LayeredPrediction:
         """Predict the instances of a batch of windows.
 
         Args:
             pixels: B, T, 3, H, W; normalised, H and W multiples of 32.
+            every_layer: give what the loss wants, the answers after every decoder layer, instead of a prediction.
 
         Raises:
             ValueError: the height or width is no multiple of 32.
@@ -52,7 +62,17 @@ class Segmenter(nn.Module):
         pyramid = self.backbone(pixels.flatten(0, 1))
         mask_features, levels = self.pixel_decoder(pyramid.levels)
         mask_features = mask_features.unflatten(0, windows)
-        state = self.query_decoder([level.unflatten(0, windows) for level in levels], mask_features)[-1]
+        states = self.query_decoder([level.unflatten(0, windows) for level in levels], mask_features)
+        if every_layer:
+            state = torch.stack(states)  # the heads read all layers in one call
+            return LayeredPrediction(
+                mask_embeddings=self.query_decoder.mask_head(state),
+                mask_features=mask_features,
+                object_logits=self.object_head(state),
+                mask_ious=None if self.iou_head is None else self.iou_head(state),
+                embeddings=state,
+            )
+        state = states[-1]
         return Prediction(
             mask_logits=self.query_decoder.masks(state, mask_features),
             object_logits=self.object_head(state),
