@@ -125,3 +125,23 @@ def test_importing_has_no_effect(tmp_path):
     left = [p for p in tmp_path.rglob("*") if "ovvis" in p.name]
     assert left == []
     assert [p.name for p in tmp_path.iterdir()] == ["home"]
+
+
+# Programs that read datasets or score results, and the command's help, start without the networks' libraries.
+LIGHT = ["ovvis", "ovvis.cli.main", "ovvis.structures", "ovvis.data.annotations", "ovvis.evaluation.evaluator"]
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_modules_need_no_networks(name):
+    program = f"import {name}, sys; print(sorted({{'torch', 'open_clip', 'timm', 'av'}} & set(sys.modules)))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT.parent)}
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_face_holds_what_it_names():
+    assert set(ovvis._ROOMS) | {"__version__"} == set(ovvis.__all__)
+    assert all(getattr(ovvis, name) is not None for name in ovvis.__all__)
+    assert set(ovvis.__all__) <= set(dir(ovvis))
+    with pytest.raises(AttributeError, match="no attribute 'load_modle'"):
+        ovvis.load_modle  # noqa: B018

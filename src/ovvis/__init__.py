@@ -9,13 +9,18 @@ Example:
     ...         print(track.id, track.label, track.score, len(track.frames))
 """
 
-from ovvis.errors import InputError, OvvisError, ResourceError
-from ovvis.inference.pipeline import VideoSegmenter
-from ovvis.io.video import open_source
-from ovvis.models.load import list_models, load_model
-from ovvis.structures import FrameResult, Instance, Track, VideoResult
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ovvis.version import __version__
-from ovvis.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from ovvis.errors import InputError, OvvisError, ResourceError
+    from ovvis.inference.pipeline import VideoSegmenter
+    from ovvis.io.video import open_source
+    from ovvis.models.load import list_models, load_model
+    from ovvis.structures import FrameResult, Instance, Track, VideoResult
+    from ovvis.vocabulary import Vocabulary
 
 __all__ = [
     "FrameResult",
@@ -32,3 +37,32 @@ __all__ = [
     "load_model",
     "open_source",
 ]
+
+# Where each name comes from. It is imported at its first use: PyTorch takes seconds and 800 MB to import, and
+# evaluation, reading datasets and `ovvis --help` need none of it.
+_ROOMS = {
+    "FrameResult": "structures",
+    "InputError": "errors",
+    "Instance": "structures",
+    "OvvisError": "errors",
+    "ResourceError": "errors",
+    "Track": "structures",
+    "VideoResult": "structures",
+    "VideoSegmenter": "inference.pipeline",
+    "Vocabulary": "vocabulary",
+    "list_models": "models.load",
+    "load_model": "models.load",
+    "open_source": "io.video",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'ovvis' has no attribute {name!r}")
+    value = getattr(import_module(f"ovvis.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ovvis.masks import Rle
+
+if TYPE_CHECKING:  # rooms that need no network read these records too: importing torch takes seconds
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)

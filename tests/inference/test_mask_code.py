@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ovvis.inference.final_masks import rle_from_logits
 from ovvis.inference.mask_code import near_edge, pack, unpack
-from ovvis.masks import rle_from_logits
 
 KINDS = ("noise", "sparse", "blobs", "flat", "zeros")
 

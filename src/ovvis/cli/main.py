@@ -11,9 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ovvis.cli.console import complain
-from ovvis.cli.convert import convert
-from ovvis.cli.models import models
-from ovvis.cli.segment import segment
+from ovvis.cli.lazy import Verbs
 from ovvis.errors import DISK_FULL, OvvisError
 from ovvis.version import __version__
 
@@ -23,16 +21,22 @@ INTERRUPTED = 130
 # Typer has carried its own copy of Click since 0.26: take the class from there, whichever it is.
 ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
+# Each verb is a function of its own name in the module `ovvis.cli.NAME`, or that module's `app` for a verb of several
+# words. The line is what `ovvis --help` shows of it; the module is imported when the verb is called.
+VERBS = {
+    "segment": "Find, follow and name everything in a video that the labels speak of.",
+    "models": "List the models: size, training data, published AP, licences, where the weights come from.",
+    "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
+}
+
 app = typer.Typer(
+    cls=Verbs.of(VERBS),
     help="Open-vocabulary video instance segmentation: a video and any words in, named and tracked masks out.",
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(segment)
-app.command()(models)
-app.command()(convert)
 
 
 @app.callback()

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovvis.inference import scoring
+from ovvis.inference.final_masks import rle_from_logits
 from ovvis.inference.mask_code import MaskCode, pack, unpack
 from ovvis.inference.spill import DEFAULT_LIMIT, Spill
-from ovvis.masks import Rle, rle_from_logits
+from ovvis.masks import Rle
 from ovvis.models.model import VideoSettings
 from ovvis.structures import Prediction, Track
 

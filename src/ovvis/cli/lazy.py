@@ -1,0 +1,44 @@
+"""Verbs that are imported when they are called, so that the command's help and light verbs start at once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, ClassVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class Verbs(TyperGroup):
+    """A command whose verbs are named in a table."""
+
+    verbs: ClassVar[dict[str, str]] = {}
+
+    @classmethod
+    def of(cls, verbs: dict[str, str]) -> type[Verbs]:
+        """Return the class for a table of names and lines of help, in the order of the help."""
+        return type("VerbsOfTable", (cls,), {"verbs": verbs})
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: _Unread(name, help=line) for name, line in self.verbs.items()} | dict(self.commands)
+
+
+class _Unread(TyperCommand):
+    """Stands in the help for a verb, and gives way to it when the verb is called."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the verb and let it take the arguments."""
+        return load(self.name or "").make_context(info_name, args, parent=parent, **extra)
+
+
+def load(name: str) -> Any:
+    """Return the command of a verb: its module's `app`, or its function of the same name."""
+    module = import_module(f"ovvis.cli.{name}")
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command(name, context_settings=SETTINGS)(getattr(module, name))
+    return typer.main.get_command(app)
