@@ -12,12 +12,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ovvis.masks import Rle
 
 if TYPE_CHECKING:  # rooms that need no network read these records too: importing torch takes seconds
+    import torch
     from torch import Tensor
 
 
