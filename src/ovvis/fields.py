@@ -1,17 +1,23 @@
-"""JSON files of a known shape: each value is asked for under its name, so that an error can tell it."""
+"""JSON files of a known shape: a wrong value is told by its field's name.
+
+The shape is stated as `msgspec.Struct`s and the whole file read into them, or, where one value decides how the next
+is read, values are asked for one by one.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import orjson
+import msgspec
 
 from ovvis.errors import InputError
 
 Kind = type | tuple[type, ...]
+Shape = TypeVar("Shape")
 
 _KINDS: dict[Kind, str] = {
     dict: "an object",
@@ -47,15 +53,48 @@ class JsonFile:
         Raises:
             InputError: it cannot be read or is no JSON; the message names the line.
         """
+        data = self._read()
         try:
-            data = self.path.read_bytes()
-        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{self.path} cannot be read ({reason}): check the path") from error
-        try:
-            return orjson.loads(data)
-        except orjson.JSONDecodeError:
+            return msgspec.json.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return self._parse_with_patience(data)
+
+    def decode(self, shape: type[Shape], data: Any = None) -> Shape:
+        """Return what the file holds as records.
+
+        Args:
+            shape: a `msgspec.Struct`, or a list of such.
+            data: the file's bytes where the caller has them already.
+
+        Raises:
+            InputError: it cannot be read, is no JSON, or a field is missing or of another kind.
+        """
+        data = self._read() if data is None else data
+        try:
+            return msgspec.json.decode(data, type=shape)
+        except msgspec.ValidationError as error:
+            raise self.misshapen(error) from error
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            self._parse_with_patience(bytes(data))
+            raise InputError(f"{self.path} must be JSON, which has no NaN and no Infinity: {self.remedy}") from error
+
+    def misshapen(self, error: msgspec.ValidationError, where: str = "$") -> InputError:
+        """Return the error of a value that has not the shape it was decoded with.
+
+        Args:
+            error: what msgspec said.
+            where: the place in the file of what was decoded.
+        """
+        told = re.fullmatch(r"(.*?)(?: - at `(?:key in )?\$(.*)`)?", str(error), re.DOTALL)
+        assert told is not None
+        rule, place = told[1], (where + (told[2] or "")).removeprefix("$").removeprefix(".")
+        if kinds := re.fullmatch(r"Expected `([^`]*)`, got `([^`]*)`", rule):
+            rule = f"must be {_told(kinds[1])}, not {_told(kinds[2])}"
+        elif field := re.fullmatch(r"Object missing required field `([^`]*)`", rule):
+            place, rule = f"{place}.{field[1]}".removeprefix("."), "is missing"
+        else:
+            rule = f"is wrong ({rule[:1].lower()}{rule[1:].replace('`', '')})"
+        return self.error(place, rule) if place else InputError(f"{self.path} {rule}: {self.remedy}")
 
     def parse_object(self) -> dict[str, Any]:
         """Return what the file holds, which must be an object.
@@ -104,6 +143,13 @@ class JsonFile:
         """Return the error of a field that breaks a rule."""
         return InputError(f"{self.path}: field {name} {rule}: {self.remedy}")
 
+    def _read(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{self.path} cannot be read ({reason}): check the path") from error
+
     def _parse_with_patience(self, data: bytes) -> Any:
         """Parse what the strict parser refuses: NaN is found out by the field's name, damage by its line."""
         try:
@@ -115,6 +161,19 @@ class JsonFile:
             ) from error
         except (ValueError, RecursionError) as error:  # not UTF-8, a number of many thousand digits, or a bomb
             raise InputError(f"{self.path} must be JSON, but it is not: {self.remedy}") from error
+
+
+def _told(kinds: str) -> str:
+    """Return msgspec's names of kinds in our words."""
+    names: dict[str, Kind] = {
+        "int": int,
+        "float": (int, float),
+        "str": str,
+        "bool": bool,
+        "object": dict,
+        "array": list,
+    }
+    return " or ".join(_KINDS[names[kind]] if kind in names else kind for kind in kinds.split(" | "))
 
 
 def short(value: Any) -> str:
