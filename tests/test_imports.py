@@ -15,6 +15,7 @@ LEVELS = {
     "paths": 0,
     "fields": 1,
     "masks": 1,
+    "pixels": 1,
     "vocabulary": 1,
     "structures": 1,
     "models": 2,
@@ -35,7 +36,7 @@ ONLY = {
     "io": {"structures", "fields", "masks", "errors"},
     "evaluation": {"structures", "fields", "masks", "errors"},
 }
-STRANGERS = [("training", "inference")]
+STRANGERS = [("training", "inference"), ("data", "inference")]
 FAMILIES = [("models.clip_vis", "models.ovformer")]
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 

@@ -1,45 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from ovvis.inference.windows import groups, make_window, network_size, resize
+from ovvis.inference.windows import groups, make_window, resize
 from ovvis.structures import Frame
-
-
-# By hand: scale = short / min(h, w), cut at the long edge, then int(x + 0.5) as detectron2 rounds.
-@pytest.mark.parametrize(
-    ("height", "width", "short", "long", "expected"),
-    [
-        (480, 640, 480, 1333, (480, 640)),
-        (720, 1280, 480, 1333, (480, 853)),  # 853.33
-        (1280, 720, 480, 1333, (853, 480)),
-        (1080, 1920, 480, 1333, (480, 853)),
-        (360, 640, 480, 1333, (480, 853)),
-        (100, 1000, 480, 1333, (133, 1333)),  # 480 x 4800, cut: 133.3
-        (1000, 100, 480, 1333, (1333, 133)),
-        (64, 64, 480, 1333, (480, 480)),
-        (3, 2000, 480, 1333, (2, 1333)),  # 1.9995 rounds up
-        (1, 5000, 480, 1333, (1, 1333)),  # 0.27 would round to nothing
-        (200, 301, 100, 1333, (100, 151)),  # 150.5 rounds up, where round() would go to even
-        (200, 300, 101, 1333, (101, 152)),  # 151.5
-        (200, 302, 150, 1333, (150, 227)),  # 226.5, where round() would give 226
-        (97, 131, None, 10, (97, 131)),
-    ],
-)
-def test_network_size(height, width, short, long, expected):
-    assert network_size(height, width, short, long) == expected
-
-
-@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(32, 2000), st.integers(32, 2000))
-def test_network_size_keeps_to_its_limits(height, width, short, long):
-    h, w = network_size(height, width, short, long)
-    assert 1 <= min(h, w) <= short
-    assert max(h, w) <= max(long, short)
-    assert max(h, w) == long or min(h, w) == short
-    assert (h <= w) == (height <= width) or abs(h - w) <= 1
 
 
 def image(height, width, seed=0):

@@ -16,12 +16,13 @@ from ovvis.inference.final_masks import rle_from_logits
 from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.inference.tubes import Tubes
-from ovvis.inference.windows import groups, make_window, network_size, padded_size
+from ovvis.inference.windows import groups, make_window
 from ovvis.io.video import Source, open_source
 from ovvis.masks import box
 from ovvis.models.model import Model, VideoSettings
 from ovvis.models.text import Progress, embed_vocabulary
 from ovvis.paths import cache_folder
+from ovvis.pixels import network_size, padded_size
 from ovvis.structures import FrameResult, Instance, Prediction, TextEmbeddings, VideoResult, Window
 from ovvis.tracking.tracker import Tracker
 from ovvis.version import __version__

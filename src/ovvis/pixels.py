@@ -1,0 +1,66 @@
+"""What lies between an image and the network's input, in training and inference alike: size, padding, normalisation."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+STRIDE = 32  # pixels; the network's coarsest
+
+
+def network_size(height: int, width: int, short_edge: int | None, long_edge: int) -> tuple[int, int]:
+    """Return the size a frame is resized to: its short edge to `short_edge`, its long one at most `long_edge`.
+
+    Args:
+        height: of the frame, pixels.
+        width: likewise.
+        short_edge: pixels; None keeps the frame's own size.
+        long_edge: pixels; only asked with a short edge.
+
+    >>> network_size(720, 1280, 480, 1333)
+    (480, 853)
+    >>> network_size(100, 1000, 480, 1333)
+    (133, 1333)
+    """
+    if short_edge is None:
+        return height, width
+    scale = short_edge / min(height, width)
+    new_height, new_width = (
+        (float(short_edge), scale * width) if height < width else (scale * height, float(short_edge))
+    )
+    if max(new_height, new_width) > long_edge:
+        shrink = long_edge / max(new_height, new_width)
+        new_height, new_width = new_height * shrink, new_width * shrink
+    return max(int(new_height + 0.5), 1), max(int(new_width + 0.5), 1)
+
+
+def padded_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return height and width padded to multiples of the network's coarsest stride.
+
+    >>> padded_size((480, 853))
+    (480, 864)
+    """
+    return size[0] + -size[0] % STRIDE, size[1] + -size[1] % STRIDE
+
+
+def pad(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return images or masks (..., H, W) with zeros at their right and bottom, up to a height and width."""
+    height, width = images.shape[-2:]
+    if (height, width) == size:
+        return images
+    return F.pad(images, (0, size[1] - width, 0, size[0] - height))
+
+
+def normalise(images: Tensor, kept: tuple[int, int], mean: Tensor, std: Tensor) -> Tensor:
+    """Return what the network takes: (image - mean) / std, and zero in the padding, as the released code has it.
+
+    Args:
+        images: (..., 3, H, W), uint8, padded.
+        kept: height and width without the padding.
+        mean: (3, 1, 1), of the colour channels in [0, 255].
+        std: likewise.
+    """
+    pixels = (images.float() - mean) / std
+    pixels[..., kept[0] :, :] = 0
+    pixels[..., kept[1] :] = 0
+    return pixels
