@@ -20,6 +20,7 @@ from pycocotools import mask as coco
 
 from ovvis.cli import main as cli
 from ovvis.cli import segment as verb
+from ovvis.cli import segmenter
 from ovvis.inference import spill
 from ovvis.io.render import VideoWriter
 from ovvis.io.results import load_tracks
@@ -41,7 +42,7 @@ def clip(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, tiny_model: Model) -> None:
     """Let the command load a tiny model at once."""
-    monkeypatch.setattr(verb, "load_model", lambda *args, **kwargs: tiny_model)
+    monkeypatch.setattr(segmenter, "load_model", lambda *args, **kwargs: tiny_model)
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -1,10 +1,11 @@
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from ovvis.errors import InputError, ResourceError
-from ovvis.io.output import OutputFolder, disk_full
+from ovvis.io.output import OutputFolder, disk_full, partial_name, whole_file
 
 
 def tree(folder: Path) -> list[str]:
@@ -145,3 +146,35 @@ def test_names(tmp_path):
         with pytest.raises(InputError, match="taken must not be a folder"):
             output.file("taken")
     assert tree(tmp_path) == ["out", "out/taken"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("x")])
+def test_a_whole_file_is_the_new_one_or_the_old_one(tmp_path, error):
+    path = tmp_path / "a.json"
+    with pytest.raises(type(error)), whole_file(path) as partial:
+        partial.write_text("half")
+        raise error
+    assert tree(tmp_path) == []
+    with whole_file(path, ".1-of-2") as partial:
+        partial.write_text("first")
+        assert partial.name == partial_name("a.json", ".1-of-2") and not path.exists()
+    with pytest.raises(type(error)), whole_file(path) as partial:
+        partial.write_text("half")
+        raise error
+    assert path.read_text() == "first" and tree(tmp_path) == ["a.json"]
+
+
+def test_a_whole_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done: list[str] = []
+    flush, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append("flush"), flush(handle)))
+    monkeypatch.setattr(os, "replace", lambda old, new: (done.append("name"), replace(old, new)))
+    with whole_file(tmp_path / "a.json") as partial:
+        partial.write_text("whole")
+    assert done == ["flush", "name", "flush"]
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    with pytest.raises(ResourceError) as caught, whole_file(tmp_path / "a.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    one_line(caught.value, "no space left", "a.json", "--output")

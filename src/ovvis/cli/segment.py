@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ovvis.cli import segmenter as shared
 from ovvis.cli.console import out, progress, warn
-from ovvis.cli.process import keep_freed_memory, quiet_libraries
-from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.io.output import OutputFolder
 from ovvis.io.render import render
 from ovvis.io.results import save_tracks
 from ovvis.io.video import Source, open_source
-from ovvis.models.load import UNTRAINED, Precision, load_model
-from ovvis.models.zoo import find_model
 from ovvis.structures import VideoResult
-from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
+from ovvis.vocabulary import Vocabulary
 
 BROKE_OFF = 3  # exit code: the video ended early, its readable part was used
 ROWS = 25  # tracks that the table shows
@@ -32,75 +28,53 @@ TRACKS, VIDEO = "tracks.json", "overlay.mp4"
 
 def segment(
     source: Annotated[str, typer.Argument(help="A video file, a folder of frames, or a glob such as 'frames/*.png'.")],
-    labels: Annotated[
-        str,
-        typer.Option(
-            help='"dog, cat|kitten" (bars between synonyms), @file.txt (a label a line), or a list\'s name: lvvis.'
-        ),
-    ],
-    model: Annotated[str, typer.Option(help="A name from `ovvis models`.")] = "clip-vis-r50",
-    weights: Annotated[
-        str | None, typer.Option(help="A checkpoint; the published one if not given; 'untrained' for none.")
-    ] = None,
+    labels: Annotated[str, typer.Option(help=shared.LABELS)],
+    model: shared.ModelName = "clip-vis-r50",
+    weights: shared.Weights = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the results; ovvis-SOURCE if not given.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[
-        str, typer.Option(help="float32, bfloat16, float16, or auto for the fastest good one.")
-    ] = "float32",
-    short_edge: Annotated[
-        int, typer.Option(help="Pixels of a frame's short edge in the network; 0 keeps its size.")
-    ] = 480,
-    long_edge: Annotated[int, typer.Option(help="Most pixels of the long edge.")] = 1333,
+    device: shared.Device = "auto",
+    precision: shared.PrecisionName = "float32",
+    short_edge: shared.ShortEdge = 480,
+    long_edge: shared.LongEdge = 1333,
     every: Annotated[int, typer.Option(help="Take each N-th frame.")] = 1,
     start: Annotated[str | None, typer.Option(help="Begin here: seconds, mm:ss, or a frame as 120f.")] = None,
     end: Annotated[str | None, typer.Option(help="Stop before here.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Take at most so many frames.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second of a folder of frames; 24 if not given.")] = None,
-    min_score: Annotated[float, typer.Option(help="Leave out tracks below this score.")] = 0.0,
-    max_tracks: Annotated[int, typer.Option(help="Most (instance, label) pairs that become tracks.")] = 50,
+    min_score: shared.MinScore = 0.0,
+    max_tracks: shared.MaxTracks = 50,
     paint_above: Annotated[float, typer.Option(help="Show and paint only tracks of at least this score.")] = 0.3,
     video: Annotated[bool, typer.Option("--video/--no-video", help="Write the painted video.")] = True,
-    prompts: Annotated[
-        Path | None, typer.Option(help='Text file with prompts, a line each, "{}" for the word.')
-    ] = None,
-    memory: Annotated[
-        int | None, typer.Option(help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS.")
-    ] = None,
-    matched: Annotated[int | None, typer.Option(help="Remembered windows that vote.")] = None,
-    momentum: Annotated[float | None, typer.Option(help="Match against a running embedding (OV2Seg: 0.7).")] = None,
-    batch: Annotated[int, typer.Option(help="Windows that go through the network together.")] = 1,
+    prompts: shared.Prompts = None,
+    memory: shared.Memory = None,
+    matched: shared.Matched = None,
+    momentum: shared.Momentum = None,
+    batch: shared.Batch = 1,
 ) -> None:
     """Find, follow and name everything in a video that the labels speak of."""
-    quiet_libraries()
-    keep_freed_memory()
+    shared.prepare_process()
     vocabulary = Vocabulary.parse(labels)
-    templates = read_prompts(prompts) if prompts else VILD_PROMPTS
-    find_model(model)
-    asked = {"memory": memory, "matched": matched, "momentum": momentum}
-    tracking: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    options = shared.SegmenterOptions(
+        model,
+        weights,
+        device,
+        precision,
+        short_edge,
+        long_edge,
+        min_score,
+        max_tracks,
+        prompts,
+        memory,
+        matched,
+        momentum,
+        batch,
+    )
+    options.check()
     frames = open_source(source, every=every, start=start, end=end, max_frames=max_frames, fps=fps)
     with OutputFolder(output or default_output(source)) as folder:
         tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)
-        if weights == UNTRAINED:
-            warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
         watch = Stopwatch()
-        with watch("load"), progress(f"fetching {model}", "B") as fetched:
-            network = load_model(
-                model, weights, device=device, precision=cast(Precision, precision), on_progress=fetched
-            )
-        with watch("text"), progress("reading labels", "words") as read:
-            segmenter = VideoSegmenter(
-                network,
-                vocabulary,
-                short_edge=short_edge or None,
-                long_edge=long_edge,
-                max_tracks=max_tracks,
-                min_score=min_score,
-                prompts=templates,
-                settings=replace(network.video, **tracking),
-                batch=batch,
-                on_text=read,
-            )
+        segmenter = options.load(vocabulary, watch)
         with progress("segmenting", "frames", frames.info.frame_count) as done:
             result = segmenter(frames, on_frame=done)
         with result:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ovvis.errors import InputError
-from ovvis.io.source import Source, Span
+from ovvis.io.source import FrameError, Source, Span
 from ovvis.structures import Frame, SourceInfo
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -43,7 +43,7 @@ class ImageSource(Source):
         for index in self._wanted:
             image = read_image(self._paths[index])
             if image.shape[:2] != expected:
-                raise InputError(
+                raise FrameError(
                     f"{self._paths[index]} is {_size(image.shape)} pixels: every frame must have the first"
                     f" one's size, {_size(expected)}; resize it or move it away"
                 )
@@ -110,7 +110,7 @@ def read_image(path: Path) -> Image8:
     """Return an image file as uint8 RGB (H, W, 3), turned as its EXIF orientation says, alpha dropped.
 
     Raises:
-        InputError: the file cannot be read as an image; names it.
+        FrameError: the file cannot be read as an image; names it.
     """
     try:
         with Image.open(path) as opened:
@@ -124,7 +124,7 @@ def read_image(path: Path) -> Image8:
             return np.array(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = _one_line(getattr(error, "strerror", None) or str(error)).replace(str(path), path.name)
-        raise InputError(
+        raise FrameError(
             f"{path} could not be read as an image ({reason}): every frame must be readable; mend or remove it"
         ) from error
 

@@ -1,4 +1,4 @@
-"""The folder that results go into: either every file is there and whole, or none is."""
+"""Results that are whole or absent: a folder whose files appear together, and a single file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import errno
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -23,6 +24,50 @@ def disk_full(error: OSError, path: Path) -> ResourceError:
     reason = (error.strerror or str(error)).lower()
     said = f": {reason}" if error.errno != errno.ENOSPC else ""
     return ResourceError(f"no space left on the disk of {path}{said}; free some or choose another --output")
+
+
+@contextmanager
+def whole_file(path: Path, suffix: str = "") -> Iterator[Path]:
+    """Give a hidden name to write to; at the end of the block what is there becomes the file, or replaces it.
+
+    Whenever the program or the machine stops, the file is the old one, the new one, or absent; never a part. What
+    a killed program leaves is the hidden file alone, `partial_name(path, suffix)`, which the next run writes over.
+
+    Args:
+        path: the final file; its folder must exist.
+        suffix: tells apart programs that may write the same file at once.
+
+    Raises:
+        ResourceError: the disk is full.
+    """
+    partial = path.with_name(partial_name(path.name, suffix))
+    try:
+        yield partial
+        _flush(partial)
+        os.replace(partial, path)  # noqa: PTH105  the name says what it does to an older file
+        if os.name == "posix":
+            _flush(path.parent)  # the new name, too, must outlive the machine's stop
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise disk_full(error, path) from error
+        raise
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def partial_name(name: str, suffix: str = "") -> str:
+    """Return the name under which `whole_file` writes a file until it is whole."""
+    return f".{name}.partial{suffix}"
+
+
+def _flush(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on the disk and not only in the system's memory."""
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class OutputFolder:

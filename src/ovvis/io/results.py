@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -64,15 +65,31 @@ def _write_track(track: Track, file: TextIO) -> None:
         "label": track.label,
         "labels": [[label, float(score)] for label, score in track.top_labels],
     }
-    file.write(_json(head)[:-1] + ', "segmentations": [')
     boxes: list[tuple[float, ...] | None] = []
     areas: list[int | None] = []
-    for i, mask in enumerate(track.masks):
-        boxes.append(None if mask is None else masks.box(mask))
-        areas.append(None if mask is None else masks.area(mask))
-        written = None if mask is None else {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
-        file.write((", " if i else "") + _json(written))
-    file.write(f'], "boxes": {_json(boxes)}, "areas": {_json(areas)}}}')
+
+    def measured() -> Iterator[Rle | None]:
+        for mask in track.masks:
+            boxes.append(None if mask is None else masks.box(mask))
+            areas.append(None if mask is None else masks.area(mask))
+            yield mask
+
+    file.write(_json(head)[:-1] + ', "segmentations": ')
+    write_segmentations(measured(), file)
+    file.write(f', "boxes": {_json(boxes)}, "areas": {_json(areas)}}}')
+
+
+def write_segmentations(masks: Iterable[Rle | None], file: TextIO) -> None:
+    """Write masks as the list that `segmentations` of a YouTube-VIS results file is, one mask at a time."""
+    file.write("[")
+    for i, mask in enumerate(masks):
+        file.write((", " if i else "") + _json(None if mask is None else written_mask(mask)))
+    file.write("]")
+
+
+def written_mask(mask: Rle) -> dict[str, Any]:
+    """Return a mask as JSON has it: its counts as text."""
+    return {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
 
 
 def _json(value: Any) -> str:

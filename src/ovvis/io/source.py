@@ -20,6 +20,10 @@ TIME_SLACK = 0.0006
 """Seconds by which a frame may miss a bound and still be on it: Matroska rounds times to milliseconds."""
 
 
+class FrameError(InputError):
+    """A frame is missing, cannot be read, or has another size than the others."""
+
+
 class Source(ABC):
     """Frames one after another; never all in memory.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ovvis.io.frames import (
 from ovvis.io.source import Source, check_fps, parse_span
 from ovvis.io.video_file import FileSource
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "open_frames", "open_source"]
 
 
 def open_source(
@@ -83,3 +83,15 @@ def open_source(
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource([path], path.name, span, rate)
     return FileSource(f"file:{path}", path.name, span, fps)
+
+
+def open_frames(paths: Sequence[Path], name: str, fps: float | None = None) -> Source:
+    """Return image files, in the order given, as the frames of a video called `name`.
+
+    Raises:
+        FrameError: the first one cannot be read; the others raise it when it is their turn.
+        InputError: there is none.
+    """
+    if not paths:
+        raise InputError(f"video {name} lists no frame: it must have one or more; mend or remove it")
+    return ImageSource(paths, name, parse_span(1, None, None, None), check_fps(fps))

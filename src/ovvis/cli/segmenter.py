@@ -1,0 +1,112 @@
+"""What every verb that runs a model asks for: its options, and the segmenter that they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from ovvis.cli.console import progress, warn
+from ovvis.cli.process import keep_freed_memory, quiet_libraries
+from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.inference.stopwatch import Stopwatch
+from ovvis.models.load import UNTRAINED, Precision, load_model
+from ovvis.models.zoo import find_model
+from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
+
+LABELS = '"dog, cat|kitten" (bars between synonyms), @file.txt (a label a line), or a list\'s name: lvvis.'
+
+ModelName = Annotated[str, typer.Option("--model", help="A name from `ovvis models`.")]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", help="A checkpoint; the published one if not given; 'untrained' for none."),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+PrecisionName = Annotated[
+    str, typer.Option("--precision", help="float32, bfloat16, float16, or auto for the fastest good one.")
+]
+ShortEdge = Annotated[
+    int, typer.Option("--short-edge", help="Pixels of a frame's short edge in the network; 0 keeps its size.")
+]
+LongEdge = Annotated[int, typer.Option("--long-edge", help="Most pixels of the long edge.")]
+MinScore = Annotated[float, typer.Option("--min-score", help="Leave out tracks below this score.")]
+MaxTracks = Annotated[int, typer.Option("--max-tracks", help="Most (instance, label) pairs that become tracks.")]
+Prompts = Annotated[
+    Path | None, typer.Option("--prompts", help='Text file with prompts, a line each, "{}" for the word.')
+]
+Memory = Annotated[
+    int | None, typer.Option("--memory", help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS.")
+]
+Matched = Annotated[int | None, typer.Option("--matched", help="Remembered windows that vote.")]
+Momentum = Annotated[float | None, typer.Option("--momentum", help="Match against a running embedding (OV2Seg: 0.7).")]
+Batch = Annotated[int, typer.Option("--batch", help="Windows that go through the network together.")]
+
+
+@dataclass(frozen=True)
+class SegmenterOptions:
+    """The options of a verb that runs a model, as typed."""
+
+    model: str
+    weights: str | None
+    device: str
+    precision: str
+    short_edge: int  # pixels; 0 keeps a frame's size
+    long_edge: int
+    min_score: float
+    max_tracks: int
+    prompts: Path | None
+    memory: int | None
+    matched: int | None
+    momentum: float | None
+    batch: int
+
+    def check(self) -> tuple[str, ...]:
+        """Refuse what can be refused before anything is loaded, and return the prompts.
+
+        Raises:
+            InputError: an unknown model, or a file of prompts that cannot be used.
+        """
+        find_model(self.model)
+        return read_prompts(self.prompts) if self.prompts else VILD_PROMPTS
+
+    def load(self, vocabulary: Vocabulary, watch: Stopwatch) -> VideoSegmenter:
+        """Return the segmenter, with bars while weights are fetched and labels are read.
+
+        Raises:
+            InputError: an option cannot be used.
+            ResourceError: weights cannot be fetched.
+        """
+        templates = self.check()
+        if self.weights == UNTRAINED:
+            warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
+        asked = {"memory": self.memory, "matched": self.matched, "momentum": self.momentum}
+        tracking: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        with watch("load"), progress(f"fetching {self.model}", "B") as fetched:
+            network = load_model(
+                self.model,
+                self.weights,
+                device=self.device,
+                precision=cast(Precision, self.precision),
+                on_progress=fetched,
+            )
+        with watch("text"), progress("reading labels", "words") as read:
+            return VideoSegmenter(
+                network,
+                vocabulary,
+                short_edge=self.short_edge or None,
+                long_edge=self.long_edge,
+                max_tracks=self.max_tracks,
+                min_score=self.min_score,
+                prompts=templates,
+                settings=replace(network.video, **tracking),
+                batch=self.batch,
+                on_text=read,
+            )
+
+
+def prepare_process() -> None:
+    """Set the process up for a long run of a model: see `ovvis.cli.process`."""
+    quiet_libraries()
+    keep_freed_memory()
