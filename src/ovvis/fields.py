@@ -53,7 +53,14 @@ class JsonFile:
         Raises:
             InputError: it cannot be read or is no JSON; the message names the line.
         """
-        data = self._read()
+        return self.parse_bytes(self.read())
+
+    def parse_bytes(self, data: bytes) -> Any:
+        """Return what the file holds, of its bytes.
+
+        Raises:
+            InputError: they are no JSON; the message names the line.
+        """
         try:
             return msgspec.json.decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -69,7 +76,7 @@ class JsonFile:
         Raises:
             InputError: it cannot be read, is no JSON, or a field is missing or of another kind.
         """
-        data = self._read() if data is None else data
+        data = self.read() if data is None else data
         try:
             return msgspec.json.decode(data, type=shape)
         except msgspec.ValidationError as error:
@@ -143,7 +150,12 @@ class JsonFile:
         """Return the error of a field that breaks a rule."""
         return InputError(f"{self.path}: field {name} {rule}: {self.remedy}")
 
-    def _read(self) -> bytes:
+    def read(self) -> bytes:
+        """Return the file's bytes.
+
+        Raises:
+            InputError: it cannot be read.
+        """
         try:
             return self.path.read_bytes()
         except (OSError, ValueError) as error:  # ValueError: a name that no file can have

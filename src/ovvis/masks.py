@@ -80,6 +80,122 @@ def _compress(counts: NDArray[np.int64]) -> bytes:
     return groups[used].tobytes()
 
 
+def from_runs(runs: Sequence[int], size: tuple[int, int]) -> Rle:
+    """Return the code of run lengths written as numbers (COCO's "uncompressed" form).
+
+    Args:
+        runs: lengths of the runs of 0 and 1 in turn, beginning with 0; column by column.
+        size: height and width of the mask.
+
+    Raises:
+        ValueError: a run is negative, or together they are not the frame's pixels.
+
+    >>> from_runs([1, 2, 1], (2, 2))["counts"]
+    b'121'
+    """
+    if min(runs, default=-1) < 0 or sum(runs) != size[0] * size[1]:
+        raise ValueError(f"run lengths sum to {sum(runs)} where the frame has {size[0] * size[1]} pixels")
+    return {"size": list(size), "counts": _compress(np.array(runs, dtype=np.int64))}
+
+
+def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> Rle:
+    """Return the code of the pixels inside any of some polygons, as COCO's tools rasterise them.
+
+    Args:
+        polygons: x, y, x, y, ... of each one's corners, in pixels; at least three corners. (Given two corners
+            COCO's tools would silently make a box of them.)
+        size: height and width of the mask.
+
+    Raises:
+        ValueError: a polygon has an odd number of values or fewer than three corners, or lies farther outside
+            than the frame is large.
+
+    >>> area(from_polygons([[0, 0, 2, 0, 2, 2, 0, 2]], (4, 4)))
+    4
+    """
+    height, width = size
+    for polygon in polygons:
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise ValueError(f"a polygon has {len(polygon)} values; it needs x and y of at least three corners")
+        # Its outline is walked pixel by pixel: a corner at 1e9 would take all memory.
+        xs, ys = polygon[::2], polygon[1::2]
+        if min(xs) < -width or max(xs) > 2 * width or min(ys) < -height or max(ys) > 2 * height:
+            raise ValueError(f"a polygon lies far outside the frame of {height} x {width}")
+    codes: list[Rle] = coco.frPyObjects([list(polygon) for polygon in polygons], height, width)
+    merged: Rle = coco.merge(codes)
+    return merged
+
+
+def run_lengths(codes: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the run lengths that compressed codes stand for, all at once.
+
+    Args:
+        codes: N codes, as in `Rle.counts`.
+
+    Returns:
+        runs: the run lengths of all codes behind each other; of a damaged code they may be negative.
+        starts: where each code's runs begin, and the end of the last (N + 1).
+
+    Raises:
+        ValueError: a code is empty, holds a character that no code holds, or ends in the middle of a number.
+
+    >>> runs, starts = run_lengths([b"121", b"024"])
+    >>> runs.tolist(), starts.tolist()
+    ([1, 2, 1, 0, 2, 4], [0, 3, 6])
+    """
+    sizes = np.array([len(code) for code in codes], dtype=np.int64)
+    data = np.frombuffer(b"".join(codes), dtype=np.uint8).astype(np.int64) - 48
+    last = np.cumsum(sizes) - 1
+    closes = (data & 0x20) == 0
+    if not sizes.all() or (data < 0).any() or (data > 63).any() or not closes[last].all():
+        raise ValueError("is no run-length code")
+    # A number is a group of characters; the last one of a group has no "more" bit.
+    ends = np.flatnonzero(closes)
+    begins = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - begins + 1
+    if lengths.max(initial=0) > 7:  # 35 bits: more than any frame needs
+        raise ValueError("is no run-length code")
+    place = np.arange(len(data)) - np.repeat(begins, lengths)
+    values = np.add.reduceat((data & 0x1F) << (5 * place), begins) if len(begins) else data
+    values -= np.where(data[ends] & 0x10, 1 << (5 * lengths), 0)
+    per_code = np.diff(np.searchsorted(ends, last, side="right"), prepend=0)
+    starts = np.concatenate([[0], np.cumsum(per_code)])
+    # From the fourth on, each number is added to the run before the last: sums of every second one, which two
+    # columns make of a code that begins in the second column of an own row. The first run enters no sum.
+    rows = per_code // 2 + 1
+    firsts = np.concatenate([[0], np.cumsum(rows)])
+    slots = np.arange(len(values)) + np.repeat(2 * firsts[:-1] + 1 - starts[:-1], per_code)
+    table = np.zeros(2 * int(firsts[-1]), dtype=np.int64)
+    table[slots] = values
+    table[2 * firsts[:-1] + 1] = 0
+    sums = table.reshape(-1, 2).cumsum(axis=0)
+    before = np.concatenate([np.zeros((1, 2), dtype=np.int64), sums])[firsts[:-1]]
+    runs = (sums - np.repeat(before, rows, axis=0)).reshape(-1)[slots]
+    runs[starts[:-1]] = values[starts[:-1]]
+    return runs, starts
+
+
+def unsound(codes: Sequence[bytes], pixels: int) -> int | None:
+    """Return the position of the first code that is no run-length code of so many pixels; None if all are.
+
+    COCO's tools trust a code: of a damaged one they measure some number or other, without an error.
+
+    >>> unsound([b"121", b"122"], 4)
+    1
+    """
+    if not codes:
+        return None
+    try:
+        runs, starts = run_lengths(codes)
+    except ValueError:
+        if len(codes) == 1:
+            return 0
+        return next(i for i, code in enumerate(codes) if unsound([code], pixels) is not None)
+    bad = np.add.reduceat(runs, starts[:-1]) != pixels
+    bad |= np.minimum.reduceat(runs, starts[:-1]) < 0
+    return int(bad.argmax()) if bad.any() else None
+
+
 def decode(rle: Rle) -> BoolArray:
     """Return the mask (H, W) of a run-length code.
 

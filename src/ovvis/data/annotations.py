@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ovvis.evaluation.records import Category, TruthTrack
+from ovvis.evaluation.rules import YOUTUBE_VIS, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,10 @@ class Video:
     height: int  # pixels
     width: int
     files: tuple[str, ...]  # T; each frame's file, below the dataset's folder of frames
+    # Ids of categories, where a dataset names only some in each video: those surely absent, and those of which
+    # some instances are not annotated.
+    absent: tuple[int, ...] = ()
+    not_exhaustive: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Annotations:
     categories: tuple[Category, ...]
     videos: tuple[Video, ...]
     truths: Sequence[TruthTrack] = field(repr=False)  # none for a split whose truth is kept by a server
+    rules: Rules = YOUTUBE_VIS  # how its evaluator counts
 
     @cached_property
     def _truths_by_video(self) -> dict[int, list[TruthTrack]]:
