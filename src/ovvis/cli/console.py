@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Protocol
 
 from rich.console import Console
@@ -26,11 +28,14 @@ out = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
 
 
+SILENCE = 60.0  # seconds between the lines of long work where there is no terminal
+
+
 class Advance(Protocol):
     """What moves a bar."""
 
-    def __call__(self, done: int, in_all: int | None = None, /) -> None:
-        """Set how much is done, and how much there is in all where that was not known."""
+    def __call__(self, done: int, in_all: int | None = None, what: str | None = None, /) -> None:
+        """Set how much is done, how much there is in all where that was not known, and what is being done now."""
 
 
 def complain(message: str) -> None:
@@ -46,7 +51,10 @@ def warn(message: str) -> None:
 
 @contextmanager
 def progress(what: str, unit: str, total: int | None = None) -> Iterator[Advance]:
-    """Show long work with its rate and an estimate of the rest; yields what to call with (done, in all)."""
+    """Show long work with its rate and an estimate of the rest; yields what to call with (done, in all).
+
+    A bar on a terminal; in a file, where a bar would be noise, a line every minute.
+    """
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
@@ -59,14 +67,27 @@ def progress(what: str, unit: str, total: int | None = None) -> Iterator[Advance
         transient=True,
     ) as bar:
         task: list[TaskID] = []
+        spoken = time.monotonic()
 
-        def advance(done: int, in_all: int | None = None, /) -> None:
+        def advance(done: int, in_all: int | None = None, now: str | None = None, /) -> None:
+            nonlocal spoken
             # The bar appears with the first step: work that has nothing to do shows none.
             if not task:
                 task.append(bar.add_task(what, total=in_all or total))
-            bar.update(task[0], completed=done, total=in_all or total)
+            bar.update(task[0], completed=done, total=in_all or total, description=now or what)
+            if not notes.is_terminal and time.monotonic() - spoken >= SILENCE:
+                spoken = time.monotonic()
+                notes.print(escape(_line(bar.tasks[0], unit)), soft_wrap=True)
 
         yield advance
+
+
+def _line(task: Task, unit: str) -> str:
+    """Return what a bar shows, as text."""
+    rate = _Rate(unit).render(task).plain
+    left = "" if task.time_remaining is None else f", {timedelta(seconds=int(task.time_remaining))} left"
+    of = "" if task.total is None else f" of {task.total:.0f}"
+    return f"{task.description}: {task.completed:.0f}{of} {unit}{', ' if rate else ''}{rate}{left}"
 
 
 class _Rate(ProgressColumn):

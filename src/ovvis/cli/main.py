@@ -12,6 +12,7 @@ import typer
 
 from ovvis.cli.console import complain
 from ovvis.cli.lazy import Verbs
+from ovvis.cli.process import Interrupted
 from ovvis.errors import DISK_FULL, OvvisError
 from ovvis.version import __version__
 
@@ -55,8 +56,11 @@ def _options(
 def run() -> None:
     """Run the command. Errors of the user or the machine become one line on standard error and exit code 2."""
     signal.signal(signal.SIGTERM, _terminated)
+    stopped = "stopped; nothing was written"
     try:
         code = app(standalone_mode=False)
+    except Interrupted as error:
+        code, stopped = INTERRUPTED, str(error)
     except OvvisError as error:
         complain(str(error))
         code = BAD_INPUT
@@ -76,7 +80,7 @@ def run() -> None:
         code = BAD_INPUT
     if code == INTERRUPTED:
         # Typer may have turned Ctrl-C into this code by itself.
-        complain("stopped; nothing was written")
+        complain(stopped)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -6,8 +6,14 @@ import ctypes
 import sys
 import warnings
 
+from ovvis.errors import OvvisError
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's names of the two settings
 _LARGE = 2**31 - 1
+
+
+class Interrupted(OvvisError):  # noqa: N818  it is no error
+    """Ctrl-C, or a polite end from outside, of work of which a part stays; the message says which and how to go on."""
 
 
 def quiet_libraries() -> None:
@@ -23,3 +29,18 @@ def keep_freed_memory() -> None:
         if mallopt is not None:
             mallopt(_MMAP_THRESHOLD, _LARGE)
             mallopt(_TRIM_THRESHOLD, _LARGE)
+
+
+def peak_memory() -> str:
+    """Return the most memory that the process has held so far, and of the GPU if it used one, as text."""
+    parts = []
+    if sys.platform != "win32":
+        import resource
+
+        # Kibibytes, but bytes on macOS.
+        unit = 1 if sys.platform == "darwin" else 1024
+        parts.append(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.2f} GiB")
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        parts.append(f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB of the GPU")
+    return " and ".join(parts) or "unknown"

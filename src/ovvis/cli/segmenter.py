@@ -12,7 +12,8 @@ from ovvis.cli.console import progress, warn
 from ovvis.cli.process import keep_freed_memory, quiet_libraries
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.models.load import UNTRAINED, Precision, load_model
+from ovvis.models.download import sha256
+from ovvis.models.load import UNTRAINED, Precision, load_model, weights_path
 from ovvis.models.zoo import find_model
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
 
@@ -70,6 +71,12 @@ class SegmenterOptions:
         """
         find_model(self.model)
         return read_prompts(self.prompts) if self.prompts else VILD_PROMPTS
+
+    def weights_digest(self) -> str | None:
+        """Return the SHA-256 of the checkpoint, in hexadecimal digits; None for an untrained network."""
+        if self.weights == UNTRAINED:
+            return None
+        return sha256(Path(self.weights).expanduser() if self.weights else weights_path(find_model(self.model)))
 
     def load(self, vocabulary: Vocabulary, watch: Stopwatch) -> VideoSegmenter:
         """Return the segmenter, with bars while weights are fetched and labels are read.

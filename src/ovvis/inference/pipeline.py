@@ -204,8 +204,8 @@ class VideoSegmenter:
                     instances.append(Instance(q + 1, label, float(scores[q]), mask, box(mask)))
             yield FrameResult(frame, tuple(instances))
 
-    def describe(self, size: tuple[int, int]) -> dict[str, Any]:
-        """Return the settings that make a result, for its file."""
+    def describe(self, size: tuple[int, int] | None = None) -> dict[str, Any]:
+        """Return the settings that make a result, for its file; with the network's input size where that is known."""
         return {
             "ovvis": __version__,
             "torch": torch.__version__,
@@ -214,7 +214,7 @@ class VideoSegmenter:
             "config": asdict(self.model.config),
             "device": str(self.model.device),
             "precision": str(self.model.dtype).removeprefix("torch."),
-            "network_size": list(size),
+            **({} if size is None else {"network_size": list(size)}),
             "short_edge": self.short_edge,
             "long_edge": self.long_edge,
             "max_tracks": self.max_tracks,

@@ -18,7 +18,7 @@ from ovvis.io.frames import (
     images_in_folder,
     images_of_pattern,
 )
-from ovvis.io.source import Source, check_fps, parse_span
+from ovvis.io.source import FrameError, Source, check_fps, parse_span
 from ovvis.io.video_file import FileSource
 
 __all__ = ["Source", "open_frames", "open_source"]
@@ -89,9 +89,8 @@ def open_frames(paths: Sequence[Path], name: str, fps: float | None = None) -> S
     """Return image files, in the order given, as the frames of a video called `name`.
 
     Raises:
-        FrameError: the first one cannot be read; the others raise it when it is their turn.
-        InputError: there is none.
+        FrameError: there is none, or the first cannot be read; the others raise it when it is their turn.
     """
     if not paths:
-        raise InputError(f"video {name} lists no frame: it must have one or more; mend or remove it")
+        raise FrameError(f"video {name} lists no frame: it must have one or more; mend or remove it")
     return ImageSource(paths, name, parse_span(1, None, None, None), check_fps(fps))
