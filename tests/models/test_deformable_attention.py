@@ -141,3 +141,10 @@ def test_the_layer_starts_as_deformable_detr():
     assert torch.allclose(bias[1, 1], torch.tensor([[1.0, 1], [2, 2], [3, 3]]), atol=1e-6)
     assert torch.allclose(bias[2, 0, 0], torch.tensor([0.0, 1]), atol=1e-6)
     assert not layer.offsets.weight.any()
+
+
+@pytest.mark.parametrize("sample", [sample_bag, sample_grid])
+@pytest.mark.parametrize("shapes", [LEVELS[0], LEVELS[3]])
+def test_gradients_against_differences(sample, shapes):
+    parts = [part.double().requires_grad_() for part in inputs(shapes, seed=5, points=2, channels=2, far=0.2)]
+    assert torch.autograd.gradcheck(lambda *given: sample(*given, shapes), parts)

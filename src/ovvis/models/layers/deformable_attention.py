@@ -187,7 +187,7 @@ class BagSampler(Sampler):
 
 
 class GridSampler(Sampler):
-    """`grid_sample` on each level, in float32."""
+    """`grid_sample` on each level, in the places' precision."""
 
     def __call__(self, places: Tensor, weights: Tensor) -> Tensor:
         """Sample at places (B, M, 2, P) with weights (B, M, P)."""
@@ -201,7 +201,7 @@ class GridSampler(Sampler):
             place = torch.stack(places[..., level, :].unbind(2), dim=-1)  # B, M, heads, points, 2
             grid = (place + 0.5) * (2 / size) - 1  # cells -> [-1, 1]
             grid = grid.transpose(1, 2).flatten(0, 1)  # B, M, heads, points, 2 -> B * heads, M, points, 2
-            samples.append(F.grid_sample(image.float(), grid, mode="bilinear", align_corners=False))
+            samples.append(F.grid_sample(image.to(grid.dtype), grid, mode="bilinear", align_corners=False))
         sampled = torch.cat(samples, dim=-1)  # B * heads, C, M, levels * points
         share = weights.flatten(3).transpose(1, 2).flatten(0, 1)  # B * heads, M, levels * points
         out: Tensor = (sampled * share[:, None]).sum(-1)  # B * heads, C, M

@@ -1,0 +1,233 @@
+"""The loss of a batch: match in every decoder layer, compare masks at points, add up the terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ovvis.structures import LayeredPrediction, Target
+from ovvis.training.losses import ObjectTerm, Pairs, Term, dice_term, iou_term, mask_term
+from ovvis.training.matcher import Assignment, Matcher, dice_cost, mask_cost, object_cost
+from ovvis.training.points import PointSampler, sample_masks
+from ovvis.training.points import sample as sample_images
+
+Average = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class LossConfig:
+    """CLIP-VIS's loss, as released. The weights count in the matching costs too, but for the IoU's."""
+
+    object: float = 2.0  # weight of "object" against "no object"
+    iou: float = 2.0  # of the predicted mask IoU
+    mask: float = 5.0  # of the masks' cross-entropy
+    dice: float = 5.0  # of the masks' Dice loss
+    no_object: float = 0.4  # weight of a query without an instance, within the object term
+    points: int = 12_544  # at which a mask is compared with the truth, for each frame
+    oversample: float = 3.0  # candidates for the uncertain points, as a multiple of `points`
+    importance: float = 0.75  # share of the points that are the most uncertain candidates
+
+    def __post_init__(self) -> None:
+        if self.points < 1:
+            raise ValueError(f"points must be at least 1, not {self.points}")
+        if not 0 <= self.importance <= 1:
+            raise ValueError(f"importance must lie in [0, 1], not {self.importance}")
+        if self.oversample < max(self.importance, 1):
+            raise ValueError(f"oversample must be at least 1, not {self.oversample}")
+        for name in ("object", "iou", "mask", "dice", "no_object"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedTerm:
+    """A row of the table that a criterion adds up."""
+
+    name: str
+    weight: float
+    term: Term
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a batch costs."""
+
+    names: tuple[str, ...]  # of the terms
+    parts: Tensor  # terms, L; weighted, with gradient
+
+    @property
+    def total(self) -> Tensor:
+        """What is minimised, a scalar."""
+        return self.parts.sum()
+
+    def by_name(self) -> dict[str, Tensor]:
+        """Return each term over all layers, scalars with gradient; they add up to the total."""
+        return dict(zip(self.names, self.parts.sum(1), strict=True))
+
+
+class Criterion:
+    """Adds up a table of terms over every decoder layer and the state before the first (deep supervision).
+
+    Computes in float32 (or float64) whatever the network's precision.
+
+    Args:
+        terms: what is added up.
+        matcher: which query answers for which instance.
+        sampler: chooses the points at which the terms compare masks.
+    """
+
+    def __init__(self, terms: Sequence[WeightedTerm], matcher: Matcher, sampler: PointSampler) -> None:
+        self.terms, self.matcher, self.sampler = tuple(terms), matcher, sampler
+
+    def __call__(
+        self,
+        prediction: LayeredPrediction,
+        targets: Sequence[Target],
+        *,
+        average: Average | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> Loss:
+        """Return the loss of a batch of B windows.
+
+        Args:
+            prediction: the network's answers in every layer.
+            targets: B, on the prediction's device; masks of one size.
+            average: the mean over processes of a tensor without gradient, such as Fabric's `all_reduce`; None in a
+                single process. It is called once. With it, and gradients averaged over processes, the gradient is
+                that of one process with all windows.
+            seeds: B; what each window's points are drawn from, so that they depend on nothing else; None for the
+                global random numbers.
+
+        Raises:
+            ValueError: the targets do not fit the prediction.
+        """
+        with torch.autocast(prediction.mask_features.device.type, enabled=False):
+            prediction = _in_full_precision(prediction)
+            _check(prediction, targets)
+            # What is nowhere in its window is "no object".
+            targets = [target.select(target.visible.any(1)) for target in targets]
+            generators = _generators(seeds, len(targets), prediction.mask_features.device)
+            pairs = self._pairs(prediction, targets, generators)
+            shares = [row.term(pairs) for row in self.terms]
+            count = torch.stack([share.count for share in shares]).detach()  # terms, L
+            if average is not None:
+                count = average(count)
+            # A count of zero, in all processes, goes with a sum of zero.
+            parts = torch.stack([share.total for share in shares]) / torch.where(count > 0, count, 1)
+            parts = parts * parts.new_tensor([row.weight for row in self.terms])[:, None]
+        return Loss(names=tuple(row.name for row in self.terms), parts=parts)
+
+    def _pairs(
+        self,
+        prediction: LayeredPrediction,
+        targets: Sequence[Target],
+        generators: Sequence[torch.Generator | None],
+    ) -> Pairs:
+        """Match, and read the matched masks at points."""
+        matches = self.matcher(prediction, targets, generators)
+        read = [
+            self._read(prediction, window, targets[window], match, generators[window])
+            for window, match in enumerate(matches)
+        ]
+        sizes = torch.tensor([match.queries.shape[1] for match in matches])
+        device = prediction.mask_features.device
+        return Pairs(
+            prediction=prediction,
+            targets=targets,
+            windows=torch.arange(len(matches)).repeat_interleave(sizes).to(device),
+            queries=torch.cat([match.queries for match in matches], dim=1),
+            instances=torch.cat([match.instances for match in matches], dim=1),
+            mask_logits=torch.cat([logits for logits, _ in read], dim=1),
+            mask_truth=torch.cat([truth for _, truth in read], dim=1),
+        )
+
+    def _read(
+        self,
+        prediction: LayeredPrediction,
+        window: int,
+        target: Target,
+        match: Assignment,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return mask logits and truth (each L, n, T, P) of a window's matched pairs, at points of their own."""
+        features = prediction.mask_features[window]  # T, D, h, w
+        layers = torch.arange(len(match.queries), device=features.device)[:, None]
+        embeddings = prediction.mask_embeddings[layers, window, match.queries]  # L, n, D
+        masks = torch.einsum("lnd,tdhw->lnthw", embeddings, features)
+        flat = masks.flatten(0, 2)  # L * n * T, h, w
+        points = self.sampler.for_loss(flat, generator)
+        logits = sample_images(flat[:, None], points)[:, 0]
+        frames = len(features)
+        rows = match.instances[..., None] * frames + torch.arange(frames, device=features.device)
+        truth = sample_masks(target.masks.flatten(0, 1), rows.flatten(), points)
+        return logits.unflatten(0, masks.shape[:3]), truth.unflatten(0, masks.shape[:3])
+
+
+def clip_vis_criterion(config: LossConfig) -> Criterion:
+    """Return CLIP-VIS's loss (section 3.2): object, mask IoU, mask and Dice. No label and no id is read."""
+    sampler = PointSampler(config.points, config.oversample, config.importance)
+    costs = ((config.object, object_cost), (config.mask, mask_cost), (config.dice, dice_cost))
+    return Criterion(
+        [
+            WeightedTerm("object", config.object, ObjectTerm(config.no_object)),
+            WeightedTerm("iou", config.iou, iou_term),
+            WeightedTerm("mask", config.mask, mask_term),
+            WeightedTerm("dice", config.dice, dice_term),
+        ],
+        Matcher(costs, sampler),
+        sampler,
+    )
+
+
+def single_frames(pixels: Tensor, targets: Sequence[Target]) -> tuple[Tensor, list[Target]]:
+    """Return windows of T frames as T windows of one, for a network that sees frames one by one (CLIP-VIS).
+
+    An instance that is not in a frame is no part of its target, so that every query is "no object" to it there.
+
+    Args:
+        pixels: B, T, 3, H, W.
+        targets: B.
+
+    Returns:
+        pixels: B * T, 1, 3, H, W.
+        targets: B * T.
+    """
+    frames = range(pixels.shape[1])
+    return pixels.flatten(0, 1)[:, None], [target.frame(index) for target in targets for index in frames]
+
+
+def _in_full_precision(prediction: LayeredPrediction) -> LayeredPrediction:
+    """Return the prediction in float32, or in float64 where it is."""
+
+    def full(x: Tensor) -> Tensor:
+        return x if x.dtype == torch.float64 else x.float()
+
+    return replace(
+        prediction,
+        mask_embeddings=full(prediction.mask_embeddings),
+        mask_features=full(prediction.mask_features),
+        object_logits=full(prediction.object_logits),
+        mask_ious=None if prediction.mask_ious is None else full(prediction.mask_ious),
+    )
+
+
+def _generators(seeds: Sequence[int] | None, windows: int, device: torch.device) -> list[torch.Generator | None]:
+    if seeds is None:
+        return [None] * windows
+    if len(seeds) != windows:
+        raise ValueError(f"{len(seeds)} seeds for {windows} windows: give one for each")
+    return [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+
+def _check(prediction: LayeredPrediction, targets: Sequence[Target]) -> None:
+    windows, frames = prediction.mask_features.shape[:2]
+    if len(targets) != windows:
+        raise ValueError(f"{len(targets)} targets for {windows} windows: give one for each")
+    for target in targets:
+        if target.masks.dtype != torch.bool or target.masks.shape[1] != frames:
+            raise ValueError(
+                f"target masks of {tuple(target.masks.shape)}, {target.masks.dtype}: give bool masks of {frames} frames"
+            )

@@ -1,0 +1,83 @@
+"""AdamW, its parameter groups and its rate over the steps, as released."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
+# Parameters that are embeddings though no `nn.Embedding` holds them. The pixel decoder's `level_code` is decayed, as
+# released: its authors had the one in an `nn.Embedding` and the other in a bare parameter.
+_EMBEDDINGS = ("query_decoder.query_features", "query_decoder.query_code", "query_decoder.level_code")
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerConfig:
+    """AdamW and its rate, as CLIP-VIS was trained on LVIS."""
+
+    rate: float = 1e-4  # learning rate
+    backbone_rate: float = 0.1  # the backbone's, as a share of `rate`; a frozen backbone has none
+    weight_decay: float = 0.05  # of all but norms and embeddings; biases are decayed
+    warmup_steps: int = 10  # over which the rate rises in a line
+    warmup_from: float = 1.0  # where it starts, as a share of `rate`; 1 (released) is no warm-up
+    decay_at: tuple[float, ...] = (8 / 9, 26 / 27)  # shares of the run after which the rate falls
+    decay: float = 0.1  # by this factor each time
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "weight_decay", "warmup_steps", "backbone_rate"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
+        for name in ("warmup_from", "decay"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in (0, 1], not {getattr(self, name)}")
+        if list(self.decay_at) != sorted(self.decay_at) or not all(0 < share <= 1 for share in self.decay_at):
+            raise ValueError(f"decay_at must be rising shares of the run in (0, 1], not {self.decay_at}")
+
+
+def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
+    """Return AdamW over a network's trainable parameters; what is frozen has no place and no state in it."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    for name, parameter, decayed in trainable(network):
+        rate = config.rate * (config.backbone_rate if "backbone" in name.split(".") else 1.0)
+        groups[rate, config.weight_decay if decayed else 0.0].append(parameter)
+    if not groups:
+        raise ValueError("the network has nothing to train: every parameter is frozen")
+    # In a fixed order: a checkpoint's optimizer state is by position.
+    rows = [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in sorted(groups.items(), key=lambda group: group[0], reverse=True)
+    ]
+    return torch.optim.AdamW(rows, lr=config.rate, weight_decay=config.weight_decay)
+
+
+def trainable(network: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
+    """Yield name and parameter of what is trained, each once, and whether its weight is decayed.
+
+    As released: no decay for the parameters of norms and embeddings; biases are decayed as weights are.
+    """
+    seen: set[nn.Parameter] = set()
+    for path, module in network.named_modules():
+        for own, parameter in module.named_parameters(recurse=False):
+            if parameter in seen or not parameter.requires_grad:
+                continue
+            seen.add(parameter)
+            name = f"{path}.{own}" if path else own
+            embedding = isinstance(module, nn.Embedding) or ("." + name).endswith(tuple("." + e for e in _EMBEDDINGS))
+            yield name, parameter, not (embedding or isinstance(module, _NORMS))
+
+
+def rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
+    """Return the rate of a step (counted from 0) of a run, as a share of the configured one.
+
+    >>> config = OptimizerConfig(warmup_steps=4, warmup_from=0.2, decay_at=(0.5, 0.9))
+    >>> [round(rate_factor(step, 20, config), 4) for step in (0, 2, 4, 9, 10, 17, 18)]
+    [0.2, 0.6, 1.0, 1.0, 0.1, 0.1, 0.01]
+    """
+    factor = config.decay ** sum(step >= round(share * steps) for share in config.decay_at)
+    if step < config.warmup_steps:
+        factor *= config.warmup_from + (1 - config.warmup_from) * step / config.warmup_steps
+    return float(factor)

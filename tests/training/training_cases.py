@@ -1,0 +1,95 @@
+"""Small predictions and targets for the tests of the loss."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch.nn.functional import one_hot
+
+from ovvis.structures import LayeredPrediction, Target
+
+PARITY = Path(__file__).parent.parent / "data" / "parity"
+
+
+def prediction_of_masks(masks, object_logits, ious=None) -> LayeredPrediction:
+    """Return one layer's prediction with given mask logits B, Q, T, h, w: features of width Q, embeddings one-hot."""
+    batch, queries = masks.shape[:2]
+    embeddings = one_hot(torch.arange(queries), queries).to(masks.dtype).expand(1, batch, -1, -1)
+    return LayeredPrediction(
+        mask_embeddings=embeddings,
+        mask_features=masks.transpose(1, 2),
+        object_logits=object_logits[None],
+        mask_ious=None if ious is None else ious[None],
+        embeddings=embeddings,
+    )
+
+
+def random_prediction(
+    layers=3, batch=2, queries=5, frames=1, width=8, size=(6, 8), seed=0, dtype=torch.float32, grad=True
+) -> LayeredPrediction:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=dtype).requires_grad_(grad)
+
+    return LayeredPrediction(
+        mask_embeddings=draw(layers, batch, queries, width),
+        mask_features=draw(batch, frames, width, *size),
+        object_logits=draw(layers, batch, queries, 2),
+        mask_ious=torch.rand(layers, batch, queries, generator=generator, dtype=dtype).requires_grad_(grad),
+        embeddings=draw(layers, batch, queries, width),
+    )
+
+
+def leaves(prediction):
+    """Return what the loss must have a gradient for."""
+    return [
+        prediction.mask_embeddings,
+        prediction.mask_features,
+        prediction.object_logits,
+        prediction.mask_ious,
+    ]
+
+
+def boxes(count, frames=1, size=(24, 32), seed=0) -> Target:
+    """Return instances that are boxes, visible in every frame."""
+    generator = torch.Generator().manual_seed(seed)
+    masks = torch.zeros(count, frames, *size, dtype=torch.bool)
+    for n in range(count):
+        for t in range(frames):
+            y, x = (int(torch.randint(0, side - 8, (), generator=generator)) for side in size)
+            masks[n, t, y : y + 6 + n % 3, x : x + 5] = True
+    return Target(masks, torch.arange(count) % 4, torch.arange(count) + 10)
+
+
+def parity_case(name):
+    """Return an authors' case, its prediction and its targets."""
+    case = load_file(PARITY / f"{name}.safetensors")
+    ious = case["pred.ious"].squeeze(-1) if "pred.ious" in case else None
+    prediction = prediction_of_masks(case["pred.masks"], case["pred.object_logits"], ious)
+    targets = []
+    for window in range(2):
+        masks = case[f"target.masks.{window}"]
+        assert ((masks == 0) | (masks == 1)).all()
+        labels = case.get(f"target.labels.{window}", torch.zeros(len(masks)).long())
+        targets.append(Target(masks.bool(), labels, torch.arange(len(masks))))
+    return case, prediction, targets
+
+
+class GivenPoints:
+    """Points that somebody else drew.
+
+    Args:
+        match: P, 2.
+        loss: N, P, 2; of all matched masks, one after another.
+    """
+
+    def __init__(self, match, loss) -> None:
+        self.match, self.loss = match, loss
+
+    def for_matching(self, like, generator=None):
+        return self.match.to(like)
+
+    def for_loss(self, logits, generator=None):
+        points, self.loss = self.loss[: len(logits)], self.loss[len(logits) :]
+        return points.to(logits)
