@@ -1,0 +1,211 @@
+"""Every dataset and split of the two papers: where its files lie, how they are read, how its evaluator counts.
+
+The layouts are those that the authors' repositories ask for (datasets/README.md of CLIP-VIS and of OVFormer, and
+the tables in their code). Where they differ, each is looked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ovvis.errors import InputError, nearest
+from ovvis.evaluation.rules import BURST, COCO, LVVIS, YOUTUBE_VIS, Rules
+
+Format = Literal["youtube-vis", "coco", "burst"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A split of a dataset. Paths are below the data root; the first of several that exists counts."""
+
+    name: str
+    videos: int  # as published; images are videos of one frame
+    annotations: tuple[str, ...]
+    frames: tuple[str, ...]
+    format: Format
+    vocabulary: str  # a built-in one; it tells base and novel where the file does not
+    rules: Rules
+    truth: Literal["public", "server"]  # whether the masks are in the annotation file or kept by a server
+    page: str  # where to get it
+    licence: str
+    note: str = ""
+    dropped: str | None = None  # the group of categories whose annotations are left out
+    counted: tuple[str, ...] = ()  # below the frames' folder: where each video is one entry; none: the folder itself
+
+
+def _youtube_vis(year: int, split: str, folder: str, videos: int) -> Entry:
+    homes = (f"ytvis{year}", f"ytvis_{year}", f"ytvis{year % 100}")
+    contest = {2019: 7682, 2021: 7680}[year]
+    return Entry(
+        name=f"ytvis_{year}_{split}",
+        videos=videos,
+        annotations=tuple(f"{home}/{folder}.json" for home in homes),
+        frames=tuple(f"{home}/{folder}/JPEGImages" for home in homes),
+        format="youtube-vis",
+        vocabulary=f"ytvis_{year}",
+        rules=YOUTUBE_VIS,
+        truth="public" if split == "train" else "server",
+        page=f"https://youtube-vos.org/dataset/vis/ (server: https://codalab.lisn.upsaclay.fr/competitions/{contest})",
+        licence="annotations CC BY 4.0; videos under YouTube's terms, for research",
+    )
+
+
+def _ovis(split: str, folder: str, videos: int) -> Entry:
+    return Entry(
+        name=f"ovis_{split}",
+        videos=videos,
+        annotations=(
+            f"ovis/annotations/annotations_{folder}.json",
+            f"ovis/annotations_{folder}.json",
+            f"ovis/annotations/{folder}.json",
+        ),
+        frames=(f"ovis/{folder}/JPEGImages", f"ovis/{folder}"),
+        format="youtube-vis",
+        vocabulary="ovis",
+        rules=YOUTUBE_VIS,
+        truth="public" if split == "train" else "server",
+        page="https://songbai.site/ovis/ (server: https://codalab.lisn.upsaclay.fr/competitions/4763)",
+        licence="CC BY-NC-SA 4.0",
+    )
+
+
+def _lvvis(split: str, files: tuple[str, ...], videos: int, note: str = "", dropped: str | None = None) -> Entry:
+    homes = ("lvvis", "LVVIS")
+    return Entry(
+        name=f"lvvis_{split}",
+        videos=videos,
+        annotations=tuple(f"{home}/{file}" for file in files for home in homes),
+        frames=tuple(f"{home}/{split.split('_')[0]}/JPEGImages" for home in homes),
+        format="youtube-vis",
+        vocabulary="lvvis",
+        rules=LVVIS,
+        truth="server" if split == "test" else "public",
+        page="https://github.com/haochenheheda/LVVIS (Google Drive; server linked there)",
+        licence="CC BY-NC-SA 4.0",
+        note=note,
+        dropped=dropped,
+    )
+
+
+def _burst(split: str, videos: int) -> Entry:
+    return Entry(
+        name=f"burst_{split}",
+        videos=videos,
+        annotations=(f"burst/{split}/all_classes.json", f"burst/{split}/b2y_{split}.json", f"burst/b2y_{split}.json"),
+        frames=(f"burst/{split}",),
+        format="burst",
+        vocabulary="burst",
+        rules=BURST,
+        truth="public",
+        page="https://github.com/Ali2500/BURST-benchmark (annotations; burst/info/class_split.json is among them); "
+        "frames: TAO from https://motchallenge.net/tao_download.php, AVA and HACS after signing in",
+        licence="annotations: see the page; frames: the licences of TAO's seven sources, for research",
+        counted=("ArgoVerse", "AVA", "BDD", "Charades", "HACS", "LaSOT", "YFCC100M"),
+    )
+
+
+def _lvis(
+    split: str, files: tuple[str, ...], images: int, counted: tuple[str, ...], note: str, dropped: str | None = None
+) -> Entry:
+    return Entry(
+        name=f"lvis_v1_{split}",
+        videos=images,
+        annotations=tuple(f"lvis/{file}" for file in files),
+        frames=("coco",),
+        format="coco",
+        vocabulary="lvis_v1",
+        rules=COCO,
+        truth="public",
+        page="https://www.lvisdataset.org/dataset (images: COCO 2017)",
+        licence="annotations CC BY 4.0; images: their Flickr licences",
+        note=note,
+        counted=counted,
+        dropped=dropped,
+    )
+
+
+def _coco(split: str, images: int) -> Entry:
+    return Entry(
+        name=f"coco_2017_{split}",
+        videos=images,
+        annotations=(f"coco/annotations/instances_{split}2017.json",),
+        frames=(f"coco/{split}2017",),
+        format="coco",
+        vocabulary="coco",
+        rules=COCO,
+        truth="public",
+        page="https://cocodataset.org/#download",
+        licence="annotations CC BY 4.0; images: their Flickr licences",
+    )
+
+
+_LVVIS_TRAIN = ("train/train_instances_.json", "train/train_ytvis_style.json")
+_CATALOG: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        _lvvis("train", _LVVIS_TRAIN, 3083),
+        _lvvis(
+            "train_base",
+            ("train/train_instances_nonovel.json", *_LVVIS_TRAIN),
+            3083,
+            "the annotations of base categories only, as OVFormer trains",
+            dropped="novel",
+        ),
+        _lvvis("val", ("val/val_instances_.json",), 837),
+        _lvvis(
+            "test",
+            ("test/test_instances.json",),
+            908,
+            "the release has no JSON for it: tools/lvivs_test_instances_json.py of OVFormer lists the frames",
+        ),
+        _ovis("train", "train", 607),
+        _ovis("val", "valid", 140),
+        _ovis("test", "test", 154),
+        _youtube_vis(2019, "train", "train", 2238),
+        _youtube_vis(2019, "val", "valid", 302),
+        _youtube_vis(2019, "test", "test", 343),
+        _youtube_vis(2021, "train", "train", 2985),
+        _youtube_vis(2021, "val", "valid", 421),
+        _youtube_vis(2021, "test", "test", 453),
+        _burst("val", 993),
+        _burst("test", 1421),
+        _lvis("train", ("lvis_v1_train.json",), 100_170, ("train2017",), ""),
+        _lvis(
+            "train_norare",
+            ("lvis_v1_train_norare.json", "lvis_v1_train.json"),
+            100_170,
+            ("train2017",),
+            "the annotations of frequent and common categories only, as both papers train",
+            dropped="novel",
+        ),
+        _lvis(
+            "val",
+            ("lvis_v1_val.json",),
+            19_809,
+            ("train2017", "val2017"),
+            "AP here is COCO's: LVIS's own, which counts only verified categories in an image, is not computed",
+        ),
+        _coco("train", 118_287),
+        _coco("val", 5_000),
+    )
+}
+
+
+def entries() -> tuple[Entry, ...]:
+    """Return all splits."""
+    return tuple(_CATALOG.values())
+
+
+def entry(name: str) -> Entry:
+    """Return a split by its name.
+
+    Raises:
+        InputError: there is none of that name; the message lists the nearest.
+    """
+    if name not in _CATALOG:
+        raise InputError(
+            f"dataset {name!r}: the catalogue has none of that name; {nearest(name, _CATALOG)} "
+            "(or give the path of a YouTube-VIS or COCO JSON; ovvis datasets lists all)"
+        )
+    return _CATALOG[name]

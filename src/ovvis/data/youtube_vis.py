@@ -1,0 +1,150 @@
+"""The YouTube-VIS JSON family: YouTube-VIS 2019 and 2021, OVIS, LV-VIS, and BURST as burst2ytvis.py converts it.
+
+The format is that of L. Yang, Y. Fan, N. Xu, "Video instance segmentation", ICCV 2019: COCO's, with a list of a
+value for each frame where COCO has one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from ovvis.data.annotations import Annotations, Video
+from ovvis.data.parts import CategoryEntry, Checker, named
+from ovvis.data.problems import Problems
+from ovvis.data.truth_masks import REMEDY, MaskCode, Segmentation, TruthMasks, wrong_size
+from ovvis.evaluation.records import TruthTrack
+from ovvis.evaluation.rules import BURST, LVVIS, YOUTUBE_VIS, Rules
+from ovvis.fields import JsonFile
+
+
+class _Video(msgspec.Struct):
+    id: int
+    height: int
+    width: int
+    file_names: list[str]
+    length: int | None = None
+    neg_category_ids: list[int] | None = None
+    not_exhaustive_category_ids: list[int] | None = None
+
+
+class _Track(msgspec.Struct):
+    id: int
+    video_id: int
+    category_id: int
+    segmentations: list[Segmentation]
+    areas: list[float | None] | None = None
+    iscrowd: int | bool | None = None
+
+
+class _OldCategory(msgspec.Struct):
+    id: int
+
+
+class _File(msgspec.Struct):
+    categories: list[CategoryEntry]
+    videos: list[_Video]
+    annotations: list[_Track] | None = None
+    cate_ori: list[_OldCategory] | None = None  # BURST's own categories, in the order of the new ones
+
+
+def read_youtube_vis(
+    path: Path,
+    frames: Path,
+    name: str = "",
+    rules: Rules | None = None,
+    problems: Problems | None = None,
+) -> Annotations:
+    """Read a file of the family. Masks may be null, run-length codes of both kinds, or polygons.
+
+    Args:
+        path: the JSON.
+        frames: the folder that its file names lie below.
+        name: what to call the dataset; empty: as the file.
+        rules: how its evaluator counts; None: found out from the fields that only LV-VIS or BURST have.
+        problems: takes what is wrong with single entries, which are then left out; None: refuse it.
+
+    Raises:
+        InputError: the file is no such file, or an entry is wrong and problems are refused. Masks are looked at
+            when they are asked for.
+    """
+    root = JsonFile(path, REMEDY).decode(_File)
+    checker = Checker(path, problems or Problems())
+    rules = rules or _rules(root)
+    categories = checker.categories(root.categories, "frequency" if rules is BURST else "partition")
+    new_ids = {old.id: i + 1 for i, old in enumerate(root.cate_ori or ())}
+    videos: dict[int, Video] = {}
+    for i, entry in enumerate(root.videos):
+        if (video := _video(entry, f"videos[{i}]", videos, new_ids, checker)) is not None:
+            videos[video.id] = video
+    kinds = {category.id for category in categories}
+    truths: dict[int, TruthTrack] = {}
+    for i, track in enumerate(root.annotations or ()):
+        if (truth := _truth(track, f"annotations[{i}]", truths, videos, kinds, checker)) is not None:
+            truths[truth.id] = truth
+    return Annotations(
+        name or path.stem, frames, categories, named(list(videos.values())), tuple(truths.values()), rules
+    )
+
+
+def _rules(root: _File) -> Rules:
+    if root.cate_ori is not None:
+        return BURST
+    return LVVIS if any(entry.partition is not None for entry in root.categories) else YOUTUBE_VIS
+
+
+def _video(
+    entry: _Video, place: str, seen: dict[int, Video], new_ids: dict[int, int], checker: Checker
+) -> Video | None:
+    files = tuple(_file(name) for name in entry.file_names)
+    if not checker.new_id(entry.id, seen, place) or not checker.size(entry.height, entry.width, place):
+        return None
+    if not files:
+        checker.tell("video without frames", f"{place}.file_names", "must name at least one frame")
+        return None
+    if not all(checker.file_name(file, f"{place}.file_names[{i}]") for i, file in enumerate(files)):
+        return None
+    if entry.length is not None and entry.length != len(files):
+        rule = f"must be the number of its file_names, {len(files)}, and is {entry.length}"
+        checker.tell("frame counts differ", f"{place}.length", rule)
+    absent, partial = (
+        tuple(new_ids.get(id, id) for id in ids or ())
+        for ids in (entry.neg_category_ids, entry.not_exhaustive_category_ids)
+    )
+    return Video(entry.id, "", entry.height, entry.width, files, absent, partial)
+
+
+def _file(name: str) -> str:
+    r"""Return a frame's file with slashes. Some files of LV-VIS hold Windows paths: folder\frame is what counts."""
+    return "/".join(name.split("\\")[-2:])
+
+
+def _truth(
+    track: _Track,
+    place: str,
+    seen: dict[int, TruthTrack],
+    videos: dict[int, Video],
+    kinds: set[int],
+    checker: Checker,
+) -> TruthTrack | None:
+    if not (
+        checker.new_id(track.id, seen, place)
+        and checker.known(track.video_id, videos, "video", f"{place}.video_id")
+        and checker.known(track.category_id, kinds, "category", f"{place}.category_id")
+    ):
+        return None
+    video = videos[track.video_id]
+    for field, values in (("segmentations", track.segmentations), ("areas", track.areas)):
+        if values is not None and len(values) != len(video.files):
+            rule = f"must have one entry for each of the video's {len(video.files)} frames, and has {len(values)}"
+            checker.tell("frame counts differ", f"{place}.{field}", rule)
+            return None
+    size = (video.height, video.width)
+    for i, segmentation in enumerate(track.segmentations):
+        if isinstance(segmentation, MaskCode) and segmentation.size != size:
+            rule = wrong_size(segmentation.size, size)
+            checker.tell("mask of another size", f"{place}.segmentations[{i}].size", rule)
+            return None
+    masks = TruthMasks(track.segmentations, size, checker.path, place)
+    return TruthTrack(track.id, track.video_id, track.category_id, masks, bool(track.iscrowd), track.areas)
