@@ -1,0 +1,198 @@
+"""The training set: a draw becomes a window of frames with its target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from ovvis.data.annotations import Annotations, Video
+from ovvis.data.filtering import FilterConfig, LeftOut, select
+from ovvis.data.sampling import Draw, SamplingConfig, choose_frames, repeat_factors
+from ovvis.data.transforms import AugmentConfig, draw_again, draw_colour, draw_geometry, place_masks, place_pixels
+from ovvis.errors import InputError
+from ovvis.evaluation.records import TruthTrack
+from ovvis.io.frames import read_image
+from ovvis.structures import Target
+
+_ITEM = 3  # keeps an item's random numbers apart from the sampler's
+_TRIES = 10  # items drawn in the place of one that cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A dataset of a mixture, with what is its own."""
+
+    annotations: Annotations
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    weight: float | None = None  # share of the draws, of any sum; None for all: as large as its epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a training window comes from: what a message about it names."""
+
+    draw: Draw
+    dataset: str
+    video: str
+    files: tuple[str, ...]  # T; below the dataset's folder of frames
+    truth_ids: tuple[int, ...]  # N; the annotations' numbers in their file, in the target's order
+    unreadable: tuple[str, ...] = ()  # what could not be read, and made place for this window
+
+    def __str__(self) -> str:
+        ids = ", ".join(map(str, self.truth_ids)) or "none"
+        return f"draw {self.draw.position}: {self.dataset}, {self.video}, {', '.join(self.files)} (annotations {ids})"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingWindow:
+    """One item of training."""
+
+    pixels: torch.Tensor  # T, 3, H, W; uint8; not yet padded to the network's stride
+    target: Target  # masks likewise
+    origin: Origin
+
+
+class TrainingSet(Dataset[TrainingWindow]):
+    """The windows of one dataset or of several. It is asked by draws, and gives the same window for the same draw.
+
+    Args:
+        parts: the datasets.
+        sampling: how long a window is, how often a video is drawn.
+        choice: what of each dataset is used; its `bad` also says what to do about a frame that cannot be read.
+        seed: of all windows.
+
+    Raises:
+        InputError: a dataset holds nothing to train on, or points nowhere and `bad` is "refuse".
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        sampling: SamplingConfig | None = None,
+        choice: FilterConfig | None = None,
+        seed: int = 0,
+    ):
+        if not parts:
+            raise InputError("no dataset to train on: give one or more")
+        weighted = [part.weight is not None for part in parts]
+        if any(weighted) and not all(weighted):
+            raise InputError("some datasets of the mixture have a weight and some have none: give all of them one")
+        self.sampling, self.seed = sampling or SamplingConfig(), seed
+        self._choice = choice or FilterConfig()
+        selected = [select(part.annotations, self._choice) for part in parts]
+        self.parts = tuple(replace(part, annotations=kept) for part, (kept, _) in zip(parts, selected, strict=True))
+        self.left_out: dict[str, tuple[LeftOut, ...]] = {kept.name: left for kept, left in selected}
+        names = (category.name for part in self.parts for category in part.annotations.categories)
+        self.labels = tuple(dict.fromkeys(names))  # K; what a target's labels count; equal names are one label
+        index = {name: i for i, name in enumerate(self.labels)}
+        self._label_of = [{c.id: index[c.name] for c in part.annotations.categories} for part in self.parts]
+
+    @cached_property
+    def factors(self) -> list[NDArray[np.float64]]:
+        """For each dataset, each video's repeat factor."""
+        return [
+            repeat_factors(
+                [{truth.category_id for truth in known.truths_of(video)} for video in known.videos],
+                self.sampling.repeat_threshold,
+            )
+            for known in (part.annotations for part in self.parts)
+        ]
+
+    @property
+    def weights(self) -> list[float] | None:
+        """For each dataset, its share of the draws; None: as large as its epoch."""
+        weights = [part.weight for part in self.parts if part.weight is not None]
+        return weights or None
+
+    def __len__(self) -> int:
+        """Videos and images of all datasets together."""
+        return sum(len(part.annotations.videos) for part in self.parts)
+
+    def __getitem__(self, draw: Draw) -> TrainingWindow:
+        """Return the window of a draw.
+
+        Raises:
+            InputError: a frame or mask cannot be read; names dataset, video and file. With `bad` "skip" only if ten
+                others drawn in its place cannot either.
+        """
+        unreadable: list[str] = []
+        for attempt in range(_TRIES):
+            rng = np.random.default_rng([self.seed, _ITEM, draw.position, attempt])
+            if attempt:
+                count = len(self.parts[draw.dataset].annotations.videos)
+                draw = draw._replace(video=int(rng.integers(count)))
+            try:
+                return self._window(draw, rng, tuple(unreadable))
+            except InputError as error:
+                if self._choice.bad == "refuse":
+                    raise
+                unreadable.append(str(error))
+        raise InputError(f"{_TRIES} items in a row could not be read, the last: {unreadable[-1]}")
+
+    def _window(self, draw: Draw, rng: np.random.Generator, unreadable: tuple[str, ...]) -> TrainingWindow:
+        part = self.parts[draw.dataset]
+        known, augment = part.annotations, part.augment
+        video = known.videos[draw.video]
+        indices = choose_frames(len(video.files), self.sampling, rng)
+        frames = {index: _read(known, video, index) for index in dict.fromkeys(indices)}
+        source = frames[indices[0]].shape[:2]
+        geometry, colour = draw_geometry(source, augment, rng), draw_colour(augment, rng)
+        geometries = [geometry] * len(indices)
+        if len(video.files) == 1:  # a still image moves through a longer window
+            geometries[1:] = [draw_again(geometry, augment, rng) for _ in indices[1:]]
+        truths = known.truths_of(video)
+        pixels, patches = [], []
+        for index, placed in zip(indices, geometries, strict=True):
+            image = torch.from_numpy(frames[index]).permute(2, 0, 1)[None]
+            pixels.append(place_pixels(image, placed, colour, augment.fill))
+            rles = [truth.masks[index] for truth in truths]
+            _check_sizes(rles, truths, known, video, placed.source)
+            patches.append(place_masks(rles, placed))
+        seen = [i for i in range(len(truths)) if any(frame[i] for frame in patches)]
+        masks = np.zeros((len(seen), len(indices), *geometry.canvas), dtype=np.bool_)
+        for t, frame in enumerate(patches):
+            for n, i in enumerate(seen):
+                if patch := frame[i]:
+                    h, w = patch.mask.shape
+                    masks[n, t, patch.top : patch.top + h, patch.left : patch.left + w] = patch.mask
+        names = self._label_of[draw.dataset]
+        target = Target(
+            masks=torch.from_numpy(masks),
+            labels=torch.tensor([names[truths[i].category_id] for i in seen], dtype=torch.int64),
+            ids=torch.tensor(seen, dtype=torch.int64),  # the place among the video's true tracks
+        )
+        files = tuple(video.files[index] for index in indices)
+        ids = tuple(truths[i].id for i in seen)
+        return TrainingWindow(torch.cat(pixels), target, Origin(draw, known.name, video.name, files, ids, unreadable))
+
+
+def _read(known: Annotations, video: Video, index: int) -> NDArray[np.uint8]:
+    """Return a frame (H, W, 3), of the size that its dataset states."""
+    try:
+        image = read_image(known.frames / video.files[index])
+    except InputError as error:
+        raise InputError(f"{known.name}, {video.name}: {error}") from error
+    if image.shape[:2] != (video.height, video.width):
+        raise InputError(
+            f"{known.name}, {video.name}: {known.frames / video.files[index]} is {image.shape[1]}x{image.shape[0]}"
+            f" pixels: the dataset says {video.width}x{video.height}; mend its file or the frame"
+        )
+    return image
+
+
+def _check_sizes(
+    rles: Sequence[object], truths: Sequence[TruthTrack], known: Annotations, video: Video, size: tuple[int, int]
+) -> None:
+    """Refuse masks of another size than their frame's."""
+    for rle, truth in zip(rles, truths, strict=True):
+        if isinstance(rle, dict) and tuple(rle["size"]) != size:
+            raise InputError(
+                f"{known.name}, {video.name}: a mask of annotation {truth.id} is {rle['size'][1]}x{rle['size'][0]}"
+                f" pixels: its frame is {size[1]}x{size[0]}; mend the dataset"
+            )

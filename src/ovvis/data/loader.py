@@ -1,0 +1,186 @@
+"""From draws to batches: worker processes, collation, and the place in the run to go on from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset
+
+from ovvis.data.dataset import Origin, TrainingSet, TrainingWindow
+from ovvis.data.sampling import Draw, EndlessSampler
+from ovvis.errors import InputError, OvvisError
+from ovvis.pixels import normalise, pad, padded_size
+from ovvis.structures import Target
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderConfig:
+    """How batches are made ready while the network works on earlier ones."""
+
+    workers: int = 2  # processes that decode; 0: in the training process itself
+    prefetch: int = 2  # batches that each worker keeps ready
+    pin_memory: bool = False  # copies to a GPU need not wait; useless without one
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise InputError(f"workers is {self.workers}: it counts processes; give 0 or more")
+        if self.prefetch < 1:
+            raise InputError(f"prefetch is {self.prefetch}: it counts batches; give 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """B training windows, padded at the right and bottom to one size, a multiple of the network's stride."""
+
+    pixels: Tensor  # B, T, 3, H, W; uint8; zeros in the padding
+    sizes: tuple[tuple[int, int], ...]  # B; height and width without the padding
+    targets: tuple[Target, ...]  # B; masks padded likewise
+    origins: tuple[Origin, ...]  # B
+
+    def to(self, device: torch.device) -> TrainingBatch:
+        """Return the batch on a device; from pinned memory without waiting."""
+        targets = tuple(target.to(device) for target in self.targets)
+        return replace(self, pixels=self.pixels.to(device, non_blocking=True), targets=targets)
+
+    def pin_memory(self) -> TrainingBatch:
+        """Return the batch in memory that a GPU reads by itself; the data loader calls this."""
+        targets = tuple(Target(t.masks.pin_memory(), t.labels.pin_memory(), t.ids.pin_memory()) for t in self.targets)
+        return replace(self, pixels=self.pixels.pin_memory(), targets=targets)
+
+
+def collate(windows: Sequence[TrainingWindow]) -> TrainingBatch:
+    """Return windows (B, all of T frames) as a batch."""
+    sizes = tuple((int(w.pixels.shape[-2]), int(w.pixels.shape[-1])) for w in windows)
+    height, width = padded_size((max(size[0] for size in sizes), max(size[1] for size in sizes)))
+    frames = len(windows[0].pixels)
+    shape = (len(windows) * frames, 3, height, width)
+    filled = all(size == (height, width) for size in sizes)
+    flat = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
+    pixels = (flat if filled else flat.zero_()).unflatten(0, (len(windows), frames))
+    for place, window, size in zip(pixels, windows, sizes, strict=True):
+        place[..., : size[0], : size[1]] = window.pixels
+    targets = tuple(replace(w.target, masks=pad(w.target.masks, (height, width))) for w in windows)
+    return TrainingBatch(pixels, sizes, targets, tuple(w.origin for w in windows))
+
+
+def network_input(batch: TrainingBatch, mean: Tensor, std: Tensor) -> Tensor:
+    """Return the normalised pixels of a batch, float32 (B, T, 3, H, W), on the device that the batch is on.
+
+    Args:
+        batch: the windows.
+        mean: (3, 1, 1), of the colour channels in [0, 255], on the batch's device.
+        std: likewise.
+    """
+    pixels = torch.empty_like(batch.pixels, dtype=torch.float32)
+    for out, window, size in zip(pixels, batch.pixels, batch.sizes, strict=True):
+        out.copy_(normalise(window, size, mean, std))
+    return pixels
+
+
+class WindowLoader:
+    """An endless iterator over a training set's batches that knows its place.
+
+    `position` counts the draws of all processes that were handed out; a checkpoint keeps `state()`, and a loader
+    given it by `restore()` hands out what would have come next, whatever the number of workers.
+
+    Args:
+        dataset: what to draw from.
+        batch_size: windows of a batch, in this process.
+        config: workers and their memory.
+        rank: this process.
+        processes: how many share the draws.
+    """
+
+    def __init__(
+        self,
+        dataset: TrainingSet,
+        batch_size: int,
+        config: LoaderConfig | None = None,
+        rank: int = 0,
+        processes: int = 1,
+    ):
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}: it counts windows; give 1 or more")
+        self._dataset, self._batch_size, self._config = dataset, batch_size, config or LoaderConfig()
+        self._rank, self._processes = rank, processes
+        self.position = 0
+        self.unreadable: list[str] = []  # what could not be read and was replaced, in this process
+
+    @property
+    def epoch(self) -> float:
+        """Draws, over all processes, after which every video was drawn once on average, repeats included."""
+        return self._sampler(0).epoch
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs; the same in every process."""
+        return {"position": self.position, **self._fingerprint()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state. Call it before iterating.
+
+        Raises:
+            InputError: the state is that of another training set or seed.
+        """
+        for name, value in self._fingerprint().items():
+            if state.get(name) != value:
+                raise InputError(
+                    f"the checkpoint was made with {name} {state.get(name)}, now it is {value}: a run can only go on"
+                    " over the same data; change it back, or start anew from the checkpoint's weights"
+                )
+        self.position = int(state["position"])
+
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        config = self._config
+        loader = DataLoader(
+            _Caught(self._dataset),
+            batch_sampler=BatchSampler(
+                self._sampler(self.position),  # type: ignore[arg-type]  # torch's stub knows only whole numbers
+                self._batch_size,
+                drop_last=True,
+            ),
+            num_workers=config.workers,
+            prefetch_factor=config.prefetch if config.workers else None,
+            pin_memory=config.pin_memory,
+            collate_fn=_collate,
+            generator=torch.Generator(),  # the global one stays as it is
+        )
+        for batch in loader:
+            if isinstance(batch, OvvisError):
+                raise batch
+            self.position += self._batch_size * self._processes
+            self.unreadable += [line for origin in batch.origins for line in origin.unreadable]
+            yield batch
+
+    def _sampler(self, start: int) -> EndlessSampler:
+        data = self._dataset
+        return EndlessSampler(data.factors, data.weights, data.seed, self._rank, self._processes, start)
+
+    def _fingerprint(self) -> dict[str, Any]:
+        parts = self._dataset.parts
+        return {
+            "seed": self._dataset.seed,
+            "datasets": [part.annotations.name for part in parts],
+            "videos": [len(part.annotations.videos) for part in parts],
+        }
+
+
+class _Caught(Dataset[TrainingWindow | OvvisError]):
+    """A training set whose errors come back as items: a worker would wrap their one line into a traceback."""
+
+    def __init__(self, dataset: TrainingSet):
+        self._dataset = dataset
+
+    def __getitem__(self, draw: Draw) -> TrainingWindow | OvvisError:
+        try:
+            return self._dataset[draw]
+        except OvvisError as error:
+            return type(error)(str(error))
+
+
+def _collate(items: Sequence[TrainingWindow | OvvisError]) -> TrainingBatch | OvvisError:
+    error = next((item for item in items if isinstance(item, OvvisError)), None)
+    return error or collate([item for item in items if isinstance(item, TrainingWindow)])

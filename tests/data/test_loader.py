@@ -1,0 +1,142 @@
+from itertools import islice
+
+import pytest
+import torch
+
+from ovvis.data.dataset import Part, TrainingSet
+from ovvis.data.filtering import FilterConfig
+from ovvis.data.loader import LoaderConfig, WindowLoader, collate, network_input
+from ovvis.data.sampling import Draw, SamplingConfig
+from ovvis.data.transforms import AugmentConfig
+from ovvis.errors import InputError
+from painted import paint
+
+JITTER = AugmentConfig(size=64)
+
+
+@pytest.fixture
+def data(tmp_path):
+    parts = [Part(paint(tmp_path, [4, 3, 1, 5]), JITTER), Part(paint(tmp_path, [1, 1], "stills"), JITTER)]
+    return TrainingSet(parts, SamplingConfig(2, repeat_threshold=1.0), seed=4)
+
+
+def batches(data, count, workers=0, size=3, state=None, **process):
+    loader = WindowLoader(data, size, LoaderConfig(workers), **process)
+    if state is not None:
+        loader.restore(state)
+    return list(islice(loader, count)), loader.state()
+
+
+def same(a, b):
+    return (
+        torch.equal(a.pixels, b.pixels)
+        and a.origins == b.origins
+        and a.sizes == b.sizes
+        and all(
+            torch.equal(getattr(x, name), getattr(y, name))
+            for x, y in zip(a.targets, b.targets, strict=True)
+            for name in ("masks", "labels", "ids")
+        )
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_nothing(data, workers):
+    alone, state = batches(data, 4)
+    together, other = batches(data, 4, workers)
+    assert state == other
+    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_it_goes_on_where_it_was(data, workers):
+    whole, _ = batches(data, 6)
+    _, state = batches(data, 4, workers)
+    assert state["position"] == 12
+    rest, _ = batches(data, 2, workers, state=state)
+    assert all(same(a, b) for a, b in zip(whole[4:], rest, strict=True))
+
+
+def test_an_iteration_goes_on_from_the_last(data):
+    whole, _ = batches(data, 4)
+    loader = WindowLoader(data, 3, LoaderConfig(0))
+    again = [*islice(loader, 2), *islice(loader, 2)]
+    assert all(same(a, b) for a, b in zip(whole, again, strict=True))
+
+
+def test_processes_have_what_one_would(data):
+    whole, state = batches(data, 3, size=4)
+    dealt = [batches(data, 3, size=2, rank=rank, processes=2) for rank in range(2)]
+    assert [s for _, s in dealt] == [state, state]
+    for step in range(3):
+        mine = {o.draw.position for half, _ in dealt for o in half[step].origins}
+        assert mine == {o.draw.position for o in whole[step].origins}
+
+
+def test_global_random_numbers_are_left_alone(data):
+    before = torch.get_rng_state()
+    batches(data, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_another_training_set_is_refused(data, tmp_path):
+    _, state = batches(data, 1)
+    other = TrainingSet([Part(paint(tmp_path, [1, 1], "stills"), JITTER)], seed=4)
+    with pytest.raises(InputError, match="datasets"):
+        WindowLoader(other, 3).restore(state)
+    with pytest.raises(InputError, match="made with seed 9, now it is 4"):
+        WindowLoader(data, 3).restore({**state, "seed": 9})
+
+
+def test_collation_pads_to_the_largest(tmp_path):
+    wide = TrainingSet([Part(paint(tmp_path, [1], size=(40, 70)), AugmentConfig("short_edge", short_edges=(40,)))])
+    tall = TrainingSet(
+        [Part(paint(tmp_path, [1], "tall", size=(70, 40)), AugmentConfig("short_edge", short_edges=(40,)))]
+    )
+    windows = [wide[Draw(0, 0, 0)], tall[Draw(0, 0, 0)]]
+    batch = collate(windows)
+    assert batch.pixels.shape == (2, 1, 3, 96, 96)
+    assert batch.sizes == ((40, 70), (70, 40))
+    mean, std = torch.tensor([10.0, 20, 30]).view(3, 1, 1), torch.tensor([2.0, 4, 8]).view(3, 1, 1)
+    pixels = network_input(batch, mean, std)
+    for i, (window, (h, w)) in enumerate(zip(windows, batch.sizes, strict=True)):
+        assert torch.equal(batch.pixels[i, ..., :h, :w], window.pixels)
+        assert torch.equal(batch.targets[i].masks[..., :h, :w], window.target.masks)
+        assert batch.targets[i].masks.sum() == window.target.masks.sum()
+        assert batch.targets[i].masks.shape[-2:] == (96, 96)
+        assert torch.equal(pixels[i, ..., :h, :w], (window.pixels.float() - mean) / std)
+        assert not pixels[i, ..., h:, :].any()
+        assert not pixels[i, ..., w:].any()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_frame_is_one_line(tmp_path, workers):
+    known = paint(tmp_path, [1])
+    (tmp_path / "painted-0/000.png").write_bytes(b"no image")
+    with pytest.raises(InputError) as error:
+        batches(TrainingSet([Part(known, JITTER)]), 1, workers)
+    assert "painted-0/000.png could not be read" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_replaced_frames_are_counted(tmp_path):
+    known = paint(tmp_path, [1, 1])
+    (tmp_path / "painted-0/000.png").write_bytes(b"no image")
+    loader = WindowLoader(TrainingSet([Part(known, JITTER)], choice=FilterConfig(bad="skip")), 2, LoaderConfig(0))
+    found = [origin.video for batch in islice(loader, 3) for origin in batch.origins]
+    assert found == ["painted-1"] * 6
+    assert len(loader.unreadable) >= 3
+    assert all("painted-0/000.png" in line for line in loader.unreadable)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LoaderConfig(workers=-1), "workers"),
+        (lambda: LoaderConfig(prefetch=0), "prefetch"),
+        (lambda: WindowLoader(None, 0), "batch_size"),
+    ],
+)
+def test_settings_are_checked(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
