@@ -1,0 +1,84 @@
+"""A data set's results and what the matching says of each, as arrays: what explaining and its repairs work on.
+
+Letters: D results, G truths, P pairs of a result and a truth, L overlap thresholds, K categories.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ovvis.evaluation.average_precision import LIMITS, THRESHOLDS, match, ranks
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class TruthTable:
+    """The truths of a data set (G,) each."""
+
+    video: Ints  # id
+    category: Ints  # index
+    ignored: Bools  # need not be found
+    reusable: Bools  # stays free when it is matched
+    uncounted: Bools  # a result on it counts as wrong: `Rules.loses_id_zero`
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Results that count, in the evaluator's order: by video, category and falling score, and their verdicts."""
+
+    entry: Ints  # D; the result's number in the order of arrival
+    category: Ints  # D; index
+    score: Floats  # D
+    matched: Ints  # L, D; the truth that the result has, -1 for none
+    right: Bools  # L, D
+    wrong: Bools  # L, D; a result that is neither is passed over
+    found: Bools  # L, G; truths that a result has
+
+    @property
+    def rank(self) -> Ints:
+        """Each result's place in the order of falling scores (D,); equal scores keep the evaluator's order."""
+        place = np.empty(len(self.score), dtype=np.int64)
+        place[np.argsort(-self.score, kind="stable")] = np.arange(len(place))
+        return place
+
+
+def judge(video: Ints, category: Ints, score: Floats, pairs: Ints, overlaps: Floats, truths: TruthTable) -> Judged:
+    """Match results with truths as the evaluator does, for results and truths of any size.
+
+    Args:
+        video: id of each result's video (N,).
+        category: index of its category (N,).
+        score: its score (N,).
+        pairs: a result and a truth of one video and category (P, 2).
+        overlaps: their overlap (P,), in [0, 1].
+        truths: what there is to find.
+
+    Returns:
+        The best `LIMITS`[-1] results of each video and category.
+    """
+    order = np.lexsort((-score, category, video))
+    begins = np.ones(len(order), dtype=np.bool_)
+    begins[1:] = (video[order][1:] != video[order][:-1]) | (category[order][1:] != category[order][:-1])
+    groups = np.cumsum(begins, dtype=np.int64)
+    kept = ranks(groups) < LIMITS[-1]
+    order, groups = order[kept], groups[kept]
+    place = np.full(len(video), -1, dtype=np.int64)
+    place[order] = np.arange(len(order))
+    counted = place[pairs[:, 0]] >= 0
+    placed = np.stack([place[pairs[counted, 0]], pairs[counted, 1]], axis=1)
+    matched = match(groups, placed, overlaps[counted], truths.ignored[None], truths.reusable)[0]
+
+    has = matched >= 0
+    # A last column stands for "no truth", which is what -1 points at.
+    passed = np.append(truths.ignored, False)[matched]
+    right = has & ~passed & ~np.append(truths.uncounted, False)[matched]
+    found = np.zeros((len(THRESHOLDS), len(truths.video)), dtype=np.bool_)
+    level, d = np.nonzero(has)
+    found[level, matched[level, d]] = True
+    return Judged(order, category[order], score[order], matched, right, ~right & ~passed, found)
