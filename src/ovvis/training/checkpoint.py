@@ -1,0 +1,183 @@
+"""A run's checkpoints: everything that going on needs, whole or not there."""
+
+from __future__ import annotations
+
+import pickle
+import platform
+import random
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ovvis.errors import InputError, ResourceError
+from ovvis.io.output import whole_file
+from ovvis.version import __version__
+
+FORMAT = 1  # of the file; one of another number is refused
+FOLDER = "checkpoints"
+_NAME = "step-{:08d}.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """All that a run is between two steps. Plain values and tensors, so that reading it executes nothing."""
+
+    step: int  # optimiser steps done
+    position: int  # windows drawn from the sampler, over all processes
+    weights: dict[str, Tensor]  # under the model's names; without CLIP unless it was asked for
+    optimizer: dict[str, Any]  # the schedule needs nothing: its rates follow from the step
+    scaler: dict[str, Any]  # of float16; empty otherwise
+    ema: dict[str, Tensor]  # under the model's names; empty without it
+    random: list[dict[str, Any]]  # of each process
+    config: dict[str, Any]  # resolved
+    versions: dict[str, str]  # of what computed it
+    best: float | None = None  # the best figure of validation so far
+
+
+def save(state: RunState, folder: Path, keep: int) -> Path:
+    """Write a checkpoint and remove all but the last `keep`.
+
+    It appears under its name only when all its bytes are on the disk.
+
+    Args:
+        state: what to write.
+        folder: the run's folder.
+        keep: how many to keep.
+
+    Raises:
+        ResourceError: the disk is full, or refuses; the checkpoints there are as they were.
+    """
+    home = folder / FOLDER
+    target = home / _NAME.format(state.step)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        write_tensors(target, {"format": FORMAT, **{f.name: getattr(state, f.name) for f in fields(state)}})
+    except OSError as error:
+        last = latest_step(folder)
+        left = f"the last good checkpoint is of step {last}" if last is not None else "there is no earlier one"
+        what = "no space left on the disk" if isinstance(error, ResourceError) else (error.strerror or str(error))
+        raise ResourceError(
+            f"checkpoint of step {state.step} could not be written to {home} ({what.lower()}); {left}; free some space "
+            "and give the same command again to go on from there"
+        ) from error
+    for old in checkpoints(folder)[:-keep]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def write_tensors(path: Path, content: Any) -> None:
+    """Write plain values and tensors into a file that takes its name only when it is whole and on the disk.
+
+    Raises:
+        OSError: it cannot be written; a ResourceError where the disk is full.
+    """
+    with whole_file(path) as partial, partial.open("wb") as raw:
+        file = _Honest(raw)
+        try:
+            torch.save(content, file)  # type: ignore[arg-type]
+        except Exception as error:  # PyTorch hides a full disk behind errors of its own
+            raise (file.error or error) from error
+
+
+def latest(folder: Path) -> RunState | None:
+    """Return a run's last checkpoint, or None if it has none. What an interrupted save left is removed.
+
+    Raises:
+        InputError: the file is damaged or of another version.
+    """
+    for rest in (folder / FOLDER).glob(".*.partial"):
+        rest.unlink(missing_ok=True)
+    files = checkpoints(folder)
+    return read(files[-1]) if files else None
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Return a run's checkpoint files, the earliest first."""
+    return sorted((folder / FOLDER).glob("step-*.pt"))
+
+
+def latest_step(folder: Path) -> int | None:
+    """Return the step of the last checkpoint, or None if there is none."""
+    files = checkpoints(folder)
+    return int(files[-1].stem.removeprefix("step-")) if files else None
+
+
+def read(path: Path) -> RunState:
+    """Read a checkpoint of a run, on the CPU, executing nothing in it.
+
+    Raises:
+        InputError: it is damaged, no checkpoint of a run, or of another version.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise InputError(
+            f"checkpoint {str(path)!r} is damaged ({line}); remove it to go on from the one before"
+        ) from error
+    if not isinstance(content, dict) or "format" not in content:
+        raise InputError(f"checkpoint {str(path)!r} is no checkpoint of a training run")
+    if content.pop("format") != FORMAT or content.keys() != {f.name for f in fields(RunState)}:
+        raise InputError(f"checkpoint {str(path)!r} was written by another version of ovvis; go on with that one")
+    return RunState(**content)
+
+
+def random_state() -> dict[str, Any]:
+    """Return the states of this process's random generators, as plain values."""
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    version, internal, gauss = random.getstate()
+    return {
+        "python": [version, list(internal), gauss],
+        "numpy": [kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Set this process's random generators to what `random_state` gave."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes a run."""
+    return {"ovvis": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
+
+
+class _Honest:
+    """A file that remembers why a write failed."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """Return a configuration as YAML and JSON have it: lists for tuples."""
+
+    def listed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: listed(inner) for key, inner in value.items()}
+        return [listed(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+    return listed(asdict(config))  # type: ignore[no-any-return]

@@ -1,0 +1,57 @@
+"""Devices, processes and precision of a run, by Lightning Fabric."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import sys
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+
+from ovvis.errors import InputError
+from ovvis.models.load import pick_device
+from ovvis.training.config import Precision
+
+
+def make_fabric(precision: Precision, device: str = "auto") -> Fabric:
+    """Return a Fabric, launched: one process, or under `torchrun` those that torchrun started.
+
+    Args:
+        precision: "32-true", "bf16-mixed" or "16-mixed" (with a scaled loss; CUDA alone).
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+
+    Raises:
+        InputError: the device is not here or does not do the precision.
+    """
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what was asked for
+    where = pick_device(device)
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    machines = int(os.environ.get("WORLD_SIZE", "1")) // here
+    many = here * machines > 1
+    if many and where.index is not None:
+        raise InputError(f"device {device!r} under torchrun: it gives each process its own; use cuda")
+    if precision == "16-mixed" and where.type != "cuda":
+        raise InputError(f"precision 16-mixed needs a CUDA device, not {where}; use bf16-mixed or 32-true")
+    # With a plugin of our own the scaler is at hand when a checkpoint is written.
+    plugin = MixedPrecision(precision, where.type) if precision != "32-true" else None
+    devices: Any = [where.index] if where.index is not None else here
+    fabric = Fabric(
+        accelerator=where.type,
+        devices=devices,
+        num_nodes=machines,
+        strategy="ddp" if many else "auto",
+        plugins=None if plugin is None else [plugin],
+    )
+    fabric.launch()
+    return fabric
+
+
+def memory_held(device: torch.device) -> int:
+    """Return the most bytes that the device, or on a CPU this process, has held at once."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

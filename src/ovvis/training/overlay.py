@@ -1,0 +1,204 @@
+"""Settings from several places laid over a dataclass's defaults, and checked: YAML files, `--set key=value`.
+
+The checks are the dataclass's own types and its `__post_init__`; pydantic makes them. What is added here is where a
+value came from, so that an error can name the key, the file with its line, and the key that was probably meant.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from ovvis.errors import InputError, nearest
+
+T = TypeVar("T")
+Path_ = tuple[str, ...]  # the keys from the root to a value
+Tree = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-4 is a number, as in JSON and YAML 1.2; PyYAML takes it for text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Some settings and where each was stated."""
+
+    values: Tree  # nested
+    places: Mapping[Path_, str]  # of each key, such as "recipe.yaml, line 3"
+    name: str  # of the whole: a file or "--set"
+
+
+def read_layer(path: Path, text: str | None = None) -> Layer:
+    """Return the settings of a YAML file.
+
+    Args:
+        path: the file.
+        text: its content, where it has been read already.
+
+    Raises:
+        InputError: it cannot be read, is no YAML, or is no mapping of plain keys; a key stands twice.
+    """
+    try:
+        content = path.read_text(encoding="utf-8") if text is None else text
+        root = yaml.compose(content, Loader=_Loader)
+        values = yaml.load(content, Loader=_Loader)
+    except OSError as error:
+        raise InputError(f"settings {str(path)!r} cannot be read ({error.strerror}); give a YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"settings {str(path)!r}{line}: no YAML ({what}); mend it") from error
+    if values is None:
+        return Layer({}, {}, str(path))
+    if not isinstance(values, dict):
+        raise InputError(f"settings {str(path)!r} must be keys with values, as `steps: 1000`; see docs/training.md")
+    places: dict[Path_, str] = {}
+    _note_places(root, (), str(path), places)
+    return Layer(values, places, str(path))
+
+
+def assignments(texts: Sequence[str], option: str = "--set") -> Layer:
+    """Return the settings that a command line states, each as `a.b=value`; the value is read as YAML.
+
+    >>> assignments(["run.steps=10", "data.flip=false"]).values
+    {'run': {'steps': 10}, 'data': {'flip': False}}
+
+    Raises:
+        InputError: a text is no assignment, or assigns below what another gave a plain value.
+    """
+    values: Tree = {}
+    places: dict[Path_, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        path = tuple(part.strip() for part in key.split("."))
+        if not equals or not all(path):
+            raise InputError(f"{option} {text!r} must be KEY=VALUE, such as {option} run.steps=1000")
+        try:
+            plain = yaml.load(value, Loader=_Loader)
+        except yaml.YAMLError as error:
+            raise InputError(f"{option} {text!r}: the value is no YAML; put quotes around text") from error
+        place = values
+        for part in path[:-1]:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise InputError(f"{option} {text!r}: {part!r} was given a plain value by another {option}")
+        place[path[-1]] = plain
+        places |= {path[:i]: f"{option} {text}" for i in range(1, len(path) + 1)}
+    return Layer(values, places, option)
+
+
+def overlay(kind: type[T], defaults: Tree, layers: Iterable[Layer]) -> T:
+    """Return a dataclass made of defaults with layers of settings over them, the last on top.
+
+    A mapping is laid over a mapping key by key; anything else replaces what lay there.
+
+    Args:
+        kind: the dataclass; its fields may be dataclasses.
+        defaults: its fields as plain values, as `dataclasses.asdict` gives them.
+        layers: the settings.
+
+    Raises:
+        InputError: a key is unknown or a value is wrong; the message names the key and its place.
+    """
+    tree: Tree = defaults
+    places: dict[Path_, str] = {}
+    for layer in layers:
+        tree = merged(tree, layer.values)
+        places.update(layer.places)
+    try:
+        text = json.dumps(tree)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"settings hold a value of a kind that they cannot have ({error}); quote dates") from error
+    try:
+        return TypeAdapter(kind).validate_json(text, strict=True, extra="forbid")
+    except ValidationError as error:
+        raise _explained(error, kind, places) from error
+
+
+def merged(below: Any, above: Any) -> Any:
+    """Return one tree laid over another.
+
+    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
+    {'a': {'b': 3, 'c': 2}}
+    """
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return {**below, **{key: merged(below.get(key), value) for key, value in above.items()}}
+
+
+def differences(one: Tree, other: Tree, above: Path_ = ()) -> list[tuple[str, Any, Any]]:
+    """Return the dotted keys at which two trees differ, with both values.
+
+    >>> differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}})
+    [('a.b', 1, 3)]
+    """
+    out: list[tuple[str, Any, Any]] = []
+    for key in [*one, *(key for key in other if key not in one)]:
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            out += differences(a, b, (*above, key))
+        elif a != b:
+            out.append((".".join((*above, key)), a, b))
+    return out
+
+
+def _note_places(node: Any, above: Path_, file: str, places: dict[Path_, str]) -> None:
+    """Note the line of each key; refuse one that stands twice, which YAML would let pass."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        path = (*above, str(key.value))
+        where = f"{file}, line {key.start_mark.line + 1}"
+        if path in places:
+            raise InputError(f"{where}: {'.'.join(path)} stands twice ({places[path]}); keep one")
+        if key.tag != "tag:yaml.org,2002:str":
+            raise InputError(f"{where}: key {key.value!r} must be a plain word; quote it")
+        places[path] = where
+        _note_places(value, path, file, places)
+
+
+def _explained(error: ValidationError, kind: type, places: Mapping[Path_, str]) -> InputError:
+    """Return pydantic's first complaint as one line: where, which key, what rule, what remedy."""
+    # An unknown key first: a field "missing" or of a wrong type is often its shadow.
+    first = min(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
+    path = tuple(str(part) for part in first["loc"])
+    owner, depth = _owner(kind, path)
+    key = ".".join(path[: depth + 1])
+    where = next((places[path[:i]] for i in range(len(path), 0, -1) if path[:i] in places), "defaults")
+    if first["type"] == "unexpected_keyword_argument":
+        return InputError(f"{where}: there is no setting {key!r}; {nearest(path[depth], _names(owner))}")
+    if first["type"] == "value_error":
+        return InputError(f"{where}: {str(first['ctx']['error']).removeprefix('Value error, ')}")
+    rule = first["msg"].removeprefix("Input should be ").replace("Input should have", "something with")
+    rule = "a group of settings" if first["type"] == "dataclass_type" else rule
+    shown = json.dumps(first["input"], default=str)
+    return InputError(f"{where}: {key} is {shown[:80]}, but it must be {rule}")
+
+
+def _owner(kind: type, path: Path_) -> tuple[type, int]:
+    """Return the dataclass that a path's key belongs to, and how deep it lies."""
+    depth = 0
+    while depth < len(path) - 1:
+        inner = get_type_hints(kind).get(path[depth])
+        if not is_dataclass(inner) or not isinstance(inner, type):
+            break
+        kind, depth = inner, depth + 1
+    return kind, depth
+
+
+def _names(kind: type) -> list[str]:
+    return [field.name for field in fields(kind)]

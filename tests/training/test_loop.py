@@ -1,0 +1,277 @@
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from toy_run import toy_config, toy_task, toy_train
+
+from ovvis.errors import InputError, ResourceError
+from ovvis.training import checkpoint
+from ovvis.training.devices import make_fabric
+from ovvis.training.ema import Ema
+from ovvis.training.logbook import read_metrics
+
+HERE = Path(__file__).parent
+
+
+def weights(folder):
+    return checkpoint.latest(folder).weights
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_and_resumed_ends_with_the_same_weights(tmp_path):
+    """Killed in the forward, in the update, within a save's writing, before its renaming and in its clearing up."""
+    moments = ["forward 1", "forward 5", "write 4", "rename 2", "update 2", "save 1", "prune 1", "forward 2", "prune 2"]
+    runs = [f"{tmp_path / 'whole'}=never", *(f"{tmp_path / 'killed'}={moment}" for moment in [*moments, "never"])]
+    command = [sys.executable, str(HERE / "toy_run.py"), "killed", *runs]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    codes = [int(line.split()[-1]) for line in done.stdout.splitlines()]
+    assert codes == [0, *([-signal.SIGKILL] * len(moments)), 0]
+    whole = checkpoint.latest(tmp_path / "whole")
+    assert whole.step == 16
+    killed = checkpoint.latest(tmp_path / "killed")
+    assert killed.step == 16
+    assert same(killed.weights, whole.weights)
+    assert same(killed.ema, whole.ema)
+    assert torch.equal(killed.random[0]["torch"], whole.random[0]["torch"])
+    for name in ("exp_avg", "exp_avg_sq"):
+        assert torch.equal(killed.optimizer["state"][0][name], whole.optimizer["state"][0][name])
+    names = [file.name for file in (tmp_path / "killed" / checkpoint.FOLDER).iterdir()]
+    assert sorted(names) == ["step-00000015.pt", "step-00000016.pt"]
+    lines = [line for line in read_metrics(tmp_path / "killed") if line["kind"] == "step"]
+    assert [line["step"] for line in lines] == list(range(2, 17, 2))
+    assert lines[-1]["loss"] == read_metrics(tmp_path / "whole")[-1]["loss"]
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does(tmp_path):
+    """Two processes, gradients averaged by gloo, the same windows in a step: the same weights, but for rounding."""
+    config = toy_config()
+    toy_train(tmp_path / "one", config, task=toy_task(config, dropout=0.0))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(HERE / "toy_run.py"), "many", str(tmp_path / "two")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    one, two = checkpoint.latest(tmp_path / "one"), checkpoint.latest(tmp_path / "two")
+    assert len(two.random) == 2
+    assert all(torch.allclose(one.weights[name], two.weights[name], atol=1e-6) for name in one.weights)
+    losses = [[line["loss"] for line in read_metrics(tmp_path / name)] for name in ("one", "two")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_stopping_and_going_on(tmp_path):
+    toy_train(tmp_path / "whole")
+    asked = iter([False, False, False, True])
+    outcome = toy_train(tmp_path / "parts", stop=lambda: next(asked))
+    assert (outcome.step, outcome.finished) == (4, False)
+    assert toy_train(tmp_path / "parts").finished
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    # A finished run does nothing more.
+    assert toy_train(tmp_path / "parts").step == 10
+
+
+def test_checkpoints_leave_clip_out_unless_asked(tmp_path):
+    toy_train(tmp_path / "without")
+    assert not [name for name in weights(tmp_path / "without") if name.startswith("clip.")]
+    toy_train(tmp_path / "with", toy_config(carry_clip=True))
+    assert "clip.weight" in weights(tmp_path / "with")
+
+
+def test_other_settings_in_the_same_folder_are_refused(tmp_path):
+    toy_train(tmp_path, toy_config(steps=2))
+    with pytest.raises(InputError, match=r"run with run\.seed = 0, not 5"):
+        toy_train(tmp_path, toy_config(steps=2, seed=5))
+    toy_train(tmp_path, toy_config(steps=2, log_every=1, workers=3, keep=7))
+
+
+def test_accumulated_parts_are_the_same_step(tmp_path):
+    for name, parts in (("one", 1), ("four", 4)):
+        config = toy_config(accumulate=parts, steps=4)
+        toy_train(tmp_path / name, config, task=toy_task(config, dropout=0.0))
+    one, four = weights(tmp_path / "one"), weights(tmp_path / "four")
+    assert all(torch.allclose(one[name], four[name], atol=1e-6) for name in one)
+
+
+def test_the_schedule_and_the_clipping(tmp_path):
+    rates = []
+    toy_train(tmp_path, toy_config(log_every=1, steps=6), show=lambda record: rates.append(record.rate))
+    assert rates == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01, 0.01])
+    config = toy_config(steps=1)
+    task = toy_task(config)
+    norms = []
+    task.optimizer.register_step_pre_hook(
+        lambda optimizer, *_: norms.append(
+            math.sqrt(sum(float(p.grad.square().sum()) for p in optimizer.param_groups[0]["params"]))
+        )
+    )
+    toy_train(tmp_path / "clipped", config, task=task)
+    assert norms == [pytest.approx(0.01, rel=1e-3)]
+
+
+def test_records(tmp_path):
+    seen = []
+    toy_train(tmp_path, show=seen.append)
+    assert [record.step for record in seen] == [2, 4, 6, 8, 10]
+    last = seen[-1]
+    assert last.loss == pytest.approx(last.losses["square"] + last.losses["absolute"])
+    assert last.memory > 2**20
+    assert last.seconds >= last.waiting > 0
+    lines = read_metrics(tmp_path)
+    assert lines[-1]["losses"] == last.losses
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_validation_sees_the_mean_of_the_weights_and_disturbs_nothing(tmp_path):
+    config = toy_config()
+    task = toy_task(config)
+    seen = []
+
+    def validate(step):
+        assert not task.objective.training
+        seen.append(task.model.body[0].weight.clone())
+        torch.rand(3)
+        return {"AP": step / 10}
+
+    outcome = toy_train(tmp_path / "validated", config, task=task, validate=validate, validate_every=4)
+    assert outcome.figures == {"AP": 1.0}
+    assert [line["step"] for line in read_metrics(tmp_path / "validated") if line["kind"] == "validation"] == [4, 8, 10]
+    state = checkpoint.latest(tmp_path / "validated")
+    assert torch.equal(seen[-1], state.ema["body.0.weight"])
+    assert not torch.equal(seen[-1], state.weights["body.0.weight"])
+    assert state.best == 1.0
+    toy_train(tmp_path / "plain", config)
+    assert same(state.weights, weights(tmp_path / "plain"))
+
+
+def test_a_loss_that_is_not_finite_stops_and_leaves_what_reproduces_it(tmp_path):
+    config = toy_config()
+    with pytest.raises(
+        InputError, match=r"step 6: the loss is not finite .*window 20; window 21; window 22; window 23"
+    ) as error:
+        toy_train(tmp_path, config, task=toy_task(config, spoilt=22))
+    file = tmp_path / "not-finite-step-00000006-process-0.pt"
+    assert str(file) in str(error.value)
+    dump = torch.load(file, weights_only=True)
+    assert dump["step"] == 6
+    assert dump["parts"][0]["inputs"][2].isnan().all()
+    assert dump["config"]["run"]["seed"] == 0
+    # The same weights, batch and random state give the same loss again.
+    task = toy_task(config)
+    task.model.load_state_dict(dump["weights"], strict=False)
+    dump["parts"][0]["inputs"][2] = 1.0
+    checkpoint.restore_random_state(dump["random"])
+    assert torch.isfinite(task.model(dump["parts"][0]["inputs"])).all()
+    # The weights of the last good checkpoint are untouched.
+    assert checkpoint.latest(tmp_path).step == 3
+
+
+def test_a_gradient_that_is_not_finite_stops(tmp_path):
+    config = toy_config()
+    task = toy_task(config)
+    task.model.body[0].weight.register_hook(lambda gradient: gradient * torch.inf)
+    with pytest.raises(InputError, match="step 1: the gradient is not finite"):
+        toy_train(tmp_path, config, task=task)
+
+
+def test_disk_full_while_saving_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
+    config = toy_config()
+    task = toy_task(config)
+    original = checkpoint._Honest.write
+    full = False
+
+    def write(self, data):
+        if full:
+            with Path("/dev/full").open("wb", buffering=0) as disk:  # the kernel's own error
+                disk.write(b"x")
+        return original(self, data)
+
+    def fill():
+        nonlocal full
+        full = len(checkpoint.checkpoints(tmp_path)) == 1
+        return False
+
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    monkeypatch.setattr(checkpoint._Honest, "write", write)
+    said = r"step 6 could not be written .*no space left.*good checkpoint is of step 3"
+    with pytest.raises(ResourceError, match=said):
+        toy_train(tmp_path, config, task=task, stop=fill)
+    assert [p.name for p in (tmp_path / checkpoint.FOLDER).iterdir()] == ["step-00000003.pt"]
+    monkeypatch.undo()
+    toy_train(tmp_path, config)
+    toy_train(tmp_path / "whole", config)
+    assert same(weights(tmp_path), weights(tmp_path / "whole"))
+
+
+def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path):
+    toy_train(tmp_path, toy_config(steps=2))
+    file = checkpoint.checkpoints(tmp_path)[-1]
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(InputError, match="is damaged"):
+        toy_train(tmp_path, toy_config(steps=2))
+    torch.save({"weights": {}}, file)
+    with pytest.raises(InputError, match="no checkpoint of a training run"):
+        checkpoint.read(file)
+    torch.save({"format": 99}, file)
+    with pytest.raises(InputError, match="another version"):
+        checkpoint.read(file)
+
+
+def test_half_precision_scales_the_loss(tmp_path):
+    """The scaler, its state in the checkpoint, and a gradient that overflows: skipped, not an error."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins import MixedPrecision
+
+    def fabric(scale):
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=3)
+        made = Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+        made.launch()
+        return made
+
+    config = toy_config(precision="16-mixed", steps=6)
+    toy_train(tmp_path / "whole", config, fabric=fabric(2.0**40))
+    state = checkpoint.latest(tmp_path / "whole")
+    assert 0 < state.scaler["scale"] < 2.0**40  # it overflowed at first
+    asked = iter([False, True])
+    toy_train(tmp_path / "parts", config, fabric=fabric(2.0**40), stop=lambda: next(asked, False))
+    toy_train(tmp_path / "parts", config, fabric=fabric(1.0))
+    assert same(weights(tmp_path / "parts"), state.weights)
+    with pytest.raises(InputError, match="16-mixed needs a CUDA device, not cpu"):
+        make_fabric("16-mixed", "cpu")
+
+
+def test_bfloat16_trains_in_float32_weights(tmp_path):
+    toy_train(tmp_path, toy_config(precision="bf16-mixed", steps=2))
+    assert {x.dtype for x in weights(tmp_path).values()} == {torch.float32}
+
+
+def test_ema():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(layer.weight)
+    ema = Ema(layer, 0.9)
+    with torch.no_grad():
+        layer.weight.fill_(2.0)
+    ema.update()
+    assert ema.state()["weight"].item() == pytest.approx(1.1)
+    with ema.applied():
+        assert layer.weight.item() == pytest.approx(1.1)
+    assert layer.weight.item() == 2.0
+
+
+def test_random_states_come_back():
+    import random
+
+    import numpy as np
+
+    state = checkpoint.random_state()
+    first = random.random(), np.random.rand(), torch.rand(1).item(), random.gauss(0, 1)
+    checkpoint.restore_random_state(state)
+    assert (random.random(), np.random.rand(), torch.rand(1).item(), random.gauss(0, 1)) == first
