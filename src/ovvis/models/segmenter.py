@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, overload
 
 import torch
@@ -60,7 +61,7 @@ class Segmenter(nn.Module):
         if pixels.shape[-2] % STRIDES[-1] or pixels.shape[-1] % STRIDES[-1]:
             raise ValueError(f"frames of {pixels.shape[-2]} x {pixels.shape[-1]} pixels: pad both to multiples of 32")
         pyramid = self.backbone(pixels.flatten(0, 1))
-        mask_features, levels = self.pixel_decoder(pyramid.levels)
+        mask_features, levels = self._decode_pixels(pyramid.levels)
         mask_features = mask_features.unflatten(0, windows)
         states = self.query_decoder([level.unflatten(0, windows) for level in levels], mask_features)
         if every_layer:
@@ -80,3 +81,11 @@ class Segmenter(nn.Module):
             embeddings=state,
             features=None if pyramid.dense is None else pyramid.dense.unflatten(0, windows),
         )
+
+    def _decode_pixels(self, levels: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Run the pixel decoder; under autocast (in training) in float32, as released: its places need the digits."""
+        device = levels[0].device.type
+        if not torch.is_autocast_enabled(device):
+            return self.pixel_decoder(levels)  # type: ignore[no-any-return]
+        with torch.autocast(device, enabled=False):
+            return self.pixel_decoder([level.float() for level in levels])  # type: ignore[no-any-return]
