@@ -68,7 +68,7 @@ class TrainingSet(Dataset[TrainingWindow]):
         seed: of all windows.
 
     Raises:
-        InputError: a dataset holds nothing to train on, or points nowhere and `bad` is "refuse".
+        InputError: a dataset holds nothing to train on, or lacks frames and `bad` is "refuse".
     """
 
     def __init__(

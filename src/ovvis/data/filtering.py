@@ -21,14 +21,14 @@ class FilterConfig:
 
     groups: tuple[str, ...] = ()  # only categories of these groups, such as frequent and common (LVIS). None given: all
     keep_empty: bool = False  # keep videos without an instance; the released video training does, image training not
-    bad: Literal["refuse", "skip"] = "refuse"  # what to do about annotations that point nowhere and missing frames
+    bad: Literal["refuse", "skip"] = "refuse"  # what to do about frames that are missing or unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """One reason for which something of a dataset is not used."""
 
-    reason: str  # a clause, such as "annotations name no video of the dataset"
+    reason: str  # a clause, such as "annotations are crowds"
     count: int
     examples: tuple[str, ...]  # the first few
 
@@ -40,34 +40,31 @@ class LeftOut:
 def select(annotations: Annotations, config: FilterConfig) -> tuple[Annotations, tuple[LeftOut, ...]]:
     """Return what training uses of a dataset, and what it leaves out.
 
+    That annotations point somewhere is the readers' to see to (`ovvis.data.problems`).
+
     Args:
         annotations: the dataset.
         config: what to use.
 
     Raises:
-        InputError: nothing is left; or something points nowhere and `bad` is "refuse".
+        InputError: nothing is left; or a frame is missing and `bad` is "refuse".
     """
     if not annotations.videos:
         raise InputError(f"{annotations.name} lists no image and no video: training needs one or more; check the file")
-    wrong = _Tally()
-    truths = _sound_truths(annotations, wrong)
+    unused = _Tally()
     missing = _missing_files(annotations)
     for name, file in missing.items():
-        wrong.add("videos or images lack a file of theirs", f"{name}: {annotations.frames / file}")
+        unused.add("videos or images lack a file of theirs", f"{name}: {annotations.frames / file}")
     if len(missing) == len(annotations.videos):
         raise InputError(
             f"{annotations.name} has none of its {len(missing):,} videos or images below {annotations.frames} (such as"
             f" {next(iter(missing.values()))}): the frames must lie there; check the folder"
         )
-    if config.bad == "refuse" and wrong:
-        found = "; ".join(str(entry) for entry in wrong.entries())
-        raise InputError(
-            f"{annotations.name}: {found}: training needs them; mend the dataset, or skip them (bad: skip)"
-        )
-
-    unused = _Tally()
+    if config.bad == "refuse" and missing:
+        found = "; ".join(str(entry) for entry in unused.entries())
+        raise InputError(f"{annotations.name}: {found}: mend the dataset, or skip them with bad: skip")
     kept_categories = _of_groups(annotations, config.groups)
-    truths = _usable_truths(truths, kept_categories, unused)
+    truths = _usable_truths(annotations.truths, kept_categories, unused)
     with_instances = {truth.video_id for truth in truths}
     videos = []
     for video in annotations.videos:
@@ -89,7 +86,7 @@ def select(annotations: Annotations, config: FilterConfig) -> tuple[Annotations,
         videos=tuple(videos),
         truths=[truth for truth in truths if truth.video_id in left],
     )
-    return kept, (*wrong.entries(), *unused.entries())
+    return kept, tuple(unused.entries())
 
 
 class _Tally:
@@ -99,9 +96,6 @@ class _Tally:
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._counts)
-
     def add(self, reason: str, example: str) -> None:
         self._counts[reason] += 1
         examples = self._examples.setdefault(reason, [])
@@ -110,26 +104,6 @@ class _Tally:
 
     def entries(self) -> list[LeftOut]:
         return [LeftOut(reason, n, tuple(self._examples[reason])) for reason, n in self._counts.items()]
-
-
-def _sound_truths(annotations: Annotations, wrong: _Tally) -> list[TruthTrack]:
-    """Return the true tracks that point somewhere."""
-    lengths = {video.id: len(video.files) for video in annotations.videos}
-    categories = {category.id for category in annotations.categories}
-    sound = []
-    for truth in annotations.truths:
-        if truth.video_id not in lengths:
-            wrong.add("annotations name no video of the dataset", f"id {truth.id}: video {truth.video_id}")
-        elif truth.category_id not in categories:
-            wrong.add("annotations name no category of the dataset", f"id {truth.id}: category {truth.category_id}")
-        elif len(truth.masks) != lengths[truth.video_id]:
-            wrong.add(
-                "annotations have more or fewer masks than their video has frames",
-                f"id {truth.id}: {len(truth.masks)} for {lengths[truth.video_id]}",
-            )
-        else:
-            sound.append(truth)
-    return sound
 
 
 def _usable_truths(truths: Iterable[TruthTrack], categories: set[int], unused: _Tally) -> list[TruthTrack]:
