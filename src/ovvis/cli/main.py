@@ -26,6 +26,7 @@ ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__nam
 # words. The line is what `ovvis --help` shows of it; the module is imported when the verb is called.
 VERBS = {
     "segment": "Find, follow and name everything in a video that the labels speak of.",
+    "evaluate": "Score results against a dataset's truth: AP and AR over space and time, by group and by category.",
     "models": "List the models: size, training data, published AP, licences, where the weights come from.",
     "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
 }

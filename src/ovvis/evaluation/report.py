@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ovvis.evaluation.average_precision import AREA_NAMES, LIMITS
@@ -91,9 +92,10 @@ class Report:
 
     def as_table(self) -> Table:
         """Return a table of the groups for a terminal, in percent."""
-        table = Table("", title=f"{self.rules}, percent")
-        for name in METRICS:
-            table.add_column(name, justify="right")
+        table = Table(title=f"{self.rules}, percent", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
+        table.add_column("", no_wrap=True)
+        for name in METRICS:  # twelve figures must fit into 80 columns
+            table.add_column(f"{name[:2]}\n{name[2:]}", justify="right", no_wrap=True)
         for group, figures in self.metrics.items():
             table.add_row(group, *("-" if figures[name] < 0 else f"{100 * figures[name]:.1f}" for name in METRICS))
         return table

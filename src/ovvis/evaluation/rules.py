@@ -65,3 +65,6 @@ COCO = Rules(
     area_edges=(32.0**2, 96.0**2),
     loses_id_zero=True,
 )
+
+RULES = {"lvvis": LVVIS, "burst": BURST, "youtube-vis": YOUTUBE_VIS, "coco": COCO}
+"""All of them by the name that a person types."""

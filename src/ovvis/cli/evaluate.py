@@ -1,0 +1,130 @@
+"""`ovvis evaluate`: a dataset's truth and a model's results in, the papers' figures out."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from ovvis.cli.console import out, progress, warn
+from ovvis.data.annotations import Annotations
+from ovvis.data.open import open_dataset
+from ovvis.data.result_files import ResultFiles
+from ovvis.errors import InputError, nearest
+from ovvis.evaluation.evaluator import Evaluator
+from ovvis.evaluation.report import METRICS, Report
+from ovvis.evaluation.rules import RULES, Rules
+from ovvis.io.output import OutputFolder
+from ovvis.version import __version__
+
+METRICS_JSON, METRICS_CSV, CATEGORIES_CSV = "metrics.json", "metrics.csv", "categories.csv"
+ROWS = 10  # best and worst categories that are shown
+
+
+def evaluate(
+    dataset: Annotated[str, typer.Argument(help="A name from `ovvis datasets`, or a JSON with the truth.")],
+    results: Annotated[
+        str, typer.Argument(help="results.json, a zip of it, a folder that `ovvis predict` wrote, or a glob.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help=f"Folder for {METRICS_JSON}, {METRICS_CSV} and {CATEGORIES_CSV}.")
+    ] = None,
+    rules: Annotated[
+        str | None, typer.Option(help=f"How to count: {', '.join(RULES)}; the dataset's own if not given.")
+    ] = None,
+    by_category: Annotated[
+        bool, typer.Option("--by-category", help=f"Show the {ROWS} best and the {ROWS} worst categories.")
+    ] = False,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out results of unknown videos and categories, and count them.")
+    ] = False,
+    data_root: Annotated[Path | None, typer.Option(help="The folder that the datasets lie in.")] = None,
+) -> None:
+    """Score results against a dataset's truth: AP and AR over space and time, by group and by category."""
+    chosen = None if rules is None else _rules(rules)
+    started = time.perf_counter()
+    truth = open_dataset(dataset, root=data_root)
+    if not truth.truths:
+        raise InputError(f"dataset {truth.name} holds no truth: its server keeps it; upload the results there")
+    files = ResultFiles(results, truth, skip_unknown=skip_unknown)
+    chosen = chosen or truth.rules
+    if output is None:
+        report, count = _score(truth, files, chosen)
+    else:
+        with OutputFolder(output) as folder:
+            report, count = _score(truth, files, chosen)
+            content = {"dataset": truth.name, "results": results, "count": count, "ovvis": __version__}
+            _save(folder, report, content | {"warnings": dict(files.warnings)})
+    _show(report, by_category)
+    for what, times in files.warnings.items():
+        warn(f"{times} {what}")
+    out.print(
+        f"{count} results in {len(truth.videos)} videos, {len(truth.truths)} true tracks, "
+        f"{time.perf_counter() - started:.1f} s"
+    )
+    if output is not None:
+        out.print(
+            f"Results: {escape(str(folder.path))} ({METRICS_JSON}, {METRICS_CSV}, {CATEGORIES_CSV})", soft_wrap=True
+        )
+
+
+def _rules(name: str) -> Rules:
+    if name not in RULES:
+        raise InputError(f"rules {name!r} are not known; {nearest(name, RULES)}")
+    return RULES[name]
+
+
+def _score(truth: Annotations, files: ResultFiles, rules: Rules) -> tuple[Report, int]:
+    """Return the figures of all results, and how many there are."""
+    evaluator = Evaluator(truth.categories, truth.truths, rules, {video.id for video in truth.videos})
+    count, seen = 0, set()
+    with progress("scoring", "videos", len(truth.videos)) as done:
+        for tracks in files:
+            evaluator.update(tracks)
+            count += len(tracks)
+            seen.add(tracks[0].video_id)
+            done(len(seen))
+    if missing := len(truth.videos) - len(seen):
+        files.warnings["videos without a result"] += missing
+    return evaluator.report(), count
+
+
+def _save(folder: OutputFolder, report: Report, content: dict[str, Any]) -> None:
+    content |= report.as_dict()
+    folder.file(METRICS_JSON).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    folder.file(METRICS_CSV).write_text(report.as_csv(), encoding="utf-8")
+    folder.file(CATEGORIES_CSV).write_text(report.as_csv(by_category=True), encoding="utf-8")
+
+
+def _show(report: Report, by_category: bool) -> None:
+    out.print(report.as_table())
+    if not by_category:
+        return
+    order = [k for k in np.argsort(-report.category_ap, kind="stable") if report.category_ap[k] >= 0]
+    if len(order) <= 2 * ROWS:
+        out.print(_category_table(report, "categories, the best first", order))
+        return
+    out.print(_category_table(report, f"the {ROWS} best of {len(order)} categories", order[:ROWS]))
+    out.print(_category_table(report, f"the {ROWS} worst", order[: -ROWS - 1 : -1]))
+
+
+def _category_table(report: Report, title: str, chosen: list[Any]) -> Table:
+    table = Table(title=f"{title}; percent", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("category")
+    table.add_column("groups")
+    names = [name for name in METRICS if name in ("AP", "AP50", "AP75", "AR1", "AR10", "AR100")]
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    all_figures = report.category_metrics
+    for k in chosen:
+        category, figures = report.categories[k], all_figures[k]
+        shown = (f"{100 * figures[name]:.1f}" for name in names)
+        table.add_row(escape(category.name), ", ".join(category.groups), *shown)
+    return table

@@ -1,0 +1,79 @@
+"""`ovvis evaluate` from its arguments to its table and files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ovvis.cli import main as cli
+
+PARITY = Path(__file__).parents[1] / "data" / "parity"
+TRUTH, RESULTS = PARITY / "eval_small_gt.json", PARITY / "eval_small_results.json"
+EXPECTED = json.loads((PARITY / "eval_small_expected.json").read_text())
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["ovvis", "evaluate", *map(str, arguments)])
+    with pytest.raises(SystemExit) as leave:
+        cli.run()
+    return int(leave.value.code or 0)
+
+
+@pytest.mark.parametrize("rules", ["lvvis", "burst"])
+def test_files_hold_the_released_figures(monkeypatch, tmp_path, rules):
+    out = tmp_path / "out"
+    assert call(monkeypatch, TRUTH, RESULTS, "--rules", rules, "--output", out) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["categories.csv", "metrics.csv", "metrics.json"]
+    content = json.loads((out / "metrics.json").read_text())
+    rows = {row["group"]: row for row in csv.DictReader((out / "metrics.csv").read_text().splitlines())}
+    for group, figures in EXPECTED[rules]["metrics"].items():
+        if group in content["metrics"]:
+            for name, value in figures.items():
+                assert float(rows[group][name]) == content["metrics"][group][name]
+                if group == "all":
+                    assert content["metrics"][group][name] == pytest.approx(value, abs=1e-9, rel=0)
+    categories = list(csv.DictReader((out / "categories.csv").read_text().splitlines()))
+    assert len(categories) == len(content["categories"]) > 5
+
+
+def test_table(monkeypatch, capsys):
+    assert call(monkeypatch, TRUTH, RESULTS, "--rules", "lvvis", "--by-category") == 0
+    printed = capsys.readouterr().out
+    figure = f"{100 * EXPECTED['lvvis']['metrics']['all']['AP']:.1f}"
+    assert figure in next(line for line in printed.splitlines() if line.strip().startswith("all "))
+    assert "the best first" in printed and "novel" in printed and "…" not in printed
+
+
+def test_unknown_rules_cost_no_time(monkeypatch, capsys):
+    assert call(monkeypatch, TRUTH, RESULTS, "--rules", "lvviss") == 2
+    assert "did you mean lvvis" in capsys.readouterr().err
+
+
+def test_bad_results_leave_nothing_behind(monkeypatch, capsys, tmp_path):
+    bad = tmp_path / "r.json"
+    bad.write_text(RESULTS.read_text()[:-30])
+    assert call(monkeypatch, TRUTH, bad, "--output", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert "damaged or cut off" in error and "Traceback" not in error
+    assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_a_dataset_without_truth(monkeypatch, capsys, tmp_path):
+    content = json.loads(TRUTH.read_text()) | {"annotations": None}
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    assert call(monkeypatch, tmp_path / "test.json", RESULTS) == 2
+    assert "holds no truth" in capsys.readouterr().err
+
+
+def test_what_is_left_out_is_told(monkeypatch, capsys, tmp_path):
+    entries = json.loads(RESULTS.read_text())
+    entries[0]["video_id"] = 999
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    assert call(monkeypatch, TRUTH, tmp_path / "r.json") == 2
+    assert "video_id is 999" in capsys.readouterr().err
+    assert call(monkeypatch, TRUTH, tmp_path / "r.json", "--skip-unknown") == 0
+    assert "1 results left out for a video_id" in capsys.readouterr().err
