@@ -1,10 +1,9 @@
-"""From draws to batches: worker processes, collation, and the place in the run to go on from."""
+"""From draws to batches: worker processes and collation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,10 +81,7 @@ def network_input(batch: TrainingBatch, mean: Tensor, std: Tensor) -> Tensor:
 
 
 class WindowLoader:
-    """An endless iterator over a training set's batches that knows its place.
-
-    `position` counts the draws of all processes that were handed out; a checkpoint keeps `state()`, and a loader
-    given it by `restore()` hands out what would have come next, whatever the number of workers.
+    """Endless batches of a training set, from any place of its sequence of draws on.
 
     Args:
         dataset: what to draw from.
@@ -107,7 +103,6 @@ class WindowLoader:
             raise InputError(f"batch_size is {batch_size}: it counts windows; give 1 or more")
         self._dataset, self._batch_size, self._config = dataset, batch_size, config or LoaderConfig()
         self._rank, self._processes = rank, processes
-        self.position = 0
         self.unreadable: list[str] = []  # what could not be read and was replaced, in this process
 
     @property
@@ -115,30 +110,20 @@ class WindowLoader:
         """Draws, over all processes, after which every video was drawn once on average, repeats included."""
         return self._sampler(0).epoch
 
-    def state(self) -> dict[str, Any]:
-        """Return what `restore` needs; the same in every process."""
-        return {"position": self.position, **self._fingerprint()}
+    def batches(self, start: int = 0) -> Iterator[TrainingBatch]:
+        """Yield this process's batches, without end; the same whatever the number of workers.
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state. Call it before iterating.
+        Args:
+            start: draws that all processes together have had before.
 
         Raises:
-            InputError: the state is that of another training set or seed.
+            InputError: a frame or mask cannot be read; see `TrainingSet`.
         """
-        for name, value in self._fingerprint().items():
-            if state.get(name) != value:
-                raise InputError(
-                    f"the checkpoint was made with {name} {state.get(name)}, now it is {value}: a run can only go on"
-                    " over the same data; change it back, or start anew from the checkpoint's weights"
-                )
-        self.position = int(state["position"])
-
-    def __iter__(self) -> Iterator[TrainingBatch]:
         config = self._config
         loader = DataLoader(
             _Caught(self._dataset),
             batch_sampler=BatchSampler(
-                self._sampler(self.position),  # type: ignore[arg-type]  # torch's stub knows only whole numbers
+                self._sampler(start),  # type: ignore[arg-type]  # torch's stub knows only whole numbers
                 self._batch_size,
                 drop_last=True,
             ),
@@ -151,21 +136,12 @@ class WindowLoader:
         for batch in loader:
             if isinstance(batch, OvvisError):
                 raise batch
-            self.position += self._batch_size * self._processes
             self.unreadable += [line for origin in batch.origins for line in origin.unreadable]
             yield batch
 
     def _sampler(self, start: int) -> EndlessSampler:
         data = self._dataset
         return EndlessSampler(data.factors, data.weights, data.seed, self._rank, self._processes, start)
-
-    def _fingerprint(self) -> dict[str, Any]:
-        parts = self._dataset.parts
-        return {
-            "seed": self._dataset.seed,
-            "datasets": [part.annotations.name for part in parts],
-            "videos": [len(part.annotations.videos) for part in parts],
-        }
 
 
 class _Caught(Dataset[TrainingWindow | OvvisError]):
