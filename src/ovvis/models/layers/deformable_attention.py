@@ -82,8 +82,9 @@ class DeformableAttention(nn.Module):
         apart = [p.unflatten(0, (-1, 2)).transpose(0, 1).flatten(0, 1) for p in self.offsets.parameters()]
         packed = [torch.cat(pair) for pair in zip(apart, self.weights.parameters(), strict=True)]
         raw = F.linear(query, *packed)
-        offsets = raw[..., : 2 * count].float().unflatten(-1, (2, count))
-        weights = _softmax(raw[..., 2 * count :].float().unflatten(-1, (self.heads, -1))).flatten(-2)
+        raw = raw.to(torch.promote_types(raw.dtype, torch.float32))  # a place needs the digits
+        offsets = raw[..., : 2 * count].unflatten(-1, (2, count))
+        weights = _softmax(raw[..., 2 * count :].unflatten(-1, (self.heads, -1))).flatten(-2)
         size = _spread([(w, h) for h, w in shapes], self.heads, self.points, reference.device)  # 2, count
         return offsets.addcmul(reference[..., None], size.float()) - 0.5, weights
 
