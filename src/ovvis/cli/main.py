@@ -27,6 +27,7 @@ ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__nam
 VERBS = {
     "segment": "Find, follow and name everything in a video that the labels speak of.",
     "evaluate": "Score results against a dataset's truth: AP and AR over space and time, by group and by category.",
+    "predict": "Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers.",
     "models": "List the models: size, training data, published AP, licences, where the weights come from.",
     "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
 }

@@ -1,0 +1,258 @@
+"""`ovvis predict`: a model over a whole split of a dataset; it can stop anywhere and go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from ovvis.cli import segmenter as shared
+from ovvis.cli.console import Advance, out, progress, warn
+from ovvis.cli.process import Interrupted, peak_memory
+from ovvis.data.annotations import Annotations, Video
+from ovvis.data.open import open_dataset
+from ovvis.data.predictions import BROKEN, RESULTS, PredictionFolder, Shard
+from ovvis.data.run_settings import dataset_settings
+from ovvis.data.submission import PACKED, pack
+from ovvis.data.words import dataset_vocabulary
+from ovvis.errors import DISK_FULL, InputError, ResourceError
+from ovvis.evaluation.records import ResultTrack
+from ovvis.evaluation.rules import COCO
+from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.inference.stopwatch import Stopwatch
+from ovvis.io.output import disk_full
+from ovvis.io.source import FrameError
+from ovvis.io.video import open_frames
+from ovvis.structures import VideoResult
+from ovvis.vocabulary import Vocabulary
+
+SOME_BROKEN = 3  # exit code: videos were passed over, the others have results
+SHOWN = 10  # broken videos that are listed by name
+AGAIN = "the same command goes on from there"
+
+
+def predict(
+    dataset: Annotated[str, typer.Argument(help="A name from `ovvis datasets`, or an annotation file (JSON).")],
+    output: Annotated[Path, typer.Option(help="Folder for the results; a run that stopped goes on in it.")],
+    frames: Annotated[Path | None, typer.Option(help="Folder of the frames, for an annotation file.")] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Folder that the datasets lie in; OVVIS_DATA, else ./datasets.")
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Words for the dataset's categories, to add synonyms or leave some out: " + shared.LABELS),
+    ] = None,
+    model: shared.ModelName = "clip-vis-r50",
+    weights: shared.Weights = None,
+    device: shared.Device = "auto",
+    precision: shared.PrecisionName = "float32",
+    short_edge: shared.ShortEdge = 480,
+    long_edge: shared.LongEdge = 1333,
+    min_score: shared.MinScore = 0.0,
+    max_tracks: shared.MaxTracks = 50,
+    prompts: shared.Prompts = None,
+    memory: shared.Memory = None,
+    matched: shared.Matched = None,
+    momentum: shared.Momentum = None,
+    batch: shared.Batch = 1,
+    shard: Annotated[
+        str, typer.Option(help="i/n: only each n-th video from the i-th on; n processes share one folder.")
+    ] = "1/1",
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Pass over videos whose frames are missing or unreadable.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Drop the predictions in the folder and begin anew.")
+    ] = False,
+    archives: Annotated[
+        bool, typer.Option("--archives/--no-archives", help="Write results.json and the zips for the servers.")
+    ] = True,
+) -> None:
+    """Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers."""
+    shared.prepare_process()
+    options = shared.SegmenterOptions(
+        model,
+        weights,
+        device,
+        precision,
+        short_edge,
+        long_edge,
+        min_score,
+        max_tracks,
+        prompts,
+        memory,
+        matched,
+        momentum,
+        batch,
+    )
+    options.check()
+    part = Shard.parse(shard)
+    if restart and part.count > 1:
+        raise InputError(
+            f"--restart with --shard {part} would drop the other shards' results: remove {output} by hand, or choose "
+            "another --output"
+        )
+    split = open_dataset(dataset, data_root, frames)
+    vocabulary, ids = dataset_vocabulary(split.categories, labels)
+    with PredictionFolder(output, split, split.rules == COCO, part) as folder:
+        if restart:
+            folder.clear()
+        run = _Run(folder, ids, skip_broken)
+        run.look_for_frames()
+        watch = Stopwatch()
+        segmenter = options.load(vocabulary, watch)
+        for line in folder.keep_settings(settings_of(split, vocabulary, ids, segmenter, options.weights_digest())):
+            warn(line)
+        with _kept(folder):
+            run.predict(segmenter)
+            written = _pack(folder) if archives and not folder.missing() else []
+        _conclude(run, written, archives)
+
+
+def settings_of(
+    split: Annotations, vocabulary: Vocabulary, ids: tuple[int, ...], segmenter: VideoSegmenter, weights: str | None
+) -> dict[str, Any]:
+    """Return everything that decides the results of a run."""
+    words = [[id, *label.synonyms] for id, label in zip(ids, vocabulary, strict=True)]
+    return {
+        "dataset": dataset_settings(split),
+        "weights_sha256": weights,
+        **segmenter.describe(),
+        "batch": segmenter.batch,
+        "categories": words,
+    }
+
+
+@dataclass
+class _Run:
+    """The work of one process: its videos, one after another, and what came of them."""
+
+    folder: PredictionFolder
+    ids: tuple[int, ...]  # the category of each label
+    skip_broken: bool
+    broken: dict[str, str] = field(default_factory=dict)  # the problem of each video, by name
+    videos: int = 0
+    frames: int = 0
+    results: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.pending = self.folder.pending()
+
+    def look_for_frames(self) -> None:
+        """Look whether every frame's file is there, before anything is loaded."""
+        for video in self.pending:
+            gone = next((path for path in self.folder.dataset.paths(video) if not path.is_file()), None)
+            if gone is not None:
+                self._pass_over(video, f"{gone} does not exist")
+        self.pending = [video for video in self.pending if video.name not in self.broken]
+
+    def predict(self, segmenter: VideoSegmenter) -> None:
+        """Write the results of each video that has none."""
+        total, passed, start = sum(len(video.files) for video in self.pending), 0, time.monotonic()
+        with progress("predicting", "frames", total) as done:
+            for number, video in enumerate(self.pending, 1):
+                what = f"predicting video {number} of {len(self.pending)}"
+                if not self.folder.done(video):  # another process may have been faster
+                    self._one(segmenter, video, _later(done, passed, total, what))
+                passed += len(video.files)
+        self.seconds = time.monotonic() - start
+
+    def _one(self, segmenter: VideoSegmenter, video: Video, on_frame: Callable[[int], None]) -> None:
+        paths = self.folder.dataset.paths(video)
+        try:
+            source = open_frames(paths, video.name)
+            if (source.info.height, source.info.width) != (video.height, video.width):
+                raise FrameError(
+                    f"{paths[0]} is {source.info.width}x{source.info.height} pixels, but the dataset says "
+                    f"{video.width}x{video.height}"
+                )
+            with segmenter(source, on_frame=on_frame) as result:
+                self.results += self.folder.write(video, self._tracks(video, result))
+        except FrameError as error:
+            self._pass_over(video, str(error))
+        else:
+            self.videos += 1
+            self.frames += len(video.files)
+
+    def _tracks(self, video: Video, result: VideoResult) -> Iterator[ResultTrack]:
+        for track in result.tracks:
+            yield ResultTrack(video.id, self.ids[track.label_index], track.score, track.masks)
+
+    def _pass_over(self, video: Video, problem: str) -> None:
+        if not self.skip_broken:
+            raise InputError(
+                f"video {video.name} (id {video.id}): {problem}. Mend it, or pass over such videos with --skip-broken"
+            )
+        self.folder.mark_broken(video, problem)
+        self.broken[video.name] = problem
+
+
+def _later(done: Advance, before: int, total: int, what: str) -> Callable[[int], None]:
+    """Return what moves the bar of the whole split when a video's frames are counted from 0."""
+    return lambda count: done(before + count, total, what)
+
+
+@contextmanager
+def _kept(folder: PredictionFolder) -> Iterator[None]:
+    """Have everything that ends the work early say what stays and how to go on."""
+
+    def state() -> str:
+        missing, total = len(folder.missing()), len(folder.dataset.videos)
+        return f"{total - missing} of {total} videos are done and kept in {folder.path}; {AGAIN}"
+
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"stopped; {state()}") from error
+    except ResourceError as error:
+        raise ResourceError(f"{error}; {state()}") from error
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise ResourceError(f"{disk_full(error, folder.path)}; {state()}") from error
+        raise
+
+
+def _pack(folder: PredictionFolder) -> list[Path]:
+    files = [folder.file(video) for video in folder.dataset.videos if folder.done(video)]
+    with progress("packing", "videos", len(files)) as done:
+        return pack(folder.path, folder.dataset, files, folder.shard.suffix, done)
+
+
+def _conclude(run: _Run, written: list[Path], archives: bool) -> None:
+    """Print the summary; name what is broken, and what is still missing."""
+    folder = run.folder
+    missing, total = len(folder.missing()), len(folder.dataset.videos)
+    table = Table(title=escape(folder.dataset.name), title_justify="left", show_header=False)
+    rows = [
+        ("videos", f"{run.videos} now; {total - missing} of {total} in the folder"),
+        ("frames", f"{run.frames} now"),
+        ("rate", f"{run.frames / run.seconds:.2f} frames/s" if run.frames else "-"),
+        ("results", f"{run.results} now"),
+        ("peak memory", peak_memory()),
+        ("results by video", str(folder.path / RESULTS)),
+        *(
+            ("packed" if i == 0 else "", f"{path.name} ({path.stat().st_size / 2**20:.1f} MiB)")
+            for i, path in enumerate(written)
+        ),
+    ]
+    for name, value in rows:
+        table.add_row(name, escape(value))
+    out.print(table)
+    if missing:
+        out.print(f"{missing} videos have no results yet: archives are written when the last shard has its own.")
+    elif archives:
+        out.print(f"Results: {escape(str(folder.path / PACKED))}", soft_wrap=True)
+    broken = folder.broken()
+    if broken:
+        shown = "; ".join(f"{v.name}: {run.broken.get(v.name, 'see the file')}" for v in broken[:SHOWN])
+        more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
+        warn(f"{len(broken)} broken videos have no results ({folder.path / BROKEN}): {shown}{more}")
+        raise typer.Exit(SOME_BROKEN)
