@@ -55,7 +55,7 @@ def progress(what: str, unit: str, total: int | None = None) -> Iterator[Advance
 
     A bar on a terminal; in a file, where a bar would be noise, a line every minute.
     """
-    with Progress(
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
@@ -65,21 +65,26 @@ def progress(what: str, unit: str, total: int | None = None) -> Iterator[Advance
         TimeRemainingColumn(),
         console=notes,
         transient=True,
-    ) as bar:
-        task: list[TaskID] = []
-        spoken = time.monotonic()
+    )
+    task: list[TaskID] = []
+    spoken = time.monotonic()
 
-        def advance(done: int, in_all: int | None = None, now: str | None = None, /) -> None:
-            nonlocal spoken
-            # The bar appears with the first step: work that has nothing to do shows none.
-            if not task:
-                task.append(bar.add_task(what, total=in_all or total))
-            bar.update(task[0], completed=done, total=in_all or total, description=now or what)
-            if not notes.is_terminal and time.monotonic() - spoken >= SILENCE:
-                spoken = time.monotonic()
-                notes.print(escape(_line(bar.tasks[0], unit)), soft_wrap=True)
+    def advance(done: int, in_all: int | None = None, now: str | None = None, /) -> None:
+        nonlocal spoken
+        # The bar appears with the first step: work that has nothing to do, or fails before it, shows none.
+        if not task:
+            bar.start()
+            task.append(bar.add_task(what, total=in_all or total))
+        bar.update(task[0], completed=done, total=in_all or total, description=now or what)
+        if not notes.is_terminal and time.monotonic() - spoken >= SILENCE:
+            spoken = time.monotonic()
+            notes.print(escape(_line(bar.tasks[0], unit)), soft_wrap=True)
 
+    try:
         yield advance
+    finally:
+        if task:
+            bar.stop()
 
 
 def _line(task: Task, unit: str) -> str:

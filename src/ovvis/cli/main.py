@@ -29,6 +29,7 @@ VERBS = {
     "evaluate": "Score results against a dataset's truth: AP and AR over space and time, by group and by category.",
     "predict": "Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers.",
     "models": "List the models: size, training data, published AP, licences, where the weights come from.",
+    "datasets": "List the datasets and where they lie; check one; make one from frames and masks.",
     "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
 }
 

@@ -66,7 +66,7 @@ def _ovis(split: str, folder: str, videos: int) -> Entry:
         rules=YOUTUBE_VIS,
         truth="public" if split == "train" else "server",
         page="https://songbai.site/ovis/ (server: https://codalab.lisn.upsaclay.fr/competitions/4763)",
-        licence="CC BY-NC-SA 4.0",
+        licence="for research, not for commerce; terms on its page",
     )
 
 
@@ -81,8 +81,8 @@ def _lvvis(split: str, files: tuple[str, ...], videos: int, note: str = "", drop
         vocabulary="lvvis",
         rules=LVVIS,
         truth="server" if split == "test" else "public",
-        page="https://github.com/haochenheheda/LVVIS (Google Drive; server linked there)",
-        licence="CC BY-NC-SA 4.0",
+        page="https://github.com/haochenheheda/LVVIS (server: https://www.codabench.org/competitions/1748)",
+        licence="its repository states none: for research, ask its authors for more",
         note=note,
         dropped=dropped,
     )
@@ -140,7 +140,7 @@ def _coco(split: str, images: int) -> Entry:
     )
 
 
-_LVVIS_TRAIN = ("train/train_instances_.json", "train/train_ytvis_style.json")
+_LVVIS_TRAIN = ("train/train_instances_.json", "train/train_ytvis_style.json", "train/train_instances.json")
 _CATALOG: dict[str, Entry] = {
     entry.name: entry
     for entry in (
@@ -152,7 +152,7 @@ _CATALOG: dict[str, Entry] = {
             "the annotations of base categories only, as OVFormer trains",
             dropped="novel",
         ),
-        _lvvis("val", ("val/val_instances_.json",), 837),
+        _lvvis("val", ("val/val_instances_.json", "val/val_instances.json"), 837),
         _lvvis(
             "test",
             ("test/test_instances.json",),

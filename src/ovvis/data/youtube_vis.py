@@ -6,6 +6,7 @@ value for each frame where COCO has one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -73,7 +74,8 @@ def read_youtube_vis(
     checker = Checker(path, problems or Problems())
     rules = rules or _rules(root)
     categories = checker.categories(root.categories, "frequency" if rules is BURST else "partition")
-    new_ids = {old.id: i + 1 for i, old in enumerate(root.cate_ori or ())}
+    old: Sequence[_OldCategory | CategoryEntry] = root.cate_ori if root.cate_ori is not None else root.categories
+    new_ids = {entry.id: new.id for entry, new in zip(old, root.categories, strict=False)}
     videos: dict[int, Video] = {}
     for i, entry in enumerate(root.videos):
         if (video := _video(entry, f"videos[{i}]", videos, new_ids, checker)) is not None:
@@ -109,7 +111,7 @@ def _video(
         rule = f"must be the number of its file_names, {len(files)}, and is {entry.length}"
         checker.tell("frame counts differ", f"{place}.length", rule)
     absent, partial = (
-        tuple(new_ids.get(id, id) for id in ids or ())
+        tuple(new_ids[id] for id in ids or () if id in new_ids)
         for ids in (entry.neg_category_ids, entry.not_exhaustive_category_ids)
     )
     return Video(entry.id, "", entry.height, entry.width, files, absent, partial)
