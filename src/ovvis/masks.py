@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 BoolArray = NDArray[np.bool_]
+_BATCH = 96  # codes that are read together: their numbers stay in the processor's cache
 
 
 class Rle(TypedDict):
@@ -126,7 +127,7 @@ def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) ->
     return merged
 
 
-def run_lengths(codes: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def run_lengths(codes: Sequence[bytes]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the run lengths that compressed codes stand for, all at once.
 
     Args:
@@ -137,63 +138,73 @@ def run_lengths(codes: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.i
         starts: where each code's runs begin, and the end of the last (N + 1).
 
     Raises:
-        ValueError: a code is empty, holds a character that no code holds, or ends in the middle of a number.
+        ValueError: a code is empty, holds a character that no code holds, ends in the middle of a number, or holds
+            one of more than 30 bits (no frame is so large).
 
     >>> runs, starts = run_lengths([b"121", b"024"])
     >>> runs.tolist(), starts.tolist()
     ([1, 2, 1, 0, 2, 4], [0, 3, 6])
     """
-    sizes = np.array([len(code) for code in codes], dtype=np.int64)
-    data = np.frombuffer(b"".join(codes), dtype=np.uint8).astype(np.int64) - 48
-    last = np.cumsum(sizes) - 1
-    closes = (data & 0x20) == 0
-    if not sizes.all() or (data < 0).any() or (data > 63).any() or not closes[last].all():
+    sizes = np.fromiter(map(len, codes), dtype=np.int64, count=len(codes))
+    signs = np.frombuffer(b"".join(codes), dtype=np.uint8) - np.uint8(48)
+    more = signs > 31  # the number goes on: five bits a sign, the last of them with the number's own sign
+    borders = np.cumsum(sizes)
+    if not sizes.all() or signs.max(initial=0) > 63 or more[borders - 1].any():
         raise ValueError("is no run-length code")
-    # A number is a group of characters; the last one of a group has no "more" bit.
-    ends = np.flatnonzero(closes)
-    begins = np.concatenate([[0], ends[:-1] + 1])
-    lengths = ends - begins + 1
-    if lengths.max(initial=0) > 7:  # 35 bits: more than any frame needs
+    values = ((signs & 15).view(np.int8) - (signs & 16).view(np.int8)).astype(np.int32)
+    # Numbers of two signs and more, from their last sign backwards; most have one.
+    here = np.flatnonzero(more[:-1] & ~more[1:])
+    number = here + 1
+    for _ in range(5):
+        values[number] = (values[number] << 5) | (signs[here] & 31)
+        longer = (here > 0) & more[here - 1]
+        here, number = here[longer] - 1, number[longer]
+    if len(here):
         raise ValueError("is no run-length code")
-    place = np.arange(len(data)) - np.repeat(begins, lengths)
-    values = np.add.reduceat((data & 0x1F) << (5 * place), begins) if len(begins) else data
-    values -= np.where(data[ends] & 0x10, 1 << (5 * lengths), 0)
-    per_code = np.diff(np.searchsorted(ends, last, side="right"), prepend=0)
-    starts = np.concatenate([[0], np.cumsum(per_code)])
-    # From the fourth on, each number is added to the run before the last: sums of every second one, which two
-    # columns make of a code that begins in the second column of an own row. The first run enters no sum.
-    rows = per_code // 2 + 1
-    firsts = np.concatenate([[0], np.cumsum(rows)])
-    slots = np.arange(len(values)) + np.repeat(2 * firsts[:-1] + 1 - starts[:-1], per_code)
-    table = np.zeros(2 * int(firsts[-1]), dtype=np.int64)
-    table[slots] = values
-    table[2 * firsts[:-1] + 1] = 0
-    sums = table.reshape(-1, 2).cumsum(axis=0)
-    before = np.concatenate([np.zeros((1, 2), dtype=np.int64), sums])[firsts[:-1]]
-    runs = (sums - np.repeat(before, rows, axis=0)).reshape(-1)[slots]
-    runs[starts[:-1]] = values[starts[:-1]]
-    return runs, starts
+    ends = np.flatnonzero(~more)
+    starts = np.concatenate([[0], np.searchsorted(ends, borders)])
+    return _sums_of_every_second(values[ends], starts), starts
+
+
+def _sums_of_every_second(deltas: NDArray[np.int32], starts: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return run lengths from what codes hold: from a code's fourth on, the difference to the run before the last."""
+    first, last = starts[:-1], starts[1:]
+    third = first[last - first > 2]
+    deltas[third + 2] -= deltas[third]  # the third is no difference
+    runs = np.empty_like(deltas)
+    for parity in (0, 1):
+        mine = runs[parity::2]
+        np.cumsum(deltas[parity::2], out=mine)
+        # These sums run through all codes: take away what each code found at its first place.
+        from_, to = (first + 1 - parity) // 2, (last + 1 - parity) // 2
+        before = np.where(from_ > 0, mine[np.maximum(from_, 1) - 1], 0) if len(mine) else np.zeros_like(first)
+        mine -= np.repeat(before.astype(np.int32), to - from_)
+    return runs
 
 
 def unsound(codes: Sequence[bytes], pixels: int) -> int | None:
     """Return the position of the first code that is no run-length code of so many pixels; None if all are.
 
-    COCO's tools trust a code: of a damaged one they measure some number or other, without an error.
+    COCO's tools trust a code: of a damaged one they measure some number or other, read past its end, or never
+    come back.
 
     >>> unsound([b"121", b"122"], 4)
     1
     """
-    if not codes:
-        return None
-    try:
-        runs, starts = run_lengths(codes)
-    except ValueError:
-        if len(codes) == 1:
-            return 0
-        return next(i for i, code in enumerate(codes) if unsound([code], pixels) is not None)
-    bad = np.add.reduceat(runs, starts[:-1]) != pixels
-    bad |= np.minimum.reduceat(runs, starts[:-1]) < 0
-    return int(bad.argmax()) if bad.any() else None
+    for start in range(0, len(codes), _BATCH):
+        batch = codes[start : start + _BATCH]
+        try:
+            runs, starts = run_lengths(batch)
+        except ValueError:
+            if len(batch) == 1:
+                return start
+            return start + next(i for i, code in enumerate(batch) if unsound([code], pixels) is not None)
+        bad = np.add.reduceat(runs, starts[:-1], dtype=np.int64) != pixels
+        if runs.min() < 0:
+            bad |= np.minimum.reduceat(runs, starts[:-1]) < 0
+        if bad.any():
+            return start + int(bad.argmax())
+    return None
 
 
 def decode(rle: Rle) -> BoolArray:

@@ -17,6 +17,7 @@ from ovvis.errors import InputError
 from ovvis.evaluation.records import Masks
 
 Areas = NDArray[np.int64]  # T; pixels
+_TOGETHER = 4  # frames between two looks at whether a pair can still reach its mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ def volume(masks: Masks) -> Volume:
     >>> volume([{"size": [2, 3], "counts": b"24"}, None]).areas.tolist()
     [4, 0]
     """
+    masks = tuple(masks)  # a dataset's are decoded each time that they are looked at
     areas = np.zeros(len(masks), dtype=np.int64)
     seen = [i for i, mask in enumerate(masks) if mask]
     if not seen:
@@ -108,13 +110,12 @@ def _shared_pixels(result: Masks, truth: Masks, most: list[int], needed: float) 
         needed: pixels.
     """
     total, possible = 0, sum(most)
-    if possible < needed:
-        return 0
-    for first, second, bound in zip(result, truth, most, strict=False):
-        if bound:
-            shared = int(coco.area([coco.merge([first, second], True)])[0])
-            total += shared
-            possible -= bound - shared
-            if possible < needed:
-                return 0
-    return total
+    frames = [frame for frame, bound in enumerate(most) if bound]
+    for start in range(0, len(frames), _TOGETHER):
+        if possible < needed:
+            return 0
+        chosen = frames[start : start + _TOGETHER]
+        shared = int(coco.area([coco.merge([result[frame], truth[frame]], True) for frame in chosen]).sum())
+        total += shared
+        possible -= sum(most[frame] for frame in chosen) - shared
+    return total if possible >= needed else 0
