@@ -26,6 +26,7 @@ LEVELS = {
     "inference": 3,
     "training": 4,
     "web": 4,
+    "report": 4,
     "cli": 5,
     "__main__": 6,
 }

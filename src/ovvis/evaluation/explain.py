@@ -146,6 +146,7 @@ class Explainer:
             videos=videos,
             video_losses=regained_by_video(judged, errors, truths, where, count, videos),
             errors=list_errors(judged, errors, results, pairs, truths),
+            found=judged.found,
             best_on=best_scored_on(results, pairs, truths),
         )
 

@@ -134,10 +134,16 @@ class VideoWriter:
             self._container.mux(packet)
 
 
-def paint(image: Image, instances: Sequence[Painted]) -> Image:
+def colour(id: int) -> str:
+    """Return the colour of an id, such as "#ff3b4e"."""
+    return PALETTE[id % len(PALETTE)]
+
+
+def paint(image: Image, instances: Sequence[Painted], tags: bool = True) -> Image:
     """Return a copy of an image (H, W, 3; RGB) with instances painted over it, smaller ones on top.
 
-    Each has its mask tinted and outlined in the colour of its id, and a tag such as "dog 0.87 #3".
+    Each has its mask tinted and outlined in the colour of its id, and a tag such as "dog 0.87 #3" unless `tags` says
+    no.
     """
     height, width = image.shape[:2]
     boxes: list[Box] = []
@@ -151,7 +157,8 @@ def paint(image: Image, instances: Sequence[Painted]) -> Image:
             drawn.append(instance)
     if not drawn:
         return image.copy()
-    return _paint_tags(_paint_masks(image, drawn, boxes), drawn, boxes)
+    painted = _paint_masks(image, drawn, boxes)
+    return _paint_tags(painted, drawn, boxes) if tags else painted
 
 
 def _paint_masks(image: Image, instances: list[Painted], boxes: list[Box]) -> Image:
@@ -170,9 +177,9 @@ def _paint_masks(image: Image, instances: list[Painted], boxes: list[Box]) -> Im
         mask = np.ascontiguousarray(instance.mask[around])
         np.copyto(top[around], 2 * i + 2, where=mask)
         np.copyto(top[around], 2 * i + 1, where=_eroded(mask, line))
-        colour = np.array(_colour(instance.id), dtype=np.uint16)
+        tint = np.array(_colour(instance.id), dtype=np.uint16)
         keep[2 * i + 1 : 2 * i + 3] = 256 - _FILL, 0
-        add[2 * i + 1], add[2 * i + 2] = colour * _FILL, colour * 256
+        add[2 * i + 1], add[2 * i + 2] = tint * _FILL, tint * 256
     left, upper = np.min(boxes, axis=0)[:2]
     right, lower = np.max(boxes, axis=0)[2:]
     top, painted = top[upper:lower, left:right], image.copy()
@@ -191,7 +198,7 @@ def _eroded(mask: BoolArray, steps: int) -> BoolArray:
 
 
 def _colour(id: int) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(PALETTE[id % len(PALETTE)][1:])
+    red, green, blue = bytes.fromhex(colour(id)[1:])
     return red, green, blue
 
 

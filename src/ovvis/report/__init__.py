@@ -1,0 +1,1 @@
+"""Reports for people: one HTML file each, which opens without a network."""

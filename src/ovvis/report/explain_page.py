@@ -1,0 +1,203 @@
+"""The report of `ovvis evaluate --explain`: what a model's AP is lost to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from ovvis.evaluation.error_types import KINDS
+from ovvis.evaluation.explanation import ORACLES, Explanation
+from ovvis.report.page import bars, figures, page, section, table
+from ovvis.report.strips import Legend, Strip
+from ovvis.version import __version__
+
+TITLES = {
+    "name": "Wrong name",
+    "mask": "Poor mask",
+    "switch": "Identity switch",
+    "broken": "Broken track",
+    "both": "Name and track",
+    "duplicate": "Duplicate",
+    "background": "Background",
+    "uncounted": "Not counted",
+    "missed": "Missed",
+}
+SHOWN = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
+ROWS = 10  # categories and pairs of names
+
+
+def explain_page(explanation: Explanation, dataset: str, results: str, strips: Sequence[Strip]) -> str:
+    """Return the report as one HTML file's text.
+
+    Args:
+        explanation: the figures.
+        dataset: the data set's name.
+        results: where the results come from.
+        strips: the worst videos.
+    """
+    report = explanation.report
+    subtitle = f"{results} on {dataset}, counted by the rules of {report.rules}"
+    sections = [
+        _overview(explanation),
+        _losses(explanation),
+        _oracles(explanation),
+        _categories(explanation),
+        _confusions(explanation),
+        _videos(strips),
+    ]
+    foot = (
+        f"ovvis {__version__}. An error is worth the AP that is regained if errors of its kind, and no others, are "
+        "repaired; gains act on each other and do not add up. Overlap is counted over all frames of a video. "
+        "docs/explain.md defines every kind; errors.csv lists every error; explain.json holds the figures."
+    )
+    return page("What AP is lost to", subtitle, [part for part in sections if part], foot)
+
+
+def _overview(explanation: Explanation) -> str:
+    metrics = explanation.report.metrics
+    results, truths = len(explanation.results.score), int((~explanation.truths.ignored).sum())
+    large = [(name, _percent(metrics["all"][name])) for name in ("AP", "AP50", "AP75", "AR100")]
+    losses = {kind: gain["AP"] for kind, gain in explanation.losses().items() if kind in KINDS}
+    kind = max(losses, key=lambda name: losses[name])
+    lead = f"{results:,} results for {truths:,} objects in {len(explanation.videos):,} videos; in percent."
+    if losses[kind] > 0:
+        lead += f" Most is lost to “{TITLES[kind].lower()}”: {KINDS[kind]}, {100 * losses[kind]:.1f} points."
+    rows = [[group, *(_percent(metrics[group][name]) for name in SHOWN)] for group in metrics]
+    return section("Average precision", lead, figures(large), table(["group", *SHOWN], rows))
+
+
+def _losses(explanation: Explanation) -> str:
+    groups = [group for group in explanation.report.groups if explanation.members(group).any()]
+    if not groups:
+        return section("What AP is lost to", "The data set has no truth to be found.")
+    losses, counts = {group: explanation.losses(group) for group in groups}, explanation.counts()
+    kinds = [kind for kind in KINDS if kind != "uncounted" or counts[kind]]
+    kinds.sort(key=lambda kind: -losses["all"][kind]["AP"])
+    drawn = [(TITLES[kind], KINDS[kind], [100 * losses[group][kind]["AP"] for group in groups]) for kind in kinds]
+    special = {"No wrong result": "no wrong result", "No object missed": "no truth missed"}
+    rows = [[TITLES[kind], *_gains(losses["all"][kind]), f"{counts[kind]:,}"] for kind in kinds]
+    rows += [[title, *_gains(losses["all"][name]), ""] for title, name in special.items()]
+    return section(
+        "What AP is lost to",
+        "Points of AP regained if all errors of one kind, and no others, were repaired.",
+        bars(drawn, groups),
+        table(["points regained, all", "AP", "AP50", "AP75", "errors at 0.5"], rows),
+    )
+
+
+def _oracles(explanation: Explanation) -> str:
+    groups = [group for group in explanation.report.groups if explanation.members(group).any()]
+    without = {group: explanation.figures(group) for group in groups}
+    given = {group: explanation.oracle_figures(group) for group in groups}
+    rows = [["as it is", *(_percent(without[group]["AP"]) for group in groups)]]
+    rows += [[name, *(_percent(given[group][name]["AP"]) for group in groups)] for name in ORACLES]
+    return section(
+        "With an oracle",
+        "AP if each result had the name, the masks, or both, of the object that it overlaps most.",
+        table(["AP, percent", *groups], rows),
+    )
+
+
+def _categories(explanation: Explanation) -> str:
+    ap, losses = explanation.precisions.mean(axis=1), explanation.category_losses()
+    counts = np.bincount(explanation.truths.category[~explanation.truths.ignored], minlength=len(ap))
+    held = np.flatnonzero(explanation.precisions[:, 0] >= 0)
+    if not len(held):
+        return ""
+    best_first = held[np.lexsort((held, -counts[held], -ap[held]))]
+    worst_first = held[np.lexsort((held, -counts[held], ap[held]))]
+
+    def rows(order: Sequence[int]) -> list[list[str]]:
+        out = []
+        for k in order:
+            kind = int(losses[k].argmax())
+            most = f"{list(TITLES.values())[kind]} ({100 * losses[k, kind]:.0f})" if losses[k, kind] > 0 else ""
+            category = explanation.report.categories[k]
+            name = f"{category.name} ({', '.join(category.groups)})" if category.groups else category.name
+            out.append([name, most, str(counts[k]), _percent(float(ap[k]))])
+        return out
+
+    head = ["category", "most is lost to (points)", "objects", "AP"]
+    low, high = min(ROWS, (len(held) + 1) // 2), min(ROWS, len(held) // 2)
+    worst, best = rows(worst_first[:low].tolist()), rows(best_first[:high].tolist())
+    return section(
+        "Categories",
+        f"Those of lowest and of highest AP among {len(held):,} that have objects; of equals the one with more objects.",
+        f'<div class="pair"><div><h3>Lowest</h3>{table(head, worst, 2)}</div>'
+        f"<div><h3>Highest</h3>{table(head, best, 2)}</div></div>\n",
+    )
+
+
+def _confusions(explanation: Explanation) -> str:
+    pairs, categories = explanation.confusions(), explanation.report.categories
+    if not pairs:
+        return ""
+    counts = np.bincount(explanation.truths.category, minlength=len(categories))
+    rows = [[categories[a].name, categories[b].name, str(n), str(counts[a])] for a, b, n in pairs[:ROWS]]
+    mistaken, seen = sum(n for _, _, n in pairs), int((explanation.best_on >= 0).sum())
+    return section(
+        "Mistaken names",
+        f"Of {seen:,} objects on whose mask there is a result, the best-scored one says another name on {mistaken:,}. "
+        "The most frequent pairs:",
+        table(["object", "is called", "times", "of objects"], rows, 2),
+    )
+
+
+def _videos(strips: Sequence[Strip]) -> str:
+    if not strips:
+        return ""
+    plain = any(strip.plain for strip in strips)
+    return section(
+        f"The {len(strips)} worst videos" if len(strips) > 1 else "The worst video",
+        "A video is as bad as the AP, over the whole data set, that is regained if all of its errors are repaired and "
+        "no other's. Above is what was found, below the truth; a track has the colour of the object that it overlaps "
+        "most. Of results with the same masks the best-scored is shown, and of these the best-scored: as many as "
+        "there are objects, three at least. What is said of each holds at an overlap of 0.5."
+        + (" Frames that are not on this disk are grey." if plain else ""),
+        *(_video(strip, rank) for rank, strip in enumerate(strips, 1)),
+    )
+
+
+def _video(strip: Strip, rank: int) -> str:
+    wrong = ", ".join(f"{count} {TITLES[kind].lower()}" for kind, count in strip.wrong)
+    said = f"Wrong results: {wrong}." if wrong else "No wrong result."
+    if strip.hidden:
+        said += f" {strip.hidden} result{'s' if strip.hidden > 1 else ''} of the same masks or a lower score not shown."
+    title = escape(f"{strip.name} ({strip.folder})" if strip.folder else strip.name)
+    return (
+        f'<article class="video"><header><h3>{rank}. {title}</h3>'
+        f"<b>{100 * strip.loss:.2f} points</b></header>\n<p>{escape(said)}</p>\n"
+        f'<div class="label">Found</div>{_chips(strip.found_legend, "nothing")}'
+        f'<div class="strip">{_row(strip, strip.found, "found")}{_row(strip, strip.true, "truth")}</div>\n'
+        f'<div class="label">Truth</div>{_chips(strip.true_legend, "no annotated object")}</article>\n'
+    )
+
+
+def _row(strip: Strip, images: Sequence[str], what: str) -> str:
+    cells = []
+    for frame, image in zip(strip.frames, images, strict=True):
+        note = f"<figcaption>frame {frame}</figcaption>" if what == "truth" else ""
+        alt = escape(f"{what}, {strip.name}, frame {frame}")
+        cells.append(f'<figure><img src="{image}" alt="{alt}">{note}</figure>')
+    return f'<div class="frames" style="grid-template-columns:repeat({len(cells)},1fr)">{"".join(cells)}</div>\n'
+
+
+def _chips(legend: Sequence[Legend], none: str) -> str:
+    chips = []
+    for item in legend:
+        right = "found" if item.score is None else "right"
+        note = f'<span class="bad">{escape(TITLES[item.kind].lower())}</span>' if item.kind else ""
+        note = note or f'<span class="good">{right}</span>'
+        score = "" if item.score is None else f" {item.score:.2f}"
+        chips.append(f'<li><i style="background:{item.colour}"></i>{escape(item.name)}{score} · {note}</li>')
+    return f'<ul class="chips">{"".join(chips) or f"<li>{escape(none)}</li>"}</ul>\n'
+
+
+def _percent(value: float) -> str:
+    return "–" if value < 0 else f"{100 * value:.1f}"
+
+
+def _gains(figures: dict[str, float]) -> list[str]:
+    return [f"+{100 * value:.1f}" for value in figures.values()]

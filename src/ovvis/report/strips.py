@@ -1,0 +1,183 @@
+"""A few frames of a video, what was found painted above the truth."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ovvis import masks
+from ovvis.data.annotations import Annotations, Video
+from ovvis.errors import InputError
+from ovvis.evaluation.error_types import KINDS, MISSED
+from ovvis.evaluation.explanation import Explanation
+from ovvis.evaluation.records import Masks, ResultTrack
+from ovvis.evaluation.temporal_iou import volume
+from ovvis.evaluation.track_overlap import track_overlaps
+from ovvis.io.frames import read_image
+from ovvis.io.render import Painted, colour, paint
+
+FRAMES = 4  # in a strip
+LEAST_SHOWN = 3  # found tracks, where there are fewer truths
+WIDTH = 480  # pixels of a painted frame, at most
+QUALITY = 82  # of its JPEG
+PLAIN = 150  # grey of a frame that is not there
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """One painted track."""
+
+    colour: str  # as CSS writes it
+    name: str
+    kind: str  # of error at an overlap of 0.5; "" for none
+    score: float | None = None  # of what was found
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A video as its report shows it."""
+
+    name: str
+    folder: str  # of its first frame, where the name does not tell
+    loss: float  # AP that it takes
+    frames: tuple[int, ...]  # numbers of the frames shown, from 0
+    found: tuple[str, ...]  # painted frames, as data URIs
+    true: tuple[str, ...]
+    found_legend: tuple[Legend, ...]
+    true_legend: tuple[Legend, ...]
+    hidden: int  # results that are not painted
+    wrong: tuple[tuple[str, int], ...]  # how many results have an error of each kind at an overlap of 0.5
+    plain: bool  # whether frames are missing, and their masks painted on grey
+
+
+def make_strip(
+    explanation: Explanation, annotations: Annotations, video: Video, loss: float, results: Sequence[ResultTrack]
+) -> Strip:
+    """Paint a video.
+
+    Of results with the same masks only the best-scored is shown, and of these the best-scored: as many as there are
+    truths, `LEAST_SHOWN` at least. A track has the colour of the truth that it overlaps most.
+
+    Args:
+        explanation: made from the truths of `annotations`, in their order.
+        annotations: the data set.
+        video: one of its videos.
+        loss: what AP loses to it.
+        results: the video's results, in the order in which the explanation has them.
+    """
+    truths = annotations.truths_of(video)
+    numbers = np.flatnonzero(explanation.truths.video == video.id).tolist()
+    entries = np.flatnonzero(explanation.results.video == video.id).tolist()
+    shown = _best_tubes(explanation, entries, max(len(truths), LEAST_SHOWN))
+    tracks = [results[entries.index(n)] for n in shown]
+    colours = _colours(tracks, [truth.masks for truth in truths])
+    frames = _frames([truth.masks for truth in truths] or [track.masks for track in tracks], len(video.files))
+    kinds = _kinds(explanation, entries)
+    names = {category.id: category.name for category in annotations.categories}
+    paths, images, plain = annotations.paths(video), [], False
+    for frame in frames:
+        try:
+            image = read_image(paths[frame])
+        except InputError:
+            image, plain = np.full((video.height, video.width, 3), PLAIN, dtype=np.uint8), True
+        images.append(_resized(image, video))
+    return Strip(
+        name=video.name,
+        folder=_folder(video),
+        loss=loss,
+        frames=tuple(frames),
+        found=tuple(_painted(i, f, [t.masks for t in tracks], colours) for i, f in zip(images, frames, strict=True)),
+        true=tuple(
+            _painted(i, f, [t.masks for t in truths], range(len(truths))) for i, f in zip(images, frames, strict=True)
+        ),
+        found_legend=tuple(
+            Legend(colour(c), names[t.category_id], kinds.get(n, ""), t.score)
+            for t, n, c in zip(tracks, shown, colours, strict=True)
+        ),
+        true_legend=tuple(
+            Legend(colour(i), names[truth.category_id], _fate(explanation, g))
+            for i, (truth, g) in enumerate(zip(truths, numbers, strict=True))
+        ),
+        hidden=len(entries) - len(shown),
+        wrong=tuple(Counter(kinds.values()).most_common()),
+        plain=plain,
+    )
+
+
+def _folder(video: Video) -> str:
+    folder = PurePath(video.files[0]).parent.as_posix() if video.files else ""
+    return "" if folder in (".", video.name) else folder
+
+
+def _best_tubes(explanation: Explanation, entries: Iterable[int], count: int) -> list[int]:
+    """Return the entries of the best-scored results, each tube under its best name."""
+    best: dict[int, int] = {}
+    score = explanation.results.score
+    for n in sorted(entries, key=lambda n: (-score[n], n)):
+        best.setdefault(int(explanation.results.tube[n]), n)
+    return list(best.values())[:count]
+
+
+def _colours(tracks: Sequence[ResultTrack], truths: Sequence[Masks]) -> list[int]:
+    """Return a number for each track: that of the truth that it overlaps most, or one that no truth has.
+
+    Of truths that it overlaps alike it has one that no track before it has, so that swapped tracks differ.
+    """
+    if not tracks or not truths:
+        return [len(truths) + i for i in range(len(tracks))]
+    found = track_overlaps([volume(track.masks) for track in tracks], [volume(truth) for truth in truths])
+    colours: list[int] = []
+    for i, overlaps in enumerate(np.where(found.near, found.overlap, -1.0)):
+        free = ~np.isin(np.arange(len(truths)), colours)
+        best = int(np.lexsort((free, overlaps.round(2)))[-1])
+        colours.append(best if overlaps[best] >= 0 else len(truths) + i)
+    return colours
+
+
+def _frames(tracks: Sequence[Masks], length: int) -> list[int]:
+    """Return a few frames, evenly among those in which something is seen."""
+    seen = [f for f in range(length) if any(f < len(track) and track[f] for track in tracks)] or list(range(length))
+    places = np.linspace(0, len(seen) - 1, min(FRAMES, len(seen)))
+    return [seen[round(place)] for place in places.tolist()]
+
+
+def _kinds(explanation: Explanation, entries: Sequence[int]) -> dict[int, str]:
+    """Return the kind of error at the least threshold of each result that has one."""
+    inside, names = set(entries), list(KINDS)
+    return {e.entry: names[e.kind] for e in explanation.errors if e.entry in inside and e.levels[0]}
+
+
+def _fate(explanation: Explanation, truth: int) -> str:
+    """Return the kind of error that a truth is lost to at the least threshold; "" if it is found."""
+    if explanation.found[0, truth]:
+        return ""
+    about = [e.kind for e in explanation.errors if e.truth == truth and e.levels[0] and e.regains]
+    return list(KINDS)[min(about, default=MISSED)]
+
+
+def _resized(image: NDArray[np.uint8], video: Video) -> NDArray[np.uint8]:
+    width = min(WIDTH, video.width)
+    height = max(round(video.height * width / video.width), 1)
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _painted(image: NDArray[np.uint8], frame: int, tracks: Sequence[Masks], colours: Sequence[int]) -> str:
+    """Return a frame with its masks, as a data URI."""
+    height, width = image.shape[:2]
+    seen = []
+    for track, number in zip(tracks, colours, strict=True):
+        code = track[frame] if frame < len(track) else None
+        if code is not None:
+            mask = Image.fromarray(masks.decode(code)).resize((width, height), Image.Resampling.NEAREST)
+            seen.append(Painted(number, "", 0.0, np.asarray(mask)))
+    file = io.BytesIO()
+    Image.fromarray(paint(image, seen, tags=False)).save(file, "JPEG", quality=QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
