@@ -77,3 +77,35 @@ def test_what_is_left_out_is_told(monkeypatch, capsys, tmp_path):
     assert "video_id is 999" in capsys.readouterr().err
     assert call(monkeypatch, TRUTH, tmp_path / "r.json", "--skip-unknown") == 0
     assert "1 results left out for a video_id" in capsys.readouterr().err
+
+
+def test_explain(monkeypatch, capsys, tmp_path):
+    out = tmp_path / "out"
+    assert call(monkeypatch, TRUTH, RESULTS, "--rules", "lvvis", "--explain", "--output", out) == 0
+    assert "what AP is lost to" in capsys.readouterr().out
+    names = ["categories.csv", "errors.csv", "explain.html", "explain.json", "metrics.csv", "metrics.json"]
+    assert sorted(p.name for p in out.iterdir()) == names
+    content = json.loads((out / "explain.json").read_text())
+    metrics = json.loads((out / "metrics.json").read_text())["metrics"]
+    for group, figures in content["groups"].items():
+        assert figures["AP"] == pytest.approx(metrics[group]["AP"], abs=1e-12)
+        if figures["AP"] >= 0:
+            assert figures["losses"]["everything"]["AP"] == pytest.approx(1 - figures["AP"])
+    assert content["groups"]["all"]["AP"] == pytest.approx(EXPECTED["lvvis"]["metrics"]["all"]["AP"], abs=1e-9, rel=0)
+    # Each line is an entry of the file: its video's track of that number, with its category and score.
+    tracks = {}
+    for entry in json.loads(RESULTS.read_text()):
+        tracks.setdefault(entry["video_id"], []).append(entry)
+    categories = {c["name"]: c["id"] for c in json.loads(TRUTH.read_text())["categories"]}
+    lines = list(csv.DictReader((out / "errors.csv").read_text().splitlines()))
+    assert len(lines) > 10
+    for line in lines:
+        if line["track"]:
+            entry = tracks[int(line["video"])][int(line["track"])]
+            assert (entry["category_id"], entry["score"]) == (categories[line["category"]], float(line["score"]))
+    assert "data:image/jpeg" in (out / "explain.html").read_text()
+
+
+def test_explain_needs_a_folder(monkeypatch, capsys):
+    assert call(monkeypatch, TRUTH, RESULTS, "--explain") == 2
+    assert "--output" in capsys.readouterr().err

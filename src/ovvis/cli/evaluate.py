@@ -14,11 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovvis.cli.console import out, progress, warn
+from ovvis.cli.explanation import EXPLAINED, save_explanation
 from ovvis.data.annotations import Annotations
 from ovvis.data.open import open_dataset
 from ovvis.data.result_files import ResultFiles
 from ovvis.errors import InputError, nearest
 from ovvis.evaluation.evaluator import Evaluator
+from ovvis.evaluation.explain import Explainer
+from ovvis.evaluation.explanation import Explanation
 from ovvis.evaluation.report import METRICS, Report
 from ovvis.evaluation.rules import RULES, Rules
 from ovvis.io.output import OutputFolder
@@ -39,6 +42,12 @@ def evaluate(
     rules: Annotated[
         str | None, typer.Option(help=f"How to count: {', '.join(RULES)}; the dataset's own if not given.")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help=f"Say what AP is lost to; --output gets {', '.join(EXPLAINED)} too.")
+    ] = False,
+    frames: Annotated[
+        Path | None, typer.Option(help="The folder of frames of your own JSON, for the pictures of --explain.")
+    ] = None,
     by_category: Annotated[
         bool, typer.Option("--by-category", help=f"Show the {ROWS} best and the {ROWS} worst categories.")
     ] = False,
@@ -49,20 +58,32 @@ def evaluate(
 ) -> None:
     """Score results against a dataset's truth: AP and AR over space and time, by group and by category."""
     chosen = None if rules is None else _rules(rules)
+    if explain and output is None:
+        raise InputError("--explain writes a report: say with --output which folder it goes into")
     started = time.perf_counter()
-    truth = open_dataset(dataset, root=data_root)
+    truth = open_dataset(dataset, root=data_root, frames=frames)
     if not truth.truths:
         raise InputError(f"dataset {truth.name} holds no truth: its server keeps it; upload the results there")
     files = ResultFiles(results, truth, skip_unknown=skip_unknown)
     chosen = chosen or truth.rules
+    videos = {video.id for video in truth.videos}
+    explanation: Explanation | None = None
+    judge = (Explainer if explain else Evaluator)(truth.categories, truth.truths, chosen, videos)
     if output is None:
-        report, count = _score(truth, files, chosen)
+        count = _score(truth, files, judge)
+        report = judge.report()
     else:
         with OutputFolder(output) as folder:
-            report, count = _score(truth, files, chosen)
+            count = _score(truth, files, judge)
+            report = judge.report()
             content = {"dataset": truth.name, "results": results, "count": count, "ovvis": __version__}
             _save(folder, report, content | {"warnings": dict(files.warnings)})
+            if isinstance(judge, Explainer):
+                explanation = judge.explain()
+                save_explanation(folder, explanation, truth, files)
     _show(report, by_category)
+    if explanation is not None:
+        out.print(explanation.as_table())
     for what, times in files.warnings.items():
         warn(f"{times} {what}")
     out.print(
@@ -70,9 +91,8 @@ def evaluate(
         f"{time.perf_counter() - started:.1f} s"
     )
     if output is not None:
-        out.print(
-            f"Results: {escape(str(folder.path))} ({METRICS_JSON}, {METRICS_CSV}, {CATEGORIES_CSV})", soft_wrap=True
-        )
+        names = (METRICS_JSON, METRICS_CSV, CATEGORIES_CSV, *(EXPLAINED if explain else ()))
+        out.print(f"Results: {escape(str(folder.path))} ({', '.join(names)})", soft_wrap=True)
 
 
 def _rules(name: str) -> Rules:
@@ -81,19 +101,18 @@ def _rules(name: str) -> Rules:
     return RULES[name]
 
 
-def _score(truth: Annotations, files: ResultFiles, rules: Rules) -> tuple[Report, int]:
-    """Return the figures of all results, and how many there are."""
-    evaluator = Evaluator(truth.categories, truth.truths, rules, {video.id for video in truth.videos})
+def _score(truth: Annotations, files: ResultFiles, judge: Evaluator | Explainer) -> int:
+    """Give all results to an evaluator; return how many there are."""
     count, seen = 0, set()
     with progress("scoring", "videos", len(truth.videos)) as done:
         for tracks in files:
-            evaluator.update(tracks)
+            judge.update(tracks)
             count += len(tracks)
             seen.add(tracks[0].video_id)
             done(len(seen))
     if missing := len(truth.videos) - len(seen):
         files.warnings["videos without a result"] += missing
-    return evaluator.report(), count
+    return count
 
 
 def _save(folder: OutputFolder, report: Report, content: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from ovvis.evaluation.explanation import Explanation
 from ovvis.evaluation.judged import Bools, Floats, Ints, Judged, TruthTable, judge
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
 from ovvis.evaluation.repairs import Errors, precisions, regained_by_video, repaired_precisions
+from ovvis.evaluation.report import Report
 from ovvis.evaluation.rules import LVVIS, Rules
 from ovvis.evaluation.temporal_iou import Volume, volume
 from ovvis.evaluation.track_overlap import track_overlaps
@@ -60,7 +61,7 @@ class Explainer:
         for g, truth in enumerate(self._truths):
             self._truths_of[truth.video_id].append(g)
         self._rows: list[tuple[int, int, float, int]] = []  # of each result: video id, category index, score, tube
-        self._tubes = 0
+        self._tubes: dict[tuple[int, int], int] = {}  # video and hash of the masks -> number of the tube
         self._pairs: list[PairTable] = [np.zeros(0, dtype=PAIR)]
 
     def update(self, results: Iterable[ResultTrack]) -> None:
@@ -74,28 +75,25 @@ class Explainer:
         videos: dict[int, list[int]] = defaultdict(list)
         for n, track in enumerate(tracks):
             videos[track.video_id].append(n)
-        start = len(self._rows)
-        self._rows += [(0, 0, 0.0, 0)] * len(tracks)
+        start, rows = len(self._rows), [(0, 0, 0.0, 0)] * len(tracks)
         for video, members in videos.items():
             # Models give one tube under several labels: it is measured once.
-            tubes: dict[tuple[bytes | None, ...], int] = {}
-            shapes: list[Volume] = []
-            tube_of = []
+            shapes: dict[tuple[bytes | None, ...], int] = {}
+            places = []
             for n in members:
                 code = tuple(mask["counts"] if mask else None for mask in tracks[n].masks)
-                if tubes.setdefault(code, len(shapes)) == len(shapes):
-                    shapes.append(volume(tracks[n].masks))
-                tube_of.append(tubes[code])
-            for n, tube in zip(members, tube_of, strict=True):
-                kind, score = self._index[tracks[n].category_id], tracks[n].score
-                self._rows[start + n] = (video, kind, score, self._tubes + tube)
-            self._tubes += len(shapes)
+                places.append(shapes.setdefault(code, len(shapes)))
+                tube = self._tubes.setdefault((video, hash(code)), len(self._tubes))
+                rows[n] = (video, self._index[tracks[n].category_id], tracks[n].score, tube)
+            first = [members[places.index(place)] for place in range(len(shapes))]
+            volumes = [volume(tracks[n].masks) for n in first]
             try:
-                self._compare(shapes, self._truths_of.get(video, []), np.array(members) + start, np.array(tube_of))
+                self._compare(volumes, self._truths_of.get(video, []), np.array(members) + start, np.array(places))
             except InputError as error:
                 raise InputError(f"video {video}: {error}") from error
+        self._rows += rows
 
-    def _compare(self, shapes: list[Volume], truths: list[int], entries: Ints, tube_of: Ints) -> None:
+    def _compare(self, shapes: list[Volume], truths: list[int], entries: Ints, shape_of: Ints) -> None:
         """Keep the measures of the pairs that share anything."""
         if not truths:
             return
@@ -105,8 +103,8 @@ class Explainer:
             [self._truths[g].is_crowd and self._rules.crowd_over_result for g in truths],
         )
         cause = np.where(found.lost_in_time, np.where(found.switched, SWITCH, BROKEN), MASK)
-        n, j = np.nonzero(found.overlap[tube_of] > 0)
-        tube = tube_of[n]
+        n, j = np.nonzero(found.overlap[shape_of] > 0)
+        shape = shape_of[n]
         rows = np.zeros(len(n), dtype=PAIR)
         rows["result"], rows["truth"] = entries[n], np.array(truths)[j]
         columns: dict[str, NDArray[Any]] = {
@@ -117,8 +115,12 @@ class Explainer:
         }
         columns |= {"lost": found.frames_lost, "switched": found.frames_switched, "near": found.near, "cause": cause}
         for name, values in columns.items():
-            rows[name] = values[tube, j]
+            rows[name] = values[shape, j]
         self._pairs.append(rows)
+
+    def report(self) -> Report:
+        """Return the figures of all results so far, as `Evaluator.report`."""
+        return self._evaluator.report()
 
     def explain(self) -> Explanation:
         """Return what the results so far lose, and to what."""
@@ -136,7 +138,7 @@ class Explainer:
             for names, masks in ((True, False), (False, True), (True, True))
         ]
         return Explanation(
-            report=self._evaluator.report(),
+            report=self.report(),
             results=results,
             truths=truths,
             truth_ids=np.array([truth.id for truth in self._truths], dtype=np.int64),

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ovvis.evaluation.average_precision import THRESHOLDS
+from ovvis.evaluation.average_precision import THRESHOLDS, ranks
 from ovvis.evaluation.error_list import ResultTable, TrackError
 from ovvis.evaluation.error_types import KINDS, MISSED
 from ovvis.evaluation.judged import Bools, Floats, Ints, TruthTable
@@ -157,12 +158,14 @@ class Explanation:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
+        numbers = ranks_in(self.results.video)
         categories, kinds, steps = self.report.categories, list(KINDS), [f"{t:.2f}" for t in THRESHOLDS]
         for e in self.errors:
             video = int(self.truths.video[e.truth] if e.kind == MISSED else self.results.video[e.entry])
             track: list[Any] = ["", "", ""]
             if e.kind != MISSED:
-                track = [e.entry, categories[self.results.category[e.entry]].name, float(self.results.score[e.entry])]
+                name, score = categories[self.results.category[e.entry]].name, float(self.results.score[e.entry])
+                track = [int(numbers[e.entry]), name, score]
             truth: list[Any] = ["", ""]
             if e.truth >= 0:
                 truth = [int(self.truth_ids[e.truth]), categories[self.truths.category[e.truth]].name]
@@ -174,7 +177,7 @@ class Explanation:
 
     def as_table(self) -> Table:
         """Return the losses for a terminal, in points of AP, a column for each group."""
-        table = Table("", title=f"what AP is lost to, {self.report.rules}, points")
+        table = Table("", title="what AP is lost to, points", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         groups = self.report.groups
         for group in groups:
             table.add_column(group, justify="right")
@@ -192,6 +195,18 @@ class Explanation:
         for name in ORACLES:
             table.add_row(f"AP with {name}", *(_points(oracle[name]["AP"]) for oracle in oracles), "")
         return table
+
+
+def ranks_in(groups: Ints) -> Ints:
+    """Return each entry's number within its group (N,), wherever the group's other entries stand.
+
+    >>> ranks_in(np.array([7, 7, 5, 7])).tolist()
+    [0, 1, 0, 2]
+    """
+    order = np.argsort(groups, kind="stable")
+    numbers = np.empty(len(groups), dtype=np.int64)
+    numbers[order] = ranks(groups[order])
+    return numbers
 
 
 def _points(value: float, sign: str = "") -> str:

@@ -106,8 +106,9 @@ def _categories(explanation: Explanation) -> str:
     held = np.flatnonzero(explanation.precisions[:, 0] >= 0)
     if not len(held):
         return ""
-    best_first = held[np.lexsort((held, -counts[held], -ap[held]))]
-    worst_first = held[np.lexsort((held, -counts[held], ap[held]))]
+    worst_first = held[np.lexsort((held, -counts[held], ap[held]))].tolist()
+    lowest = worst_first[: min(ROWS, (len(held) + 1) // 2)]
+    best_first = sorted(worst_first[len(lowest) :], key=lambda k: (-ap[k], -counts[k], k))
 
     def rows(order: Sequence[int]) -> list[list[str]]:
         out = []
@@ -120,11 +121,10 @@ def _categories(explanation: Explanation) -> str:
         return out
 
     head = ["category", "most is lost to (points)", "objects", "AP"]
-    low, high = min(ROWS, (len(held) + 1) // 2), min(ROWS, len(held) // 2)
-    worst, best = rows(worst_first[:low].tolist()), rows(best_first[:high].tolist())
+    worst, best = rows(lowest), rows(best_first[:ROWS])
     return section(
         "Categories",
-        f"Those of lowest and of highest AP among {len(held):,} that have objects; of equals the one with more objects.",
+        f"Those of lowest and of highest AP among {len(held):,} that have objects; of equals the one with more.",
         f'<div class="pair"><div><h3>Lowest</h3>{table(head, worst, 2)}</div>'
         f"<div><h3>Highest</h3>{table(head, best, 2)}</div></div>\n",
     )

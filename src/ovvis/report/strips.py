@@ -136,8 +136,8 @@ def _colours(tracks: Sequence[ResultTrack], truths: Sequence[Masks]) -> list[int
     found = track_overlaps([volume(track.masks) for track in tracks], [volume(truth) for truth in truths])
     colours: list[int] = []
     for i, overlaps in enumerate(np.where(found.near, found.overlap, -1.0)):
-        free = ~np.isin(np.arange(len(truths)), colours)
-        best = int(np.lexsort((free, overlaps.round(2)))[-1])
+        index = np.arange(len(truths))
+        best = int(np.lexsort((-index, ~np.isin(index, colours), overlaps.round(2)))[-1])
         colours.append(best if overlaps[best] >= 0 else len(truths) + i)
     return colours
 
@@ -179,5 +179,5 @@ def _painted(image: NDArray[np.uint8], frame: int, tracks: Sequence[Masks], colo
             mask = Image.fromarray(masks.decode(code)).resize((width, height), Image.Resampling.NEAREST)
             seen.append(Painted(number, "", 0.0, np.asarray(mask)))
     file = io.BytesIO()
-    Image.fromarray(paint(image, seen, tags=False)).save(file, "JPEG", quality=QUALITY, optimize=True)
+    Image.fromarray(paint(image, seen, tags=False)).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
