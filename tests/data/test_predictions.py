@@ -1,7 +1,9 @@
 import errno
 import json
 import os
+import tracemalloc
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -244,6 +246,31 @@ def test_broken_videos_are_marked_until_they_have_results(tmp_path):
         assert json.loads((tmp_path / "broken/14.json").read_text())["problem"] == "a.jpg is gone"
         folder.write(split.videos[1], [])
         assert folder.broken() == [] and not (tmp_path / "broken/14.json").exists()
+
+
+def test_a_long_video_never_lies_in_memory(tmp_path):
+    """Masks are asked for one at a time, as from a spill; packing holds an entry at a time."""
+    split = dataset(1)
+
+    class Masks(Sequence):
+        def __len__(self):
+            return 2000
+
+        def __getitem__(self, i):
+            return {"size": [4, 6], "counts": b"0" * 2000} if i < len(self) else [][i]
+
+    with PredictionFolder(tmp_path, split) as folder:
+        tracemalloc.start()
+        try:
+            folder.write(split.videos[0], (ResultTrack(7, 10, 0.5, Masks()) for _ in range(20)))
+            write_peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.reset_peak()
+            pack(tmp_path, split, [folder.file(split.videos[0])])
+            pack_peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    size = (tmp_path / "results.json").stat().st_size
+    assert size > 80e6 and write_peak < size / 100 and pack_peak < size / 5
 
 
 def test_a_score_that_json_does_not_know_is_refused(tmp_path):

@@ -102,15 +102,15 @@ def predict(
     split = open_dataset(dataset, data_root, frames)
     vocabulary, ids = dataset_vocabulary(split.categories, labels)
     with PredictionFolder(output, split, split.rules == COCO, part) as folder:
-        if restart:
-            folder.clear()
-        run = _Run(folder, ids, skip_broken)
+        run = _Run(folder, ids, skip_broken, folder.mine() if restart else folder.pending())
         run.look_for_frames()
-        watch = Stopwatch()
-        segmenter = options.load(vocabulary, watch)
-        for line in folder.keep_settings(settings_of(split, vocabulary, ids, segmenter, options.weights_digest())):
-            warn(line)
         with _kept(folder):
+            segmenter = options.load(vocabulary, Stopwatch())
+            made = settings_of(split, vocabulary, ids, segmenter, options.weights_digest())
+            if restart:  # not before everything else has been found right
+                folder.clear()
+            for line in folder.keep_settings(made):
+                warn(line)
             run.predict(segmenter)
             written = _pack(folder) if archives and not folder.missing() else []
         _conclude(run, written, archives)
@@ -125,6 +125,7 @@ def settings_of(
         "dataset": dataset_settings(split),
         "weights_sha256": weights,
         **segmenter.describe(),
+        "device": segmenter.model.device.type,  # its number does not matter
         "batch": segmenter.batch,
         "categories": words,
     }
@@ -137,22 +138,19 @@ class _Run:
     folder: PredictionFolder
     ids: tuple[int, ...]  # the category of each label
     skip_broken: bool
-    broken: dict[str, str] = field(default_factory=dict)  # the problem of each video, by name
+    pending: list[Video]
+    broken: dict[int, str] = field(default_factory=dict)  # the problem of each broken video, by id
     videos: int = 0
     frames: int = 0
     results: int = 0
     seconds: float = 0.0
 
-    def __post_init__(self) -> None:
-        self.pending = self.folder.pending()
-
     def look_for_frames(self) -> None:
-        """Look whether every frame's file is there, before anything is loaded."""
+        """Look whether every frame's file is there, before anything is loaded or written."""
         for video in self.pending:
             gone = next((path for path in self.folder.dataset.paths(video) if not path.is_file()), None)
             if gone is not None:
                 self._pass_over(video, f"{gone} does not exist")
-        self.pending = [video for video in self.pending if video.name not in self.broken]
 
     def predict(self, segmenter: VideoSegmenter) -> None:
         """Write the results of each video that has none."""
@@ -160,7 +158,9 @@ class _Run:
         with progress("predicting", "frames", total) as done:
             for number, video in enumerate(self.pending, 1):
                 what = f"predicting video {number} of {len(self.pending)}"
-                if not self.folder.done(video):  # another process may have been faster
+                if video.id in self.broken:
+                    self.folder.mark_broken(video, self.broken[video.id])
+                elif not self.folder.done(video):  # another process may have been faster
                     self._one(segmenter, video, _later(done, passed, total, what))
                 passed += len(video.files)
         self.seconds = time.monotonic() - start
@@ -178,6 +178,7 @@ class _Run:
                 self.results += self.folder.write(video, self._tracks(video, result))
         except FrameError as error:
             self._pass_over(video, str(error))
+            self.folder.mark_broken(video, str(error))
         else:
             self.videos += 1
             self.frames += len(video.files)
@@ -191,8 +192,7 @@ class _Run:
             raise InputError(
                 f"video {video.name} (id {video.id}): {problem}. Mend it, or pass over such videos with --skip-broken"
             )
-        self.folder.mark_broken(video, problem)
-        self.broken[video.name] = problem
+        self.broken[video.id] = problem
 
 
 def _later(done: Advance, before: int, total: int, what: str) -> Callable[[int], None]:
@@ -252,7 +252,7 @@ def _conclude(run: _Run, written: list[Path], archives: bool) -> None:
         out.print(f"Results: {escape(str(folder.path / PACKED))}", soft_wrap=True)
     broken = folder.broken()
     if broken:
-        shown = "; ".join(f"{v.name}: {run.broken.get(v.name, 'see the file')}" for v in broken[:SHOWN])
+        shown = "; ".join(f"{v.name}: {run.broken.get(v.id, 'another shard')}" for v in broken[:SHOWN])
         more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
         warn(f"{len(broken)} broken videos have no results ({folder.path / BROKEN}): {shown}{more}")
         raise typer.Exit(SOME_BROKEN)

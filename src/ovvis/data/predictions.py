@@ -161,10 +161,13 @@ class PredictionFolder:
         except OSError:
             return False
 
+    def mine(self) -> list[Video]:
+        """Return the videos of this shard, in the dataset's order."""
+        return list(self.dataset.videos[self.shard.index - 1 :: self.shard.count])
+
     def pending(self) -> list[Video]:
-        """Return the videos of this shard that have no results yet, in the dataset's order."""
-        mine = self.dataset.videos[self.shard.index - 1 :: self.shard.count]
-        return [video for video in mine if not self.done(video)]
+        """Return the videos of this shard that have no results yet."""
+        return [video for video in self.mine() if not self.done(video)]
 
     def write(self, video: Video, tracks: Iterable[ResultTrack]) -> int:
         """Write a video's results, one mask at a time, and return how many there are.

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from ovvis.data.annotations import Annotations
 from ovvis.errors import InputError
@@ -25,7 +25,7 @@ from ovvis.io.output import whole_file
 
 PACKED = "results.json"  # the name that servers look for inside the archive
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
-_IDS = re.compile(r'\{"(?:video|image)_id": -?[0-9]+, "category_id": (-?[0-9]+), ')
+_IDS = re.compile(rb'\{"(?:video|image)_id": -?[0-9]+, "category_id": (-?[0-9]+), ')
 
 
 def pack(
@@ -80,27 +80,28 @@ def pack(
 class _EntryList:
     """A JSON list that is written an entry at a time."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file, self._count = file, 0
-        file.write("[")
+        file.write(b"[")
 
-    def add(self, entry: str) -> None:
-        self._file.write(f"{',' if self._count else ''}\n{entry}")
+    def add(self, entry: bytes) -> None:
+        self._file.write(b",\n" if self._count else b"\n")
+        self._file.write(entry)
         self._count += 1
 
     def end(self) -> None:
-        self._file.write("\n]\n")
+        self._file.write(b"\n]\n")
 
 
-def _entries(path: Path) -> Iterator[tuple[int, str]]:
+def _entries(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield each entry of a video's file with its category's id."""
-    with path.open(encoding="ascii") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            entry = line.rstrip("\n").removesuffix(",")
-            if entry in ("[", "]", ""):
+            entry = line[: -2 if line.endswith(b",\n") else -1]
+            if entry in (b"[", b"]", b""):
                 continue
             found = _IDS.match(entry)
-            if found is None or not entry.endswith("}"):
+            if found is None or not entry.endswith(b"}"):
                 raise InputError(f"{path}, line {number} is not as ovvis wrote it: delete the file and predict again")
             yield int(found[1]), entry
 
@@ -129,8 +130,8 @@ def _plain(group: str) -> str:
     return re.sub(r"[^0-9A-Za-z-]+", "-", group)
 
 
-def _open(path: Path) -> TextIO:
-    return path.open("w", encoding="ascii")
+def _open(path: Path) -> BinaryIO:
+    return path.open("wb")
 
 
 def _zip(source: Path, target: Path) -> None:
