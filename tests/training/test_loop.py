@@ -1,9 +1,12 @@
 import math
+import random
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from toy_run import toy_config, toy_task, toy_train
@@ -130,8 +133,8 @@ def test_records(tmp_path):
 
 
 def test_validation_sees_the_mean_of_the_weights_and_disturbs_nothing(tmp_path):
-    config = toy_config()
-    task = toy_task(config)
+    config = toy_config(validate_every=4)
+    task = replace(toy_task(config), pictures=lambda: [("dot", np.zeros((2, 3, 3), np.uint8))])
     seen = []
 
     def validate(step):
@@ -140,10 +143,12 @@ def test_validation_sees_the_mean_of_the_weights_and_disturbs_nothing(tmp_path):
         torch.rand(3)
         return {"AP": step / 10}
 
-    outcome = toy_train(tmp_path / "validated", config, task=task, validate=validate, validate_every=4)
+    outcome = toy_train(tmp_path / "validated", config, task=task, validate=validate)
     assert outcome.figures == {"AP": 1.0}
     assert [line["step"] for line in read_metrics(tmp_path / "validated") if line["kind"] == "validation"] == [4, 8, 10]
     state = checkpoint.latest(tmp_path / "validated")
+    names = sorted(file.name for file in (tmp_path / "validated" / "pictures").iterdir())
+    assert names == [f"step-{step:08d}-dot.png" for step in (4, 8, 10)]
     assert torch.equal(seen[-1], state.ema["body.0.weight"])
     assert not torch.equal(seen[-1], state.weights["body.0.weight"])
     assert state.best == 1.0
@@ -267,10 +272,6 @@ def test_ema():
 
 
 def test_random_states_come_back():
-    import random
-
-    import numpy as np
-
     state = checkpoint.random_state()
     first = random.random(), np.random.rand(), torch.rand(1).item(), random.gauss(0, 1)
     checkpoint.restore_random_state(state)

@@ -4,8 +4,9 @@ from ovvis.errors import InputError
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.zoo import find_model
 from ovvis.training.checkpoint import plain
-from ovvis.training.config import TrainConfig, load_config, refuse_other_run, save_config
+from ovvis.training.config import TrainConfig
 from ovvis.training.overlay import assignments, differences, merged, read_layer
+from ovvis.training.recipes import load_config, refuse_other_run, save_config
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_numbers_as_people_write_them():
     ("text", "said"),
     [
         ("run:\n  setps: 3\n", r"mine.yaml, line 2: there is no setting 'run.setps'; did you mean steps\?"),
-        ("\nrum:\n  steps: 3\n", r"mine.yaml, line 2: there is no setting 'rum'; did you mean run\?"),
+        ("\nrum:\n  steps: 3\n", r"mine.yaml, line 2: there is no setting 'rum'; did you mean run"),
         (
             "model:\n  network:\n    widht: 3\n",
             "line 3: there is no setting 'model.network.widht'; did you mean width",

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ovvis.training.config import RunConfig, TrainConfig
+from ovvis.training.config import RunConfig, TrainConfig, ValidationConfig
 from ovvis.training.devices import make_fabric
 from ovvis.training.loop import train
 from ovvis.training.task import Task
@@ -44,12 +44,13 @@ class ToyObjective(nn.Module):
 
     def forward(self, batch):
         error = self.model(batch.inputs) - batch.truth
-        return {"square": error.square().mean(), "absolute": 0.5 * error.abs().mean()}
+        parts = {"square": error.square().mean(), "absolute": 0.5 * error.abs().mean()}
+        return parts["square"] + parts["absolute"], parts
 
 
-def toy_config(**run):
+def toy_config(validate_every=5000, **run):
     values = {"steps": 10, "batch": 4, "save_every": SAVE_EVERY, "log_every": 2, "ema": 0.9, "keep": 2, "workers": 0}
-    return TrainConfig(run=RunConfig(**(values | run)))
+    return TrainConfig(run=RunConfig(**(values | run)), validation=ValidationConfig(every=validate_every))
 
 
 def toy_task(config, rank=0, processes=1, dropout=0.3, spoilt=None):

@@ -30,6 +30,7 @@ VERBS = {
     "predict": "Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers.",
     "models": "List the models: size, training data, published AP, licences, where the weights come from.",
     "datasets": "List the datasets and where they lie; check one; make one from frames and masks.",
+    "train": "Train a model by a recipe; a run that was stopped goes on when the command is given again.",
     "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
 }
 

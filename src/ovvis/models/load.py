@@ -102,7 +102,7 @@ def build_from(
     model = build_clip_vis(config, entry.name)
     state = checkpoint.state
     if not has_clip(state):
-        state = {**state, **_pretrained_clip(config)}
+        state = {**state, **pretrained_clip(config)}
     load_strictly(
         model,
         {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()},
@@ -254,7 +254,7 @@ def _check_architecture(checkpoint: Checkpoint, entry: ModelEntry, where: str) -
         raise InputError(f"{where} is one of {name}, but {entry.name} was asked for; ask for {name}")
 
 
-def _pretrained_clip(config: ClipVisConfig) -> dict[str, Tensor]:
+def pretrained_clip(config: ClipVisConfig) -> dict[str, Tensor]:
     """Return the frozen CLIP's own weights under our names; open_clip fetches and keeps them.
 
     Raises:

@@ -1,23 +1,17 @@
-"""A run's settings, and the recipes that are laid over their defaults."""
+"""A run's settings. Each group stands beside its owner where it has one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
-import yaml
-
-from ovvis.errors import InputError, nearest
-from ovvis.io.output import whole_file
+from ovvis.data.filtering import FilterConfig
+from ovvis.data.sampling import SamplingConfig
+from ovvis.data.transforms import AugmentConfig
 from ovvis.models.clip_vis import ClipVisConfig
-from ovvis.models.zoo import find_model
-from ovvis.training.checkpoint import plain
-from ovvis.training.overlay import Layer, assignments, differences, overlay, read_layer
+from ovvis.training.criterion import LossConfig
+from ovvis.training.optimizer import OptimizerConfig
 
-CONFIG_FILE = "config.yaml"
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
@@ -42,6 +36,47 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DataConfig:
+    """What is trained on."""
+
+    train: tuple[str, ...] = ("lvis_v1_train",)  # names of `ovvis datasets`, or JSON files of one's own
+    frames: tuple[str, ...] = ()  # a folder of frames for each; none: where the catalogue says, or beside the JSON
+    weights: tuple[float, ...] = ()  # each one's share of the windows; none: as large as it is
+    root: str | None = None  # the folder that the catalogue's datasets lie in; null: OVVIS_DATA, else ./datasets
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    choice: FilterConfig = field(default_factory=FilterConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        if not self.train:
+            raise ValueError("data.train is empty, but it must name one dataset or more")
+        for name in ("frames", "weights"):
+            if len(getattr(self, name)) not in (0, len(self.train)):
+                raise ValueError(f"data.{name} must have one entry for each of data.train, or none")
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationConfig:
+    """How good the model is while it is trained."""
+
+    dataset: str = ""  # a name of `ovvis datasets`, or a JSON; empty: no validation
+    frames: str | None = None  # its folder of frames
+    every: int = 5000  # steps
+    videos: int | None = 50  # at most so many, evenly from the whole set; null: all
+    agnostic: bool = False  # measure the masks alone: every category counts as "object"
+    short_edge: int = 480  # pixels, as in `ovvis segment`
+    long_edge: int = 1333
+    pictures: int = 4  # windows that are painted at each validation
+
+    def __post_init__(self) -> None:
+        for name, least in (("every", 1), ("short_edge", 32), ("long_edge", 32), ("pictures", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"validation.{name} is {getattr(self, name)}, but it must be at least {least}")
+        if self.videos is not None and self.videos < 1:
+            raise ValueError(f"validation.videos is {self.videos}, but it must be at least 1; null takes all")
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfig:
     """The loop."""
 
@@ -56,7 +91,7 @@ class RunConfig:
     log_every: int = 20  # steps
     save_every: int = 1000  # steps between checkpoints
     keep: int = 2  # checkpoints
-    carry_clip: bool = False  # whether checkpoints hold the frozen CLIP too
+    carry_clip: bool = False  # whether checkpoints hold the frozen CLIP too; an untrained one always is
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "batch": 1, "accumulate": 1, "workers": 0, "log_every": 1, "save_every": 1, "keep": 1}
@@ -77,99 +112,8 @@ class TrainConfig:
 
     about: About = field(default_factory=About)
     model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     run: RunConfig = field(default_factory=RunConfig)
-
-
-# What may differ when a run goes on: it changes no weight.
-HARMLESS = ("about", "run.workers", "run.log_every", "run.save_every", "run.keep", "run.carry_clip")
-
-
-def load_config(recipe: str | Path | None, settings: Sequence[str] = ()) -> TrainConfig:
-    """Return a run's settings.
-
-    Args:
-        recipe: the name of one that comes with ovvis, a YAML file, or None for the defaults.
-        settings: texts such as "run.steps=1000", laid over the recipe.
-
-    Raises:
-        InputError: no such recipe, or a setting that is unknown or wrong; the message says which and where.
-    """
-    layers = [*([] if recipe is None else _stack(recipe)), assignments(settings)]
-    names = [layer.values["model"]["name"] for layer in layers if _names_model(layer)]
-    defaults = TrainConfig()
-    if names and isinstance(names[-1], str):
-        name = names[-1]
-        defaults = replace(defaults, model=ModelConfig(name=name, network=find_model(name).config))
-    return overlay(TrainConfig, plain(defaults), layers)
-
-
-def recipes() -> dict[str, Path]:
-    """Return the recipes that come with ovvis: name -> file."""
-    folder = Path(str(files("ovvis") / "recipes"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def save_config(config: TrainConfig, folder: Path) -> Path:
-    """Write a run's resolved settings into its folder; `load_config` reads them back."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / CONFIG_FILE) as file:
-        file.write_text(yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
-    return folder / CONFIG_FILE
-
-
-def refuse_other_run(config: TrainConfig, before: dict[str, Any], folder: Path) -> None:
-    """Refuse to go on with other settings than a folder's run was begun with, harmless ones apart.
-
-    Raises:
-        InputError: the message names the first key that differs.
-    """
-    for key, old, new in differences(before, plain(config)):
-        if not any(key == free or key.startswith(f"{free}.") for free in HARMLESS):
-            raise InputError(
-                f"{folder} holds a run with {key} = {old}, not {new}; give the same settings to go on with it, or "
-                "choose another --output"
-            )
-
-
-def _names_model(layer: Layer) -> bool:
-    model = layer.values.get("model")
-    return isinstance(model, dict) and "name" in model
-
-
-def _stack(recipe: str | Path, above: tuple[Path, ...] = ()) -> list[Layer]:
-    """Return a recipe's layers: those of the recipe it builds on first."""
-    path = _find(recipe, above[-1] if above else None)
-    if path in above:
-        raise InputError(f"recipe {str(path)!r} builds on itself; mend its `base`")
-    layer = read_layer(path)
-    values = dict(layer.values)
-    base = values.pop("base", None)
-    if above:
-        values.pop("about", None)  # what a base is for says nothing of the recipe upon it
-    own = Layer(values, layer.places, layer.name)
-    if base is None:
-        return [own]
-    if not isinstance(base, str):
-        raise InputError(f"{layer.places[('base',)]}: base is {base!r}, but it must be a recipe's name or file")
-    return [*_stack(base, (*above, path)), own]
-
-
-def _find(recipe: str | Path, user: Path | None) -> Path:
-    """Return a recipe's file, by its name or its path; `user` is the recipe that builds on it."""
-    known = recipes()
-    if str(recipe) in known:
-        return known[str(recipe)]
-    path = Path(recipe).expanduser()
-    if user is not None and not path.is_absolute():
-        path = user.parent / path
-    if path.suffix not in (".yaml", ".yml") and not path.is_file():
-        by = f" (base of {user})" if user else ""
-        raise InputError(f"recipe {str(recipe)!r}{by}: there is none of that name; {nearest(str(recipe), known)}")
-    if not path.is_file():
-        raise InputError(f"recipe {str(recipe)!r}: there is no such file; `ovvis train --list` names those of ovvis")
-    return path.resolve()
-
-
-def groups() -> list[str]:
-    """Return the names of the groups of settings."""
-    return [f.name for f in fields(TrainConfig)]
+    validation: ValidationConfig = field(default_factory=ValidationConfig)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +13,38 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ovvis.errors import InputError
+from ovvis.models.load import UNTRAINED
 from ovvis.training import checkpoint
 from ovvis.training.checkpoint import RunState, plain
-from ovvis.training.config import TrainConfig, refuse_other_run, save_config
+from ovvis.training.config import TrainConfig
 from ovvis.training.devices import memory_held
 from ovvis.training.dump import Dump, write_dump
 from ovvis.training.ema import Ema
 from ovvis.training.meter import Meter
-from ovvis.training.task import Batch, Task, Validate
+from ovvis.training.recipes import refuse_other_run, save_config
+from ovvis.training.task import Batch, Task
 
 CLIP = "clip."  # what the names of the frozen CLIP's weights begin with
 
-Losses = dict[str, Tensor]  # weighted parts, scalars
+Losses = dict[str, Tensor]  # weighted parts, scalars without gradient
 
 
-class _Sealed:
+class Sealed:
     """A batch that Fabric hands through unseen: it would change the types of what is inside, records too."""
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
 
 
-class _Opened(nn.Module):
+class Opened(nn.Module):
     """An objective that takes sealed batches."""
 
     def __init__(self, objective: nn.Module) -> None:
         super().__init__()
         self.objective = objective
 
-    def forward(self, sealed: _Sealed) -> Losses:
+    def forward(self, sealed: Sealed) -> tuple[Tensor, Losses]:
+        """Return what the objective says of the batch."""
         return self.objective(sealed.batch)  # type: ignore[no-any-return]
 
 
@@ -56,7 +60,7 @@ class Live:
 
     def __init__(self, task: Task, config: TrainConfig, fabric: Fabric, folder: Path) -> None:
         self._task, self._config, self._fabric, self._folder = task, config, fabric, folder
-        self._objective, self._optimizer = fabric.setup(_Opened(task.objective), task.optimizer)
+        self._objective, self._optimizer = fabric.setup(Opened(task.objective), task.optimizer)
         self._objective.train()
         self._ema = Ema(task.model, config.run.ema) if config.run.ema is not None else None
         self._scaler: Any = getattr(fabric.strategy.precision, "scaler", None)
@@ -96,8 +100,8 @@ class Live:
             self._parts.append(batch)
             # Processes exchange gradients once a step, after its last part.
             with self._fabric.no_backward_sync(self._objective, enabled=i + 1 < count):
-                found: Losses = self._objective(_Sealed(batch))
-                self._fabric.backward(torch.stack(list(found.values())).sum() / count)
+                total, found = self._objective(Sealed(batch))
+                self._fabric.backward(total / count)
             for name, loss in found.items():
                 share = loss.detach().float() / count
                 losses[name] = losses[name] + share if name in losses else share
@@ -131,22 +135,24 @@ class Live:
         if self._ema is not None:
             self._ema.update()
 
-    def figures(self, validate: Validate, step: int) -> Mapping[str, float]:
-        """Return a validation's figures. Mode and random states are after it what they were before."""
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Let the model be looked at: the mean of its weights if there is one, no dropout, no gradient.
+
+        Mode, weights and random states are after the block what they were before.
+        """
         before = checkpoint.random_state()
         self._objective.eval()
-        with torch.no_grad(), self._fabric.autocast():
-            if self._ema is None:
-                figures = validate(step)
-            else:
-                with self._ema.applied():
-                    figures = validate(step)
+        with torch.no_grad(), self._fabric.autocast(), self._ema.applied() if self._ema else nullcontext():
+            yield
         self._objective.train()
         checkpoint.restore_random_state(before)
+
+    def note(self, figures: Mapping[str, float]) -> None:
+        """Keep the best first figure of all validations."""
         first = next(iter(figures.values()), math.nan)
         if math.isfinite(first):
             self._best = first if self._best is None else max(self._best, first)
-        return figures
 
     def save(self, step: int) -> None:
         """Write a checkpoint: the first process does, with the random states of all."""
@@ -196,7 +202,9 @@ class Live:
         return state.step
 
     def _weights(self) -> dict[str, Tensor]:
-        carried, state = self._config.run.carry_clip, self._task.model.state_dict()
+        # An untrained CLIP stands nowhere else.
+        carried = self._config.run.carry_clip or self._config.model.weights == UNTRAINED
+        state = self._task.model.state_dict()
         return {name: tensor for name, tensor in state.items() if carried or not name.startswith(CLIP)}
 
     def _diverged(self, what: str, losses: Losses, mine: bool) -> InputError:

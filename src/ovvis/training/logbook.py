@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
+
+from ovvis.training.task import Picture
 
 METRICS = "metrics.jsonl"
 PICTURES = "pictures"
@@ -79,14 +79,15 @@ class Logbook:
         for name, value in figures.items():
             self._board.add_scalar(f"validation/{name}", value, step)
 
-    def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
-        """Take a picture (H, W, 3; RGB)."""
+    def pictures(self, step: int, make: Callable[[], Iterable[Picture]]) -> None:
+        """Take the pictures that a function makes, where they are written at all."""
         if not self._writes:
             return
-        path = self._folder / PICTURES / f"step-{step:08d}-{name}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(image).save(path)
-        self._board.add_image(name, image, step, dataformats="HWC")
+        for name, image in make():
+            path = self._folder / PICTURES / f"step-{step:08d}-{name}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(image).save(path)
+            self._board.add_image(name, image, step, dataformats="HWC")
 
     def _write(self, line: dict[str, object]) -> None:
         self._file.write(json.dumps(line) + "\n")

@@ -32,7 +32,6 @@ def train(
     *,
     show: Callable[[Record], None] | None = None,
     validate: Validate | None = None,
-    validate_every: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Train from where the folder's last checkpoint stands to the last step.
@@ -45,8 +44,7 @@ def train(
         fabric: launched; it knows devices, processes and precision.
         folder: the run's.
         show: called with each record of steps, in the first process.
-        validate: see `Validate`.
-        validate_every: steps between validations; 0 for none. The last step is one of them.
+        validate: see `Validate`; called every `config.validation.every` steps and after the last.
         stop: asked after every step; where it says yes, in any process, a checkpoint is written and the loop ends.
 
     Raises:
@@ -73,10 +71,12 @@ def train(
             last = step == run.steps
             if step % run.log_every == 0 or last or stopped:
                 log.steps(meter.record(step, live.rate, live.memory))
-            if validate is not None and validate_every and (step % validate_every == 0 or last):
-                with meter.aside():
-                    figures = live.figures(validate, step)
+            if validate is not None and (step % config.validation.every == 0 or last):
+                with meter.aside(), live.looking():
+                    figures = validate(step)
+                    live.note(figures)
                     log.figures(step, figures)
+                    log.pictures(step, task.pictures)
             if step % run.save_every == 0 or last or stopped:
                 with meter.aside():
                     live.save(step)

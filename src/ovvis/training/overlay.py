@@ -182,7 +182,8 @@ def _explained(error: ValidationError, kind: type, places: Mapping[Path_, str]) 
     if first["type"] == "unexpected_keyword_argument":
         return InputError(f"{where}: there is no setting {key!r}; {nearest(path[depth], _names(owner))}")
     if first["type"] == "value_error":
-        return InputError(f"{where}: {str(first['ctx']['error']).removeprefix('Value error, ')}")
+        said = str(first["ctx"]["error"])
+        return InputError(f"{where}: {said}" if said.startswith(path) else f"{where}: {'.'.join(path)}: {said}")
     rule = first["msg"].removeprefix("Input should be ").replace("Input should have", "something with")
     rule = "a group of settings" if first["type"] == "dataclass_type" else rule
     shown = json.dumps(first["input"], default=str)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
@@ -22,15 +24,20 @@ class Batch(Protocol):
         """Return the batch on a device."""
 
 
+Picture = tuple[str, NDArray[np.uint8]]
+"""A name, and an image (H, W, 3; RGB)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What is trained, and on what."""
 
     model: nn.Module  # whose weights count; the frozen ones lie under "clip."
-    objective: nn.Module  # a batch to its weighted loss parts, a dict of scalars; holds the model
+    objective: nn.Module  # a batch to its loss and the parts of it, a dict of scalars; holds the model
     optimizer: Optimizer  # over the weights that are trained
     schedule: Callable[[int], float]  # steps done -> factor of the learning rates
     batches: Callable[[int], Iterator[Batch]]  # windows drawn so far, by all -> this process's parts of what follows
+    pictures: Callable[[], Iterable[Picture]] = tuple  # what the model sees now, for people; in the first process
 
 
 Validate = Callable[[int], Mapping[str, float]]

@@ -1,0 +1,198 @@
+"""`ovvis train`: a recipe in, a run that can stop and go on, and a model for `ovvis segment` out."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from lightning_fabric import Fabric
+from rich.markup import escape
+from rich.table import Table
+
+from ovvis.cli.console import out, progress, warn
+from ovvis.cli.process import Interrupted, keep_freed_memory, quiet_libraries
+from ovvis.cli.validation import Validation
+from ovvis.errors import InputError
+from ovvis.training.build import Built, build_task
+from ovvis.training.config import TrainConfig
+from ovvis.training.devices import make_fabric
+from ovvis.training.dry_run import dry_run
+from ovvis.training.logbook import Record
+from ovvis.training.loop import Outcome
+from ovvis.training.loop import train as run_loop
+from ovvis.training.recipes import load_config, recipes
+from ovvis.training.start import EXPORT, export, starting_model, trained_model
+
+
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="A name from `ovvis train --list`, or a YAML file.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting, such as run.steps=1000; as often as needed.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the run; one that was stopped goes on. ovvis-train-RECIPE else.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Train on this: a name from `ovvis datasets`, or a JSON (data.train).")
+    ] = None,
+    frames: Annotated[Path | None, typer.Option(help="Its folder of frames (data.frames).")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Folder that the datasets lie in (data.root).")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Check data, shapes, memory and one step; say how long the run takes.")
+    ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
+    exported: Annotated[
+        Path | None, typer.Option("--export", help=f"Write {EXPORT} from the last checkpoint of this run.")
+    ] = None,
+) -> None:
+    """Train a model by a recipe. A run that was stopped, or killed, goes on when the command is given again."""
+    if listed:
+        _list()
+        return
+    quiet_libraries()
+    if exported is not None:
+        _export(exported)
+        return
+    if recipe is None:
+        raise InputError("no recipe: give a name from `ovvis train --list`, or a YAML file")
+    config = load_config(recipe, _settings(settings or [], data, frames, data_root))
+    folder = (output or Path(f"ovvis-train-{Path(recipe).stem}")).expanduser().absolute()
+    keep_freed_memory()
+    fabric = make_fabric(config.run.precision, device)
+    if dry:
+        with _model(config, fabric) as built:
+            out.print(dry_run(config, built, fabric))
+        return
+    _run(config, fabric, folder)
+
+
+def _run(config: TrainConfig, fabric: Fabric, folder: Path) -> None:
+    """Train, show, and write the model at the end."""
+    first = fabric.is_global_zero
+    with _model(config, fabric) as built, _politely_stopped() as stop, _shown(config, first) as show:
+        if first:
+            for name, left in built.data.left_out.items():
+                for entry in left:
+                    warn(f"{name}: {entry}")
+        validate = None
+        if config.validation.dataset:
+            gather = _gather if fabric.world_size > 1 else list
+            validate = Validation(config, built.model, fabric.global_rank, fabric.world_size, gather)
+        outcome = run_loop(built.task, config, fabric, folder, show=show, validate=validate, stop=stop)
+    if not outcome.finished:
+        raise Interrupted(
+            f"stopped after step {outcome.step} of {config.run.steps}; the same command goes on from there"
+        )
+    if first:
+        _conclude(outcome, folder)
+
+
+@contextmanager
+def _model(config: TrainConfig, fabric: Fabric) -> Iterator[Built]:
+    """Yield the task, with a bar while weights are fetched."""
+    with progress(f"fetching {config.model.name}", "B") as fetched:
+        model = starting_model(config, fetched)
+    yield build_task(config, model, fabric)
+
+
+@contextmanager
+def _politely_stopped() -> Iterator[Callable[[], bool]]:
+    """Yield what tells whether Ctrl-C or SIGTERM came. The step then ends and is saved; a second one ends at once."""
+    asked = False
+
+    def ask(number: int, frame: object) -> None:
+        nonlocal asked
+        del frame
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        warn(f"{signal.Signals(number).name}: ending this step and saving; once more ends at once")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shown(config: TrainConfig, first: bool) -> Iterator[Callable[[Record], None] | None]:
+    """Yield what shows a record as a progress line, in the first process."""
+    if not first:
+        yield None
+        return
+    with progress("training", "steps", config.run.steps) as done:
+
+        def show(record: Record) -> None:
+            done(record.step, record.steps, describe(record))
+
+        yield show
+
+
+def describe(record: Record) -> str:
+    """Return a record as a short line."""
+    parts = " ".join(f"{name} {value:.3f}" for name, value in record.losses.items())
+    waiting = (
+        f", {record.waiting / record.seconds:.0%} waiting for data" if record.waiting > 0.05 * record.seconds else ""
+    )
+    return (
+        f"loss {record.loss:.3f} ({parts}), rate {record.rate:.1e}, {record.windows:.2f} windows/s{waiting}, "
+        f"{record.memory / 2**30:.1f} GiB"
+    )
+
+
+def _gather(items: list[Any]) -> list[Any]:
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, items)
+    return [item for part in parts for item in part]
+
+
+def _settings(texts: list[str], data: str | None, frames: Path | None, root: Path | None) -> list[str]:
+    """Return the settings that the options stand for, then those of `--set`."""
+    options = {"data.train": data and [data], "data.frames": frames and [str(frames)], "data.root": root and str(root)}
+    if data and frames is None:
+        options["data.frames"] = []
+    return [
+        *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None),
+        *texts,
+    ]  # JSON is YAML
+
+
+def _export(folder: Path) -> None:
+    with progress("fetching weights", "B") as fetched:
+        model, step = trained_model(folder, fetched)
+    path = export(model, folder / EXPORT)
+    out.print(f"{escape(str(path))}: step {step}; {_use(model.name, path)}", soft_wrap=True)
+
+
+def _conclude(outcome: Outcome, folder: Path) -> None:
+    """Write the model; say where it is and how good it was."""
+    figures = ", ".join(f"{name} {100 * value:.1f}" for name, value in outcome.figures.items())
+    model, _ = trained_model(folder)
+    path = export(model, folder / EXPORT)
+    out.print(f"{outcome.step} steps done{'; ' + figures if figures else ''}")
+    out.print(f"{escape(str(path))}: {_use(model.name, path)}", soft_wrap=True)
+
+
+def _use(model: str, path: Path) -> str:
+    return f"use it with ovvis segment --model {model} --weights {escape(str(path))}"
+
+
+def _list() -> None:
+    """Print the recipes."""
+    table = Table(title="Recipes: ovvis train NAME --output DIR", title_justify="left")
+    for column in ("name", "reproduces", "expected AP", "GPU time", "steps"):
+        table.add_column(column, justify="right" if column == "steps" else "left")
+    for name in recipes():
+        config = load_config(name)
+        about = config.about
+        table.add_row(name, about.reproduces, about.expected, about.gpu_time, f"{config.run.steps:,}")
+    out.print(table)

@@ -1,0 +1,89 @@
+"""How good a model in training is: AP over the validation videos, as `ovvis predict` and `ovvis evaluate` have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ovvis.data.annotations import Annotations
+from ovvis.data.open import open_dataset
+from ovvis.data.words import dataset_vocabulary
+from ovvis.errors import InputError
+from ovvis.evaluation.evaluator import Evaluator
+from ovvis.evaluation.records import Category, ResultTrack
+from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.io.video import open_frames
+from ovvis.models.model import Model
+from ovvis.training.config import TrainConfig
+
+FIGURES = ("AP", "AP50", "AP75", "AR10")
+OBJECT = Category(1, "object")
+
+Gather = Callable[[list[Any]], list[Any]]
+"""A list of this process to those of all processes, one after another."""
+
+
+class Validation:
+    """Segments the validation videos and compares the tracks with the truth.
+
+    The videos are dealt to the processes; each gets the same figures.
+
+    Args:
+        config: the run's settings; `config.validation.dataset` is not empty.
+        model: that is trained; it is looked at as it is when called.
+        rank: this process.
+        processes: in all.
+        gather: see `Gather`.
+
+    Raises:
+        InputError: the dataset cannot be used, or its truth is not here.
+    """
+
+    def __init__(
+        self, config: TrainConfig, model: Model, rank: int = 0, processes: int = 1, gather: Gather = list
+    ) -> None:
+        asked = config.validation
+        known = open_dataset(asked.dataset, config.data.root, asked.frames)
+        if not known.truths:
+            raise InputError(f"validation.dataset {asked.dataset} holds no truth: its server keeps it; choose another")
+        self._set = _agnostic(known) if asked.agnostic else known
+        count = min(asked.videos or len(known.videos), len(known.videos))
+        chosen = sorted({int(i) for i in np.linspace(0, len(known.videos) - 1, count)})
+        self._videos = [self._set.videos[i] for i in chosen]
+        for video in self._videos:
+            gone = next((path for path in self._set.paths(video) if not path.is_file()), None)
+            if gone is not None:
+                raise InputError(f"validation.dataset {asked.dataset}: {gone} does not exist; check the folder")
+        self._model, self._asked = model, asked
+        self._rank, self._processes, self._gather = rank, processes, gather
+
+    def __call__(self, step: int) -> Mapping[str, float]:
+        """Return AP, AP50, AP75 and AR10, in [0, 1], of the model as it is now."""
+        del step
+        vocabulary, ids = dataset_vocabulary(self._set.categories)
+        asked = self._asked
+        segmenter = VideoSegmenter(
+            self._model, vocabulary, short_edge=asked.short_edge, long_edge=asked.long_edge, cache=True
+        )
+        tracks: list[ResultTrack] = []
+        for video in self._videos[self._rank :: self._processes]:
+            with segmenter(open_frames(self._set.paths(video), video.name)) as result:
+                tracks += [
+                    ResultTrack(video.id, ids[track.label_index], track.score, list(track.masks))
+                    for track in result.tracks
+                ]
+        chosen = {video.id for video in self._videos}
+        truths = [truth for truth in self._set.truths if truth.video_id in chosen]
+        evaluator = Evaluator(self._set.categories, truths, self._set.rules, chosen)
+        evaluator.update(self._gather(tracks))
+        figures = evaluator.report().metrics["all"]
+        return {name: figures[name] for name in FIGURES}
+
+
+def _agnostic(known: Annotations) -> Annotations:
+    """Return a dataset whose every instance is an "object"."""
+    truths = [replace(truth, category_id=OBJECT.id) for truth in known.truths]
+    return replace(known, categories=(OBJECT,), truths=truths)

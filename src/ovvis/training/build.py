@@ -1,0 +1,140 @@
+"""From a run's settings to the task that the loop is given: CLIP-VIS's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from ovvis.data.dataset import Part, TrainingSet
+from ovvis.data.loader import LoaderConfig, TrainingBatch, WindowLoader, network_input
+from ovvis.data.open import open_dataset
+from ovvis.data.sampling import SamplingConfig
+from ovvis.data.transforms import AugmentConfig
+from ovvis.errors import InputError
+from ovvis.models.model import Model
+from ovvis.training.config import DataConfig, TrainConfig
+from ovvis.training.criterion import Criterion, clip_vis_criterion, single_frames
+from ovvis.training.optimizer import build_optimizer, rate_factor
+from ovvis.training.pictures import paint_windows
+from ovvis.training.task import Picture, Task
+
+
+class ClipVisObjective(nn.Module):
+    """Training windows to the loss of CLIP-VIS (section 3.2), frame by frame, class-agnostic.
+
+    Args:
+        model: with a frozen CLIP.
+        criterion: the loss.
+        average: the mean of a tensor over processes; None in a single one.
+        seed: of the points at which masks are compared. They follow from it and the window's place in the run, so
+            that they are the same whatever the number of processes.
+    """
+
+    def __init__(
+        self, model: Model, criterion: Criterion, average: Callable[[Tensor], Tensor] | None = None, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._criterion, self._average, self._seed = criterion, average, seed
+
+    def forward(self, batch: TrainingBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss, a scalar, and its weighted parts, without gradient."""
+        pixels = network_input(batch, self.model.pixel_mean, self.model.pixel_std)
+        frames = pixels.shape[1]
+        first = [((self._seed << 40) + origin.draw.position * frames) % 2**63 for origin in batch.origins]
+        pixels, targets = single_frames(pixels, batch.targets)
+        prediction = self.model(pixels, every_layer=True)
+        seeds = [seed + t for seed in first for t in range(frames)]
+        loss = self._criterion(prediction, targets, average=self._average, seeds=seeds)
+        return loss.total, loss.by_name()
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A task, and what it was built from."""
+
+    task: Task
+    model: Model
+    data: TrainingSet
+    epoch: float  # windows after which every video was drawn once on average
+
+
+def build_task(config: TrainConfig, model: Model, fabric: Fabric) -> Built:
+    """Return what a run's settings describe.
+
+    Args:
+        config: the settings.
+        model: with the weights to begin with; its network becomes trainable.
+        fabric: launched.
+
+    Raises:
+        InputError: a dataset cannot be used, or the batch cannot be shared out.
+    """
+    run, processes = config.run, fabric.world_size
+    if run.batch % (processes * run.accumulate):
+        raise InputError(
+            f"run.batch {run.batch} must be a multiple of {processes} processes x run.accumulate {run.accumulate}"
+        )
+    data = training_set(config.data, run.seed)
+
+    loader = WindowLoader(
+        data,
+        run.batch // (processes * run.accumulate),
+        LoaderConfig(workers=run.workers, pin_memory=fabric.device.type == "cuda"),
+        rank=fabric.global_rank,
+        processes=processes,
+    )
+
+    def average(counts: Tensor) -> Tensor:
+        mean = fabric.all_reduce(counts, reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        return mean
+
+    model.network.requires_grad_(True)
+    objective = ClipVisObjective(model, clip_vis_criterion(config.loss), average if processes > 1 else None, run.seed)
+    task = Task(
+        model=model,
+        objective=objective,
+        optimizer=build_optimizer(model.network, config.optimizer),
+        schedule=lambda step: rate_factor(step, run.steps, config.optimizer),
+        batches=loader.batches,
+        pictures=picture_maker(config, model, data),
+    )
+    return Built(task, model, data, loader.epoch)
+
+
+def training_set(config: DataConfig, seed: int) -> TrainingSet:
+    """Return the windows to train on.
+
+    Raises:
+        InputError: a dataset is not here or cannot be used.
+    """
+    parts = [
+        Part(
+            open_dataset(name, config.root, config.frames[i] if config.frames else None),
+            config.augment,
+            config.weights[i] if config.weights else None,
+        )
+        for i, name in enumerate(config.train)
+    ]
+    return TrainingSet(parts, config.sampling, config.choice, seed)
+
+
+def picture_maker(config: TrainConfig, model: Model, data: TrainingSet) -> Callable[[], list[Picture]]:
+    """Return what paints the model's view of a few windows: of the validation set, else of the training set.
+
+    Raises:
+        InputError: the validation set cannot be used.
+    """
+    asked = config.validation
+    plain = AugmentConfig(resize="short_edge", short_edges=(asked.short_edge,), long_edge=asked.long_edge, flip=0.0)
+    parts = list(data.parts)
+    if asked.dataset:
+        parts = [Part(open_dataset(asked.dataset, config.data.root, asked.frames))]
+    parts = [replace(part, augment=plain, weight=None) for part in parts[:1]]
+    choice = replace(config.data.choice, groups=(), keep_empty=True)
+    shown = TrainingSet(parts, SamplingConfig(), choice, config.run.seed)
+    return lambda: paint_windows(model, shown, asked.pictures, model.device)

@@ -1,0 +1,114 @@
+"""The weights that a run begins with, and the file that it ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ovvis.errors import InputError, ResourceError
+from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ovvis.models.clip_vis import build_clip_vis
+from ovvis.models.convert import load_strictly
+from ovvis.models.download import Progress
+from ovvis.models.load import UNTRAINED, build_from, fetch_weights, pretrained_clip
+from ovvis.models.model import Model
+from ovvis.models.zoo import find_model
+from ovvis.training import checkpoint
+from ovvis.training.config import ModelConfig, TrainConfig
+from ovvis.training.recipes import CONFIG_FILE, load_config
+
+EXPORT = "model.safetensors"
+
+
+def starting_model(config: TrainConfig, on_progress: Progress | None = None) -> Model:
+    """Return the model that a run begins with, on the CPU, in float32, its CLIP frozen.
+
+    Args:
+        config: the run's settings; `config.model.weights` says which weights.
+        on_progress: called with bytes done and in all while weights are fetched.
+
+    Raises:
+        InputError: the weights are of another architecture, or not there.
+        ResourceError: weights cannot be fetched.
+    """
+    asked = config.model
+    if asked.weights in ("clip", UNTRAINED):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.run.seed)
+            model = build_clip_vis(asked.network, asked.name)
+        if asked.weights == "clip":
+            load_strictly(model, {**model.state_dict(), **pretrained_clip(asked.network)}, f"CLIP {asked.network.clip}")
+            model.source = "CLIP's own"
+        return model
+    entry = replace(find_model(asked.name), config=asked.network)
+    if asked.weights == "published":
+        found = read_checkpoint(fetch_weights(find_model(asked.name), on_progress))
+    elif Path(asked.weights).expanduser().is_dir():
+        found = _of_run(Path(asked.weights).expanduser(), on_progress)
+    else:
+        found = read_checkpoint(asked.weights)
+    return build_from(found, entry, asked.network.decoder_layers, asdict(asked.network))
+
+
+def trained_model(folder: Path, on_progress: Progress | None = None) -> tuple[Model, int]:
+    """Return the model of a run's last checkpoint, and the steps that it had done.
+
+    It has the mean of the weights where the run keeps one.
+
+    Raises:
+        InputError: the folder holds no run, or no checkpoint yet.
+    """
+    config = run_config(folder)
+    state = checkpoint.latest(folder)
+    if state is None:
+        raise InputError(f"{folder} has no checkpoint yet; train on, with the same command")
+    # Frozen weights that the checkpoint leaves out come from where the run had them.
+    model = starting_model(config, on_progress)
+    trained: Mapping[str, Tensor] = {**state.weights, **state.ema}
+    load_strictly(model, {**model.state_dict(), **trained}, f"checkpoint of {folder}")
+    return model, state.step
+
+
+def export(model: Model, target: Path) -> Path:
+    """Write a model as the `.safetensors` that `load_model` and `ovvis segment --weights` read, CLIP with it.
+
+    Raises:
+        ResourceError: it cannot be written.
+    """
+    try:
+        write_checkpoint(target, model.state_dict(), model.family, asdict(model.config))
+    except OSError as error:
+        raise ResourceError(
+            f"{target} cannot be written ({error.strerror or error}); free some space, then ovvis train --export "
+            f"{target.parent}"
+        ) from error
+    return target
+
+
+def run_config(folder: Path) -> TrainConfig:
+    """Return the settings of a run.
+
+    Raises:
+        InputError: the folder holds no run.
+    """
+    if not (folder / CONFIG_FILE).is_file():
+        raise InputError(f"{folder} holds no run: it has no {CONFIG_FILE}; give the --output of `ovvis train`")
+    return load_config(folder / CONFIG_FILE)
+
+
+def model_settings(config: ModelConfig) -> str:
+    """Return in a few words which model this is."""
+    network = config.network
+    return f"{config.name} ({network.clip}, {network.decoder_layers} decoder layers, {network.queries} queries)"
+
+
+def _of_run(folder: Path, on_progress: Progress | None) -> Checkpoint:
+    """Return an earlier run's weights: what it exported, else its last checkpoint."""
+    if (folder / EXPORT).is_file():
+        return read_checkpoint(folder / EXPORT)
+    model, _ = trained_model(folder, on_progress)
+    return Checkpoint(folder, model.state_dict(), model.family, asdict(model.config))
