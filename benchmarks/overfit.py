@@ -29,7 +29,6 @@ from ovvis.cli.train import train
 from ovvis.masks import encode
 from ovvis.training.logbook import METRICS, PICTURES, read_metrics
 
-SIZE = (480, 854)  # height and width of the windows, pixels
 CLIP = "overfit-resnet"
 CLIP_CONFIG = {
     "embed_dim": 64,
@@ -79,14 +78,14 @@ def main() -> None:
 RECIPE = f"""
 model:
   weights: untrained
-  network: {{clip: {CLIP}, width: 64, queries: 20, pixel_layers: 3, decoder_layers: 3, heads: 8,
+  network: {{clip: {CLIP}, width: 64, queries: 20, pixel_layers: 2, decoder_layers: 3, heads: 8,
             pixel_hidden: 256, decoder_hidden: 256}}
 data:
-  augment: {{resize: short_edge, short_edges: [240], long_edge: 427, flip: 0.0}}
+  augment: {{resize: short_edge, short_edges: [160], long_edge: 285, flip: 0.0}}
 loss: {{points: 3136}}
 optimizer: {{rate: 1.0e-3, warmup_steps: 50, warmup_from: 0.1, decay_at: [0.8, 0.95]}}
 run: {{batch: 8, workers: 1, log_every: 10, save_every: 200, clip_gradients: 1.0}}
-validation: {{every: 50, agnostic: true, short_edge: 240, long_edge: 427, pictures: 4}}
+validation: {{every: 50, agnostic: true, short_edge: 160, long_edge: 285, pictures: 4}}
 """
 
 
@@ -167,7 +166,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", type=Path, help="a folder with JPEGImages/480p and Annotations/480p")
     parser.add_argument("--windows", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--set", action="append", help="as in `ovvis train`")
     parser.add_argument("--dry-run", action="store_true", help="as in `ovvis train`")

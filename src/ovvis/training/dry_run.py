@@ -59,7 +59,7 @@ def dry_run(config: TrainConfig, built: Built, fabric: Fabric) -> Table:
         known = part.annotations
         table.add_row(
             f"data: {known.name}",
-            f"{len(known.videos):,} videos or images, {len(known.truths):,} instances of {len(known.categories):,} kinds",
+            f"{len(known.videos):,} videos or images, {len(known.truths):,} instances",
         )
     for name, left in built.data.left_out.items():
         for entry in left:
