@@ -14,6 +14,7 @@ from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.explain import Explainer
 from ovvis.evaluation.explanation import ORACLES
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
+from ovvis.evaluation.repairs import REPAIRS
 from ovvis.evaluation.rules import BURST, COCO, LVVIS, YOUTUBE_VIS
 from ovvis.masks import encode
 
@@ -144,6 +145,18 @@ def test_a_longer_stay_elsewhere_is_a_switch_a_longer_absence_is_not():
     assert [kind(n) for n in (0, 2, 3, 6)] == ["broken", "broken", "switch", "switch"]
 
 
+def test_what_is_missed_is_taken_away():
+    """As in TIDE: found 1 of 2, behind a wrong one; without the other the recall is 1 at a precision of 1/2."""
+    explanation = explain(PAIR, [result(NOWHERE, score=0.9), result()])
+    assert explanation.figures()["AP50"] == pytest.approx(51 / 101 / 2)
+    assert gains(explanation)["missed"] == gains(explanation)["no truth missed"] == pytest.approx(1 / 2 - 51 / 101 / 2)
+    # A category that is left without a truth leaves the mean.
+    explanation = explain([truth(), truth(B, CAT, 2)], [result(NOWHERE, score=0.9), result()])
+    assert gains(explanation) == pytest.approx(
+        {"missed": 0.25, "no truth missed": 0.25, "background": 0.25, "no wrong result": 0.25, "everything": 0.75}
+    )
+
+
 def test_groups():
     explanation = explain(TWO, [result(A, COW), result(HALF, CAT), result(B, CAT, 0.1)])
     assert gains(explanation, "novel") == pytest.approx({"name": 1, "no truth missed": 1, "everything": 1})
@@ -215,7 +228,10 @@ def test_the_ap_is_the_evaluators_and_no_repair_lowers_it(rules, seed):
     assert explanation.precisions.tolist() == report.precisions[:, 0].tolist()
     assert explanation.report.metrics == report.metrics
     named = explanation.precisions[:, 0] >= 0
-    assert (explanation.repaired[named] >= explanation.precisions[named][:, None] - 1e-12).all()
+    left = explanation.repaired[named] >= 0
+    assert (explanation.repaired[named] >= explanation.precisions[named][:, None] - 1e-12)[left].all()
+    assert left[:, [i for i, name in enumerate(REPAIRS) if "missed" not in name]].all()
+    assert all(gain["AP"] >= -1e-12 for group in report.groups for gain in explanation.losses(group).values())
     assert explanation.repaired[named, -1] == pytest.approx(1)
     assert explanation.losses()["everything"]["AP"] == pytest.approx(1 - explanation.figures()["AP"])
     assert (explanation.video_losses >= -1e-12).all()

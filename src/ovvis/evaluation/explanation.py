@@ -43,7 +43,7 @@ class Explanation:
     truths: TruthTable
     truth_ids: Ints  # G; as the data set numbers them
     precisions: Floats  # K, L; AP
-    repaired: Floats  # K, E, L; AP after each of `REPAIRS`
+    repaired: Floats  # K, E, L; AP after each of `REPAIRS`; -1 where none of the truths is left
     oracles: Floats  # K, O, L; AP with each of `ORACLES`
     videos: Ints  # V; ids
     video_losses: Floats  # V; AP regained when all errors of the video are repaired
@@ -62,9 +62,11 @@ class Explanation:
 
     def losses(self, group: str = "all") -> Figures:
         """Return what each of `REPAIRS` alone regains, 0 or more."""
-        members = self.members(group)
-        gains = self.repaired[members] - self.precisions[members][:, None]
-        return {name: _means(gains[:, e], 0.0) for e, name in enumerate(REPAIRS)}
+        members, before = self.members(group), self.figures(group)
+        if not members.any():
+            return {name: dict.fromkeys(MEASURES, 0.0) for name in REPAIRS}
+        after = {name: _means(self.repaired[members, e]) for e, name in enumerate(REPAIRS)}
+        return {name: {m: value - before[m] for m, value in means.items()} for name, means in after.items()}
 
     def oracle_figures(self, group: str = "all") -> Figures:
         """Return AP with each of `ORACLES`."""
@@ -103,8 +105,12 @@ class Explanation:
         return [(a, b, count) for (a, b), count in sorted(pairs.items(), key=lambda item: (-item[1], item[0]))]
 
     def category_losses(self) -> Floats:
-        """Return the AP that each category regains by the repair of each kind (K, E'), 0 where it holds no truth."""
-        gains = (self.repaired[:, : len(KINDS)] - self.precisions[:, None]).mean(axis=2)
+        """Return the AP that each category regains by the repair of each kind (K, E'), 0 where it holds no truth.
+
+        A category of which every truth is missed loses all to that.
+        """
+        repaired = self.repaired[:, : len(KINDS)]
+        gains = (np.where(repaired < 0, 1.0, repaired) - self.precisions[:, None]).mean(axis=2)
         return np.where(self.precisions[:, :1] >= 0, gains, 0.0)
 
     def as_dict(self, names: Mapping[int, str] | None = None) -> dict[str, Any]:
@@ -213,8 +219,13 @@ def _points(value: float, sign: str = "") -> str:
     return "-" if value < 0 else f"{100 * value:{sign}.1f}"
 
 
-def _means(values: Floats, empty: float = -1.0) -> dict[str, float]:
-    """Return the means of values (K, L) by `MEASURES`."""
+def _means(values: Floats) -> dict[str, float]:
+    """Return means of AP (K, L) by `MEASURES`, at each threshold over the categories that have truths there.
+
+    Where no category is left there is nothing to be found: AP is 1. Without categories it is -1.
+    """
     if not len(values):
-        return dict.fromkeys(MEASURES, empty)
-    return {name: float(values[:, levels].mean()) for name, levels in MEASURES.items()}
+        return dict.fromkeys(MEASURES, -1.0)
+    held = values >= 0
+    means = np.where(held.any(axis=0), np.where(held, values, 0).sum(axis=0) / np.maximum(held.sum(axis=0), 1), 1.0)
+    return {name: float(means[levels].mean()) for name, levels in MEASURES.items()}

@@ -1,8 +1,8 @@
 """What AP would be if one kind of error, or the errors of one video, were repaired.
 
 A repaired error that regains a truth is a right result with the score that it had, in the truth's category; another
-is gone. A missed truth gets a result ranked first: unlike in TIDE it stays among the truths to be found, since a
-category of few truths would often be left with none. Letters as in `judged`.
+is gone. A missed truth leaves the truths to be found, and a category left with none leaves the mean. Letters as in
+`judged`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ovvis.evaluation.error_types import KINDS, MISSED, NAME, NONE
 from ovvis.evaluation.judged import Bools, Floats, Ints, Judged, TruthTable
 
 SPECIAL = ("no wrong result", "no truth missed", "everything")
-"""Repairs besides those of a kind: all wrong results gone; all truths found, the wrong results kept; both."""
+"""Repairs besides those of a kind: all wrong results gone; no truth that is not found; all errors repaired."""
 
 REPAIRS = (*KINDS, *SPECIAL)
 
@@ -73,16 +73,20 @@ def repaired_precisions(judged: Judged, errors: Errors, truths: TruthTable, vide
         categories: number of categories K.
 
     Returns:
-        AP in [0, 1], never below that without repair; -1 where there is no truth to be found.
+        AP in [0, 1], never below that without repair; -1 where there is no truth to be found, or none is left.
     """
     out = np.full((categories, len(REPAIRS), len(THRESHOLDS)), -1.0)
     for k, rows in _rankings(judged, errors, truths, videos, categories):
         repaired = rows.kind == np.arange(len(KINDS))[:, None, None]
+        repaired[MISSED] = False
         right, wrong = rows.right | (rows.alone & repaired), rows.wrong & ~repaired
         nothing = np.zeros_like(rows.right)
-        rights = [right, rows.right[None], (rows.right | rows.unfound)[None], (rows.right | rows.together)[None]]
+        rights = [right, rows.right[None], rows.right[None], (rows.right | rows.together)[None]]
         wrongs = [wrong, nothing[None], rows.wrong[None], nothing[None]]
-        out[k] = _averages(np.concatenate(rights), np.concatenate(wrongs), rows.positives)
+        positives = np.full((len(REPAIRS), len(THRESHOLDS)), rows.positives)
+        positives[MISSED] -= (rows.kind == MISSED).sum(axis=1)
+        positives[REPAIRS.index("no truth missed")] -= rows.unfound.sum(axis=1)
+        out[k] = _averages(np.concatenate(rights), np.concatenate(wrongs), positives)
     return out
 
 
@@ -100,31 +104,30 @@ def regained_by_video(
         chosen: ids of the videos asked for, ascending (V,).
 
     Returns:
-        The gain in AP once all errors of the video, and of it alone, are repaired (V,), 0 or more.
+        The gain in AP once all errors of the video, and of it alone, are repaired (V,), 0 or more. Its missed truths
+        get results that are ranked first: taken away, they could leave a category of few truths with none.
     """
     gains = np.zeros(len(chosen))
     named = 0
     for _, rows in _rankings(judged, errors, truths, videos, categories):
         named += 1
-        base = _averages(rows.right[None], rows.wrong[None], rows.positives)[0].mean()
+        base = _averages(rows.right[None], rows.wrong[None], np.array(rows.positives))[0].mean()
         affected = np.intersect1d(np.unique(rows.video[(rows.kind != NONE).any(axis=0)]), chosen)
         step = max(CELLS // max(rows.kind.size, 1), 1)
         for start in range(0, len(affected), step):
             some = affected[start : start + step]
             repaired = rows.video == some[:, None, None]
             right, wrong = rows.right | (rows.together & repaired), rows.wrong & ~repaired
-            better = _averages(right, wrong, rows.positives).mean(axis=1)
+            better = _averages(right, wrong, np.array(rows.positives)).mean(axis=1)
             gains[np.searchsorted(chosen, some)] += better - base
     return gains / max(named, 1)
 
 
-def _averages(right: Bools, wrong: Bools, positives: int) -> Floats:
-    """Return AP for settings and thresholds (S, L) from verdicts (S, L, R)."""
+def _averages(right: Bools, wrong: Bools, positives: Ints) -> Floats:
+    """Return AP for settings and thresholds (S, L) from verdicts (S, L, R) and truths to be found (S, L) or one."""
     settings, levels, length = right.shape
-    flat = average_precision(
-        right.reshape(-1, length), wrong.reshape(-1, length), np.full(settings * levels, positives)
-    )
-    return flat.reshape(settings, levels)
+    counts = np.broadcast_to(positives, (settings, levels)).reshape(-1)
+    return average_precision(right.reshape(-1, length), wrong.reshape(-1, length), counts).reshape(settings, levels)
 
 
 def _rankings(
