@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -6,6 +7,7 @@ import torch
 
 from ovvis.data.dataset import Part, TrainingSet
 from ovvis.data.filtering import FilterConfig
+from ovvis.data.open import open_dataset
 from ovvis.data.sampling import Draw, SamplingConfig
 from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
@@ -160,3 +162,24 @@ def test_sizes_that_do_not_fit(tmp_path):
     smaller = paint(tmp_path / "small", [1], size=(30, 40))
     with pytest.raises(InputError, match="mask of annotation 10 is 40x30 pixels: its frame is 64x48"):
         TrainingSet([Part(replace(known, truths=smaller.truths), AS_IT_IS)])[Draw(0, 0, 0)]
+
+
+def test_polygons_of_a_coco_file(tmp_path):
+    """From the file itself: a polygon becomes a mask when its image is drawn."""
+    known = paint(tmp_path, [1])
+    square = [8, 8, 24, 8, 24, 20, 8, 20]
+    file = tmp_path / "own.json"
+    file.write_text(
+        json.dumps(
+            {
+                "categories": [{"id": 3, "name": "square"}],
+                "images": [{"id": 1, "height": 48, "width": 64, "file_name": known.videos[0].files[0]}],
+                "annotations": [{"id": 9, "image_id": 1, "category_id": 3, "segmentation": [square]}],
+            }
+        )
+    )
+    window = TrainingSet([Part(open_dataset(file, frames=tmp_path), AS_IT_IS)])[Draw(0, 0, 0)]
+    expected = torch.zeros(48, 64, dtype=torch.bool)
+    expected[8:20, 8:24] = True
+    assert torch.equal(window.target.masks[0, 0], expected)
+    assert window.origin.truth_ids == (9,)

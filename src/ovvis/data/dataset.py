@@ -155,21 +155,26 @@ class TrainingSet(Dataset[TrainingWindow]):
             _check_sizes(rles, truths, known, video, placed.source)
             patches.append(place_masks(rles, placed))
         seen = [i for i in range(len(truths)) if any(frame[i] for frame in patches)]
-        masks = np.zeros((len(seen), len(indices), *geometry.canvas), dtype=np.bool_)
+        masks = torch.zeros((len(seen), len(indices), *geometry.canvas), dtype=torch.bool)
+        written = masks.numpy()
         for t, frame in enumerate(patches):
             for n, i in enumerate(seen):
                 if patch := frame[i]:
                     h, w = patch.mask.shape
-                    masks[n, t, patch.top : patch.top + h, patch.left : patch.left + w] = patch.mask
+                    written[n, t, patch.top : patch.top + h, patch.left : patch.left + w] = patch.mask
         names = self._label_of[draw.dataset]
         target = Target(
-            masks=torch.from_numpy(masks),
+            masks=masks,
             labels=torch.tensor([names[truths[i].category_id] for i in seen], dtype=torch.int64),
             ids=torch.tensor(seen, dtype=torch.int64),  # the place among the video's true tracks
         )
         files = tuple(video.files[index] for index in indices)
         ids = tuple(truths[i].id for i in seen)
-        return TrainingWindow(torch.cat(pixels), target, Origin(draw, known.name, video.name, files, ids, unreadable))
+        return TrainingWindow(
+            pixels[0] if len(pixels) == 1 else torch.cat(pixels),
+            target,
+            Origin(draw, known.name, video.name, files, ids, unreadable),
+        )
 
 
 def _read(known: Annotations, video: Video, index: int) -> NDArray[np.uint8]:
