@@ -153,9 +153,9 @@ def _videos(strips: Sequence[Strip]) -> str:
         f"The {len(strips)} worst videos" if len(strips) > 1 else "The worst video",
         "A video is as bad as the AP, over the whole data set, that is regained if all of its errors are repaired and "
         "no other's. Above is what was found, below the truth; a track has the colour of the object that it overlaps "
-        "most. Of results with the same masks the best-scored is shown, and of these the best-scored: as many as "
-        "there are objects, three at least. What is said of each holds at an overlap of 0.5."
-        + (" Frames that are not on this disk are grey." if plain else ""),
+        "most, one of its name before others. Of results with the same masks the best-scored is shown, and of these "
+        "the best-scored: as many as there are objects, three at least. What is said of each holds at an overlap of "
+        "0.5." + (" Frames that are not on this disk are grey." if plain else ""),
         *(_video(strip, rank) for rank, strip in enumerate(strips, 1)),
     )
 

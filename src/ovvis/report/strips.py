@@ -18,7 +18,7 @@ from ovvis.data.annotations import Annotations, Video
 from ovvis.errors import InputError
 from ovvis.evaluation.error_types import KINDS, MISSED
 from ovvis.evaluation.explanation import Explanation
-from ovvis.evaluation.records import Masks, ResultTrack
+from ovvis.evaluation.records import Masks, ResultTrack, TruthTrack
 from ovvis.evaluation.temporal_iou import volume
 from ovvis.evaluation.track_overlap import track_overlaps
 from ovvis.io.frames import read_image
@@ -28,6 +28,7 @@ FRAMES = 4  # in a strip
 LEAST_SHOWN = 3  # found tracks, where there are fewer truths
 WIDTH = 480  # pixels of a painted frame, at most
 QUALITY = 82  # of its JPEG
+ALIKE = 0.75  # share of a track's largest overlap from which on another is almost alike
 PLAIN = 150  # grey of a frame that is not there
 
 
@@ -78,7 +79,7 @@ def make_strip(
     entries = np.flatnonzero(explanation.results.video == video.id).tolist()
     shown = _best_tubes(explanation, entries, max(len(truths), LEAST_SHOWN))
     tracks = [results[entries.index(n)] for n in shown]
-    colours = _colours(tracks, [truth.masks for truth in truths])
+    colours = _colours(tracks, truths)
     frames = _frames([truth.masks for truth in truths] or [track.masks for track in tracks], len(video.files))
     kinds = _kinds(explanation, entries)
     names = {category.id: category.name for category in annotations.categories}
@@ -126,19 +127,23 @@ def _best_tubes(explanation: Explanation, entries: Iterable[int], count: int) ->
     return list(best.values())[:count]
 
 
-def _colours(tracks: Sequence[ResultTrack], truths: Sequence[Masks]) -> list[int]:
-    """Return a number for each track: that of the truth that it overlaps most, or one that no truth has.
+def _colours(tracks: Sequence[ResultTrack], truths: Sequence[TruthTrack]) -> list[int]:
+    """Return a number for each track: that of its truth, or one that no truth has.
 
-    Of truths that it overlaps alike it has one that no track before it has, so that swapped tracks differ.
+    Its truth is the near one that it overlaps most, one of its name before others. Of truths that it overlaps almost
+    alike it has one that no track before it has, so that swapped tracks differ.
     """
     if not tracks or not truths:
         return [len(truths) + i for i in range(len(tracks))]
-    found = track_overlaps([volume(track.masks) for track in tracks], [volume(truth) for truth in truths])
+    found = track_overlaps([volume(track.masks) for track in tracks], [volume(truth.masks) for truth in truths])
+    names, index = np.array([truth.category_id for truth in truths]), np.arange(len(truths))
     colours: list[int] = []
-    for i, overlaps in enumerate(np.where(found.near, found.overlap, -1.0)):
-        index = np.arange(len(truths))
-        best = int(np.lexsort((-index, ~np.isin(index, colours), overlaps.round(2)))[-1])
-        colours.append(best if overlaps[best] >= 0 else len(truths) + i)
+    for i, track in enumerate(tracks):
+        near, overlap = found.near[i], found.overlap[i]
+        named = near & (names == track.category_id)
+        free = (overlap >= ALIKE * overlap[near].max(initial=0)) & ~np.isin(index, colours)
+        best = int(np.lexsort((-index, overlap, free, named, near))[-1])
+        colours.append(best if near[best] else len(truths) + i)
     return colours
 
 
