@@ -24,7 +24,7 @@ _NO_MASK = msgspec.Raw(b"null")
 _FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
 
 
-class _Image(msgspec.Struct):
+class _Image(msgspec.Struct, gc=False):
     id: int
     height: int
     width: int
@@ -32,7 +32,7 @@ class _Image(msgspec.Struct):
     coco_url: str | None = None
 
 
-class _Instance(msgspec.Struct):
+class _Instance(msgspec.Struct, gc=False):
     id: int
     image_id: int
     category_id: int
