@@ -109,3 +109,19 @@ def test_explain(monkeypatch, capsys, tmp_path):
 def test_explain_needs_a_folder(monkeypatch, capsys):
     assert call(monkeypatch, TRUTH, RESULTS, "--explain") == 2
     assert "--output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "shown"), [([], True), (["--no-hota"], False), (["--rules", "lvvis"], False)])
+def test_hota_is_printed_for_burst(monkeypatch, capsys, tmp_path, options, shown):
+    case = json.loads((PARITY / "hota_small.json").read_text())
+    for name in ("truth", "results"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(case[name]))
+    rules = [] if "--rules" in options else ["--rules", "burst"]
+    arguments = tmp_path / "truth.json", tmp_path / "results.json", "--output", tmp_path / "out", *options, *rules
+    assert call(monkeypatch, *arguments) == 0
+    assert ("HOTA" in capsys.readouterr().out) == shown
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert ("hota" in content) == shown
+    if shown:
+        for group in ("all", "common", "uncommon"):
+            assert content["hota"][group] == pytest.approx(case["expected"][group], abs=1e-9, rel=0)

@@ -22,8 +22,9 @@ from ovvis.errors import InputError, nearest
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.explain import Explainer
 from ovvis.evaluation.explanation import Explanation
+from ovvis.evaluation.hota import FIGURES, HotaEvaluator
 from ovvis.evaluation.report import METRICS, Report
-from ovvis.evaluation.rules import RULES, Rules
+from ovvis.evaluation.rules import BURST, RULES, Rules
 from ovvis.io.output import OutputFolder
 from ovvis.version import __version__
 
@@ -51,6 +52,12 @@ def evaluate(
     by_category: Annotated[
         bool, typer.Option("--by-category", help=f"Show the {ROWS} best and the {ROWS} worst categories.")
     ] = False,
+    hota: Annotated[
+        bool | None, typer.Option("--hota/--no-hota", help="Class-averaged HOTA too; for BURST it is the default.")
+    ] = None,
+    hota_min_score: Annotated[
+        float | None, typer.Option(help="Leave results below this score out of HOTA; all count if not given.")
+    ] = None,
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out results of unknown videos and categories, and count them.")
     ] = False,
@@ -66,22 +73,26 @@ def evaluate(
         raise InputError(f"dataset {truth.name} holds no truth: its server keeps it; upload the results there")
     files = ResultFiles(results, truth, skip_unknown=skip_unknown)
     chosen = chosen or truth.rules
+    tracking = _hota(truth, hota_min_score) if (chosen is BURST if hota is None else hota) else None
     videos = {video.id for video in truth.videos}
     explanation: Explanation | None = None
     judge = (Explainer if explain else Evaluator)(truth.categories, truth.truths, chosen, videos)
     if output is None:
-        count = _score(truth, files, judge)
+        count = _score(truth, files, judge, tracking)
         report = judge.report()
     else:
         with OutputFolder(output) as folder:
-            count = _score(truth, files, judge)
+            count = _score(truth, files, judge, tracking)
             report = judge.report()
             content = {"dataset": truth.name, "results": results, "count": count, "ovvis": __version__}
+            content |= {"hota": tracking.metrics()} if tracking else {}
             _save(folder, report, content | {"warnings": dict(files.warnings)})
             if isinstance(judge, Explainer):
                 explanation = judge.explain()
                 save_explanation(folder, explanation, truth, files)
     _show(report, by_category)
+    if tracking:
+        out.print(_hota_table(tracking.metrics()))
     if explanation is not None:
         out.print(explanation.as_table())
     for what, times in files.warnings.items():
@@ -101,12 +112,24 @@ def _rules(name: str) -> Rules:
     return RULES[name]
 
 
-def _score(truth: Annotations, files: ResultFiles, judge: Evaluator | Explainer) -> int:
+def _hota(truth: Annotations, min_score: float | None) -> HotaEvaluator:
+    return HotaEvaluator(
+        truth.categories,
+        truth.truths,
+        {video.id: video.absent for video in truth.videos},
+        {video.id: video.not_exhaustive for video in truth.videos},
+        float("-inf") if min_score is None else min_score,
+    )
+
+
+def _score(truth: Annotations, files: ResultFiles, judge: Evaluator | Explainer, tracking: HotaEvaluator | None) -> int:
     """Give all results to an evaluator; return how many there are."""
     count, seen = 0, set()
     with progress("scoring", "videos", len(truth.videos)) as done:
         for tracks in files:
             judge.update(tracks)
+            if tracking:
+                tracking.update(tracks)
             count += len(tracks)
             seen.add(tracks[0].video_id)
             done(len(seen))
@@ -132,6 +155,15 @@ def _show(report: Report, by_category: bool) -> None:
         return
     out.print(_category_table(report, f"the {ROWS} best of {len(order)} categories", order[:ROWS]))
     out.print(_category_table(report, f"the {ROWS} worst", order[: -ROWS - 1 : -1]))
+
+
+def _hota_table(metrics: dict[str, dict[str, float]]) -> Table:
+    table = Table(title="HOTA, mean over categories; percent", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("", *FIGURES):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for group, figures in metrics.items():
+        table.add_row(group, *("-" if figures[name] < 0 else f"{100 * figures[name]:.1f}" for name in FIGURES))
+    return table
 
 
 def _category_table(report: Report, title: str, chosen: list[Any]) -> Table:

@@ -1,6 +1,6 @@
 """Reads what a model found in a dataset: results in the format of YouTube-VIS' servers, or of COCO's for images.
 
-A file is cut into its entries first, without looking into them, and these are read a few at a time: the memory is
+A file is cut into its entries first, without looking at their masks, and these are read video by video: the memory is
 the file's size and little more. Models give one tube under several labels, so masks that are the same text within a
 video are read once.
 """
@@ -28,7 +28,6 @@ from ovvis.masks import Rle, from_polygons, from_runs, unsound
 RESULTS = "results.json"  # in a submission's archive, and in a folder of results
 PARTS = "results"  # the folder of one file for each video
 REMEDY = "write results as a list of {video_id, category_id, score, segmentations}, one mask a frame"
-_CHUNK = 200  # entries that are looked at together
 
 
 class _Entry(msgspec.Struct):
@@ -78,7 +77,7 @@ class ResultFiles:
         self._categories = frozenset(category.id for category in self.annotations.categories)
 
     def __iter__(self) -> Iterator[list[ResultTrack]]:
-        """Yield results, some of one video at a time, in the files' order.
+        """Yield the results of one video at a time, each in the file's order; the videos as they come first.
 
         Raises:
             InputError: something is not as it must be; the message names file, entry and field.
@@ -95,17 +94,13 @@ class ResultFiles:
             before |= videos
 
     def _read(self, part: _Part) -> Iterator[list[ResultTrack]]:
-        chunk: list[tuple[int, _Entry]] = []
+        entries: dict[int | None, list[tuple[int, _Entry]]] = {}
         for i, given in enumerate(part.entries()):
             entry = part.entry(given, i)
-            if not self._is_known(part, i, entry):
-                continue
-            if chunk and (chunk[0][1].video_id != entry.video_id or len(chunk) == _CHUNK):
-                yield self._tracks(part, chunk)
-                chunk = []
-            chunk.append((i, entry))
-        if chunk:
-            yield self._tracks(part, chunk)
+            if self._is_known(part, i, entry):
+                entries.setdefault(entry.video_id, []).append((i, entry))
+        for video in list(entries):
+            yield self._tracks(part, entries.pop(video))
 
     def _is_known(self, part: _Part, index: int, entry: _Entry) -> bool:
         for name, value, known in (

@@ -123,7 +123,7 @@ def _block(results: Sequence[Volume], truths: Sequence[Volume], over_result: Seq
         max((len(v.areas) for v in results), default=0),
         max((len(v.areas) for v in truths), default=0),
     )
-    mine, theirs = _areas(results, frames), _areas(truths, frames)  # T, N and T, M
+    mine, theirs = frame_areas(results, frames), frame_areas(truths, frames)  # T, N and T, M
     both = (_lengths(results, frames)[:, :, None] & _lengths(truths, frames)[:, None, :]).astype(np.int64)
     shared = shared_pixels(results, truths, frames)
     own = mine[:, :, None] * both
@@ -154,7 +154,7 @@ def _block(results: Sequence[Volume], truths: Sequence[Volume], over_result: Seq
     )
 
 
-def _areas(volumes: Sequence[Volume], frames: int) -> Ints:
+def frame_areas(volumes: Sequence[Volume], frames: int) -> Ints:
     """Return the tracks' areas in the first frames (T, N), 0 where a track has ended."""
     areas = np.zeros((frames, len(volumes)), dtype=np.int64)
     for i, volume in enumerate(volumes):
