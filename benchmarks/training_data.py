@@ -68,10 +68,13 @@ def data(options: argparse.Namespace, folder: Path) -> None:
         for workers in options.workers:
             batches = loader(known, size, options.batch, workers).batches()
             instances = [len(t.masks) for batch in islice(batches, 4) for t in batch.targets]
-            rates = [rate(batches, options.seconds) * options.batch for _ in range(options.repeats)]
+            runs = [run(batches, options.seconds) for _ in range(options.repeats)]
+            rates = [options.batch * count / seconds for count, seconds, _ in runs]
+            busy = [1000 * processor / count / options.batch for count, _, processor in runs]
             print(
                 f"size {size}, {workers} workers: {statistics.median(rates):.0f} images/s"
-                f" ({min(rates):.0f} to {max(rates):.0f}), {statistics.mean(instances):.1f} instances an image",
+                f" ({min(rates):.0f} to {max(rates):.0f}), this process busy for {statistics.median(busy):.1f} ms an"
+                f" image ({min(busy):.1f} to {max(busy):.1f}); {statistics.mean(instances):.1f} instances an image",
                 flush=True,
             )
 
@@ -127,13 +130,13 @@ def loader(known: Path, size: int, batch: int, workers: int) -> WindowLoader:
     return WindowLoader(dataset, batch, LoaderConfig(workers))
 
 
-def rate(batches: Iterator[TrainingBatch], seconds: float) -> float:
-    """Return batches a second."""
-    start, count = time.perf_counter(), 0
+def run(batches: Iterator[TrainingBatch], seconds: float) -> tuple[int, float, float]:
+    """Return how many batches came, in how many seconds, and the processor time of this process."""
+    start, busy, count = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - start < seconds:
         next(batches)
         count += 1
-    return count / (time.perf_counter() - start)
+    return count, time.perf_counter() - start, time.process_time() - busy
 
 
 def timed(step: Callable[[TrainingBatch], None], batch: TrainingBatch) -> float:
