@@ -10,7 +10,7 @@ from PIL import Image
 from ovvis.data.annotations import Annotations, Video
 from ovvis.evaluation.explain import Explainer
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
-from ovvis.evaluation.rules import LVVIS
+from ovvis.evaluation.rules import LVVIS, YOUTUBE_VIS
 from ovvis.io.render import colour
 from ovvis.masks import encode
 from ovvis.report.explain_page import explain_page
@@ -153,3 +153,18 @@ def test_a_page_without_a_loss_without_results_without_truths(annotations):
     perfect = [ResultTrack(t.video_id, t.category_id, 0.5, t.masks) for t in TRUTHS]
     for explanation in (explain(perfect), explain([]), Explainer(CATEGORIES, ()).explain()):
         assert Reader(explain_page(explanation, "small", "r.json", [])).open == []
+
+
+def test_a_result_on_a_crowd_is_neither_right_nor_wrong(annotations):
+    truths = (TruthTrack(1, 1, 1, HERE), TruthTrack(2, 1, 2, THERE, is_crowd=True))
+    explainer = Explainer(CATEGORIES, truths, YOUTUBE_VIS)
+    results = [ResultTrack(1, 1, 0.9, HERE), ResultTrack(1, 2, 0.8, THERE)]
+    explainer.update(results)
+    crowded = Annotations("crowd", annotations.frames, CATEGORIES, annotations.videos[:1], truths, YOUTUBE_VIS)
+    strip = make_strip(explainer.explain(), crowded, annotations.videos[0], 0.0, results)
+    assert [(item.name, item.kind, item.passed) for item in strip.found_legend] == [
+        ("<dog> & co", "", False),
+        ("cat", "", True),
+    ]
+    assert [(item.kind, item.passed) for item in strip.true_legend] == [("", False), ("", True)]
+    assert "not counted" in explain_page(explainer.explain(), "crowd", "r.json", [strip])

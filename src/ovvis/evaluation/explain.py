@@ -137,6 +137,8 @@ class Explainer:
             self._oracle(results, every, best, truths, names=names, masks=masks)
             for names, masks in ((True, False), (False, True), (True, True))
         ]
+        right = np.zeros((len(judged.right), len(video)), dtype=np.bool_)
+        right[:, judged.entry] = judged.right
         return Explanation(
             report=self.report(),
             results=results,
@@ -148,6 +150,7 @@ class Explainer:
             videos=videos,
             video_losses=regained_by_video(judged, errors, truths, where, count, videos),
             errors=list_errors(judged, errors, results, pairs, truths),
+            right=right,
             found=judged.found,
             best_on=best_scored_on(results, pairs, truths),
         )

@@ -48,6 +48,7 @@ class Explanation:
     videos: Ints  # V; ids
     video_losses: Floats  # V; AP regained when all errors of the video are repaired
     errors: tuple[TrackError, ...]  # those of results by video and track, then the missed truths
+    right: Bools  # L, N; results that are right; one that is neither right nor an error is passed over
     found: Bools  # L, G; truths that a result has
     best_on: Ints  # G; the best-scored result on the truth's mask (overlap of 0.5 or more), -1 where there is none
 

@@ -189,7 +189,7 @@ def _chips(legend: Sequence[Legend], none: str) -> str:
     for item in legend:
         right = "found" if item.score is None else "right"
         note = f'<span class="bad">{escape(TITLES[item.kind].lower())}</span>' if item.kind else ""
-        note = note or f'<span class="good">{right}</span>'
+        note = note or ("not counted" if item.passed else f'<span class="good">{right}</span>')
         score = "" if item.score is None else f" {item.score:.2f}"
         chips.append(f'<li><i style="background:{item.colour}"></i>{escape(item.name)}{score} · {note}</li>')
     return f'<ul class="chips">{"".join(chips) or f"<li>{escape(none)}</li>"}</ul>\n'

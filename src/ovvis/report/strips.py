@@ -40,6 +40,7 @@ class Legend:
     name: str
     kind: str  # of error at an overlap of 0.5; "" for none
     score: float | None = None  # of what was found
+    passed: bool = False  # neither right nor wrong: on a crowd, or beyond the results that count
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,19 @@ def make_strip(
             _painted(i, f, [t.masks for t in truths], range(len(truths))) for i, f in zip(images, frames, strict=True)
         ),
         found_legend=tuple(
-            Legend(colour(c), names[t.category_id], kinds.get(n, ""), t.score)
+            Legend(
+                colour(c),
+                names[t.category_id],
+                kinds.get(n, ""),
+                t.score,
+                n not in kinds and not explanation.right[0, n],
+            )
             for t, n, c in zip(tracks, shown, colours, strict=True)
         ),
         true_legend=tuple(
-            Legend(colour(i), names[truth.category_id], _fate(explanation, g))
+            Legend(
+                colour(i), names[truth.category_id], _fate(explanation, g), passed=bool(explanation.truths.ignored[g])
+            )
             for i, (truth, g) in enumerate(zip(truths, numbers, strict=True))
         ),
         hidden=len(entries) - len(shown),
@@ -161,8 +170,8 @@ def _kinds(explanation: Explanation, entries: Sequence[int]) -> dict[int, str]:
 
 
 def _fate(explanation: Explanation, truth: int) -> str:
-    """Return the kind of error that a truth is lost to at the least threshold; "" if it is found."""
-    if explanation.found[0, truth]:
+    """Return the kind of error that a truth is lost to at the least threshold; "" if it is found or need not be."""
+    if explanation.found[0, truth] or explanation.truths.ignored[truth]:
         return ""
     about = [e.kind for e in explanation.errors if e.truth == truth and e.levels[0] and e.regains]
     return list(KINDS)[min(about, default=MISSED)]
