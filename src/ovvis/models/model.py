@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ovvis.models.classifiers import Classifier
 from ovvis.models.clip import FrozenClip
+from ovvis.models.layers.linear import replace_linears
 from ovvis.models.segmenter import Segmenter
 from ovvis.structures import LayeredPrediction, Prediction
 
@@ -104,11 +105,12 @@ class Model(nn.Module):
     def for_inference(self, device: torch.device, dtype: torch.dtype) -> Model:
         """Make the model as fast as it can be without training it, in place, and return it.
 
-        Folds the frozen BatchNorms, orders the convolutions' weights channels-last, moves the network and CLIP's
-        image encoder to `dtype`. The text tower stays in float32.
+        Folds the frozen BatchNorms, takes the faster linear layers, orders the convolutions' weights channels-last,
+        moves the network and CLIP's image encoder to `dtype`. The text tower stays in float32.
         """
         self.eval().requires_grad_(False)
         self.clip.fold_batch_norm()
+        replace_linears(self)
         self.to(device)
         for part in (self.network, self.clip.visual):
             part.to(memory_format=torch.channels_last)

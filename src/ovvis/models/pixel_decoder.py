@@ -76,7 +76,7 @@ class PixelDecoder(nn.Module):
         ]
         lateral = self.lateral(fine)
         up = F.interpolate(levels[-1], size=lateral.shape[-2:], mode="bilinear", align_corners=False)
-        return self.mask_features(self.smooth(lateral + up)), levels
+        return self.mask_features(self.smooth(up.add_(lateral))), levels
 
 
 class _EncoderLayer(nn.Module):
@@ -91,7 +91,7 @@ class _EncoderLayer(nn.Module):
     def forward(self, tokens: Tensor, code: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
         """Map tokens (N, L, D) to tokens (N, L, D)."""
         sampler = self.attention.sampler(tokens, shapes)
-        tokens = self.norm(tokens + self.attention(tokens + code, reference, sampler))
+        tokens = self.norm(self.attention(tokens + code, reference, sampler).add_(tokens))
         return self.feed_forward(tokens)  # type: ignore[no-any-return]
 
 

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovvis.models.layers.linear import linear
+
 Shapes = Sequence[tuple[int, int]]
 
 
@@ -81,7 +83,7 @@ class DeformableAttention(nn.Module):
         # One product for all three outputs, with x of all points before y of all points: both read faster.
         apart = [p.unflatten(0, (-1, 2)).transpose(0, 1).flatten(0, 1) for p in self.offsets.parameters()]
         packed = [torch.cat(pair) for pair in zip(apart, self.weights.parameters(), strict=True)]
-        raw = F.linear(query, *packed)
+        raw = linear(query, *packed)
         raw = raw.to(torch.promote_types(raw.dtype, torch.float32))  # a place needs the digits
         offsets = raw[..., : 2 * count].unflatten(-1, (2, count))
         weights = _softmax(raw[..., 2 * count :].unflatten(-1, (self.heads, -1))).flatten(-2)
@@ -175,10 +177,11 @@ class BagSampler(Sampler):
         upper = weights - lower
         lower_right, upper_right = lower * right_share, upper * right_share
         out = self._sum(row, upper - upper_right)
-        out = out + self._sum(row + self.heads, upper_right)
+        out += self._sum(row + self.heads, upper_right)
         row = row + line.int()
-        out = out + self._sum(row, lower - lower_right)
-        return out + self._sum(row + self.heads, lower_right)
+        out += self._sum(row, lower - lower_right)
+        out += self._sum(row + self.heads, lower_right)
+        return out
 
     def _sum(self, rows: Tensor, shares: Tensor) -> Tensor:
         """Return the weighted sums of table rows (B, M, heads * C) for rows and shares (B, M, P)."""
