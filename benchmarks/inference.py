@@ -94,6 +94,7 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
     height, width = map(int, row["size"].split("x"))
     device = pick_device(row["device"])
     entry = find_model(row["model"])
+    torch.manual_seed(0)  # the same weights, so the same masks, in every row
     model = build_clip_vis(entry.config, entry.name)
     with torch.no_grad():
         # Fresh layers predict almost the same mask everywhere: spread them, so that masks and samples differ.

@@ -191,8 +191,8 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
         if device.type == "cuda":
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-        tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-        return torch.bfloat16 if device.type == "cpu" and tiles() else torch.float32
+        fast = (getattr(torch.cpu, f"_is_{kind}_supported", lambda: False) for kind in ("amx_tile", "avx512_bf16"))
+        return torch.bfloat16 if device.type == "cpu" and any(has() for has in fast) else torch.float32
     if precision not in DTYPES:
         raise InputError(f"precision {precision!r}: {nearest(precision, ['auto', *DTYPES])}")
     return DTYPES[precision]
