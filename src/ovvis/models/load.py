@@ -249,8 +249,9 @@ def _check_architecture(checkpoint: Checkpoint, entry: ModelEntry, where: str) -
         if unknown:
             raise InputError(f"{where} was written by a newer ovvis (setting {unknown[0]!r}); update ovvis")
     found = _clip_of(checkpoint)
-    if found is not None and found != entry.config.clip:
-        name = next((other.name for other in ZOO.values() if other.config.clip == found), found)
+    # A CLIP that the zoo has not is a user's own network, which its file describes.
+    name = next((other.name for other in ZOO.values() if other.config.clip == found), None)
+    if name is not None and found != entry.config.clip:
         raise InputError(f"{where} is one of {name}, but {entry.name} was asked for; ask for {name}")
 
 

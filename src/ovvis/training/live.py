@@ -48,6 +48,30 @@ class Opened(nn.Module):
         return self.objective(sealed.batch)  # type: ignore[no-any-return]
 
 
+def first_not_finite(objective: nn.Module, batch: Batch) -> str | None:
+    """Return the name of the first module whose output is not finite, or None if all are, up to where it fails."""
+    found: list[str] = []
+
+    def watch(name: str) -> Any:
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            del module, inputs
+            if isinstance(output, Tensor) and not output.isfinite().all():
+                found.append(name)
+
+        return look
+
+    handles = [module.register_forward_hook(watch(name)) for name, module in objective.named_modules() if name]
+    try:
+        with torch.no_grad():
+            objective(batch)
+    except (RuntimeError, ValueError):
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None
+
+
 class Live:
     """A task on its devices.
 
@@ -100,12 +124,28 @@ class Live:
             self._parts.append(batch)
             # Processes exchange gradients once a step, after its last part.
             with self._fabric.no_backward_sync(self._objective, enabled=i + 1 < count):
-                total, found = self._objective(Sealed(batch))
+                total, found = self._forward(batch)
                 self._fabric.backward(total / count)
             for name, loss in found.items():
                 share = loss.detach().float() / count
                 losses[name] = losses[name] + share if name in losses else share
         return losses
+
+    def _forward(self, batch: Batch) -> tuple[Tensor, Losses]:
+        """Return the objective's loss and parts of a batch.
+
+        Raises:
+            InputError: the network cannot compute on numbers that are not finite, such as places to look at.
+        """
+        try:
+            return self._objective(Sealed(batch))  # type: ignore[no-any-return]
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            culprit = first_not_finite(self._task.objective, batch)
+            if culprit is None:
+                raise
+            raise self._diverged(f"output of {culprit}", {}, True) from error
 
     def clip(self) -> float:
         """Shrink all gradients together to the norm that is allowed; return the norm that they had."""
@@ -224,8 +264,9 @@ class Live:
         )
         path = write_dump(dump, self._parts, self._folder, self._fabric.global_rank)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in dump.losses.items())
+        shown = f" ({shown})" if shown else ""
         return InputError(
-            f"step {step}: the {what} is not finite ({shown}) for {'; '.join(names)}; {path} holds these windows, the "
+            f"step {step}: the {what} is not finite{shown} for {'; '.join(names)}; {path} holds these windows, the "
             "weights and the random state; look at the windows, or lower the learning rate or the precision's risk "
             "(32-true)"
         )

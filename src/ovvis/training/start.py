@@ -18,7 +18,7 @@ from ovvis.models.load import UNTRAINED, build_from, fetch_weights, pretrained_c
 from ovvis.models.model import Model
 from ovvis.models.zoo import find_model
 from ovvis.training import checkpoint
-from ovvis.training.config import ModelConfig, TrainConfig
+from ovvis.training.config import TrainConfig
 from ovvis.training.recipes import CONFIG_FILE, load_config
 
 EXPORT = "model.safetensors"
@@ -35,6 +35,15 @@ def starting_model(config: TrainConfig, on_progress: Progress | None = None) -> 
         InputError: the weights are of another architecture, or not there.
         ResourceError: weights cannot be fetched.
     """
+    try:
+        return _starting_model(config, on_progress)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"model.network cannot be built: {error}; change it") from error
+
+
+def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
     asked = config.model
     if asked.weights in ("clip", UNTRAINED):
         with torch.random.fork_rng(devices=[]):
@@ -98,12 +107,6 @@ def run_config(folder: Path) -> TrainConfig:
     if not (folder / CONFIG_FILE).is_file():
         raise InputError(f"{folder} holds no run: it has no {CONFIG_FILE}; give the --output of `ovvis train`")
     return load_config(folder / CONFIG_FILE)
-
-
-def model_settings(config: ModelConfig) -> str:
-    """Return in a few words which model this is."""
-    network = config.network
-    return f"{config.name} ({network.clip}, {network.decoder_layers} decoder layers, {network.queries} queries)"
 
 
 def _of_run(folder: Path, on_progress: Progress | None) -> Checkpoint:

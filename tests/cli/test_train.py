@@ -1,0 +1,182 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from ovvis.cli.main import app
+from ovvis.errors import InputError
+from ovvis.masks import encode
+from ovvis.models.load import load_model
+from ovvis.training import checkpoint
+from ovvis.training.logbook import read_metrics
+
+NETWORK = {
+    "clip": "tiny-resnet",
+    "width": 32,
+    "queries": 6,
+    "pixel_layers": 1,
+    "decoder_layers": 2,
+    "heads": 4,
+    "points": 2,
+    "pixel_hidden": 32,
+    "decoder_hidden": 32,
+}
+RECIPE = {
+    "model": {"weights": "untrained", "network": NETWORK},
+    "data": {"augment": {"resize": "short_edge", "short_edges": [64], "long_edge": 96}},
+    "loss": {"points": 64},
+    "run": {"steps": 4, "batch": 2, "workers": 0, "log_every": 1, "save_every": 2, "precision": "32-true"},
+    "validation": {"every": 4, "agnostic": True, "short_edge": 64, "long_edge": 96, "pictures": 1},
+}
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A folder with a recipe and a dataset of three videos of two frames, a bright square in each."""
+    content = {"videos": [], "annotations": [], "categories": [{"id": 1, "name": "square"}]}
+    for video in range(1, 4):
+        names, masks = [], []
+        for t in range(2):
+            mask = np.zeros((64, 96), bool)
+            mask[10 * video : 10 * video + 20, 20 + 10 * t : 50 + 10 * t] = True
+            image = np.where(mask[..., None], (250, 200, 40 * video), (20, 30, 40)).astype(np.uint8)
+            names.append(f"{video}/{t}.png")
+            (tmp_path / "frames" / str(video)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(tmp_path / "frames" / names[-1])
+            rle = encode(mask)
+            masks.append({"size": rle["size"], "counts": rle["counts"].decode()})
+        size = {"height": 64, "width": 96, "length": 2}
+        content["videos"].append({"id": video, "file_names": names, **size})
+        content["annotations"].append(
+            {"id": video, "video_id": video, "category_id": 1, "iscrowd": 0, "segmentations": masks, **size}
+            | {"areas": [600, 600], "bboxes": [None, None]}
+        )
+    (tmp_path / "own.json").write_text(json.dumps(content))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(RECIPE))
+    return tmp_path
+
+
+def train(home, *more, code=0):
+    arguments = ["train", str(home / "tiny.yaml"), "--data", str(home / "own.json"), "--frames", str(home / "frames")]
+    if "--output" not in more:
+        more = (*more, "--output", str(home / "run"))
+    result = CliRunner().invoke(app, [*arguments, "--device", "cpu", *more])
+    if code == 0 and result.exception is not None:
+        raise result.exception
+    return result
+
+
+def refused(home, *more):
+    result = train(home, *more, code=2)
+    assert isinstance(result.exception, InputError), result.exception
+    return str(result.exception)
+
+
+def test_a_run_from_the_command_to_a_model(home):
+    done = train(home, "--set", f"validation.dataset={home / 'own.json'}")
+    run = home / "run"
+    assert "4 steps done; AP" in done.output
+    assert {"config.yaml", "checkpoints", "metrics.jsonl", "tensorboard", "pictures", "model.safetensors"} <= {
+        file.name for file in run.iterdir()
+    }
+    lines = read_metrics(run)
+    assert [line["step"] for line in lines if line["kind"] == "step"] == [1, 2, 3, 4]
+    assert set(lines[0]["losses"]) == {"object", "iou", "mask", "dice"}
+    assert set(lines[-1]["figures"]) == {"AP", "AP50", "AP75", "AR10"}
+    assert Image.open(run / "pictures" / "step-00000004-window-0.png").size == (192, 64)
+
+    model = load_model("clip-vis-r50", run / "model.safetensors", device="cpu")
+    state = checkpoint.latest(run)
+    assert torch.equal(
+        model.network.query_decoder.query_features, state.weights["network.query_decoder.query_features"]
+    )
+
+    # The same command finds nothing left to do; another setting is refused; the model can be written again.
+    before = checkpoint.latest(run).weights
+    train(home, "--set", f"validation.dataset={home / 'own.json'}")
+    assert all(torch.equal(before[name], tensor) for name, tensor in checkpoint.latest(run).weights.items())
+    assert "run.batch = 2, not 4" in refused(home, "--set", "run.batch=4")
+    (run / "model.safetensors").unlink()
+    assert CliRunner().invoke(app, ["train", "--export", str(run)]).exit_code == 0
+    assert (run / "model.safetensors").is_file()
+
+
+def test_a_run_goes_on_from_an_earlier_one_and_trains_as_in_one_go(home):
+    train(home, "--output", str(home / "whole"))
+    train(home, "--output", str(home / "half"), "--set", "run.save_every=1", "--set", "run.keep=9")
+    for file in checkpoint.checkpoints(home / "half")[2:]:
+        file.unlink()  # as if the run had been killed after step 2
+    train(home, "--output", str(home / "half"), "--set", "run.workers=1")
+    whole, half = checkpoint.latest(home / "whole"), checkpoint.latest(home / "half")
+    assert all(torch.equal(tensor, half.weights[name]) for name, tensor in whole.weights.items())
+    # A new run begins with the earlier one's weights.
+    train(home, "--output", str(home / "next"), "--set", f"model.weights={home / 'whole'}", "--set", "run.steps=1")
+
+
+def test_dry_run_writes_nothing(home):
+    done = train(home, "--dry-run")
+    for row in ("3 videos or images, 3 instances", "forward", "backward", "GiB at most", "the run", "4 steps of"):
+        assert row in done.output
+    assert not (home / "run").exists()
+
+
+def test_list():
+    done = CliRunner().invoke(app, ["train", "--list"], terminal_width=200)
+    assert done.exit_code == 0
+    assert "finetune-own" in done.output
+
+
+def change(home, alter):
+    content = json.loads((home / "own.json").read_text())
+    alter(content)
+    (home / "own.json").write_text(json.dumps(content))
+
+
+def test_a_dataset_without_images(home):
+    change(home, lambda content: content.update(videos=[], annotations=[]))
+    assert "lists no image and no video" in refused(home)
+    assert not (home / "run").exists()
+
+
+def test_missing_frames_and_annotations_that_point_nowhere(home):
+    change(home, lambda content: content["annotations"][0].update(video_id=77))
+    assert "77" in refused(home)
+    change(home, lambda content: content["annotations"][0].update(video_id=1))
+    (home / "frames" / "2" / "1.png").unlink()
+    assert "2/1.png" in refused(home)
+    train(home, "--set", "data.choice.bad=skip", "--set", "run.steps=1")
+
+
+def test_a_wrong_key(home):
+    assert "there is no setting 'run.stepz'; did you mean steps?" in refused(home, "--set", "run.stepz=3")
+
+
+def test_weights_of_another_architecture(home):
+    train(home, "--set", "run.steps=1")
+    narrow = ["--set", "model.network.width=64", "--set", f"model.weights={home / 'run' / 'model.safetensors'}"]
+    assert "has shape" in refused(home, "--output", str(home / "other"), *narrow)
+    deep = ["--set", "model.network.decoder_layers=3", "--set", f"model.weights={home / 'run'}"]
+    assert "2 decoder layers" in refused(home, "--output", str(home / "other"), *deep)
+    assert "does not exist" in refused(home, "--output", str(home / "other"), "--set", "model.weights=gone.pth")
+
+
+def test_a_network_that_cannot_be_built(home):
+    assert "model.network cannot be built" in refused(home, "--set", "model.network.width=16")
+
+
+def test_a_network_that_flies_off(home):
+    said = refused(home, "--set", "optimizer.rate=1e30", "--set", "run.clip_gradients=1e30")
+    assert "is not finite" in said
+    assert "own, " in said
+    assert list((home / "run").glob("not-finite-step-*.pt"))
+
+
+def test_without_a_recipe_or_a_run():
+    result = CliRunner().invoke(app, ["train"])
+    assert "no recipe" in str(result.exception)
+    result = CliRunner().invoke(app, ["train", "--export", "nowhere"])
+    assert "holds no run" in str(result.exception)
