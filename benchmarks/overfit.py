@@ -1,9 +1,9 @@
 """Does the training learn? A tiny CLIP-VIS overfits eight windows of a folder of videos, through `ovvis train`.
 
 The network is CLIP-VIS with a small CLIP ResNet of untrained weights, frozen as ever, and a hidden width of 64. Eight
-frames are taken evenly from a folder laid out like DAVIS (JPEGImages/480p/VIDEO, Annotations/480p/VIDEO: the masks
-are numbered PNGs, 0 is nothing). Mask AP50 is measured on the same eight frames, every instance an "object": untrained
-CLIP features name nothing. Prints a table, and with --picture draws the curve.
+frames are taken evenly from a folder of frames and PNG id masks, such as DAVIS (what `ovvis datasets convert` takes).
+Mask AP50 is measured on the same eight frames, every instance an "object": untrained CLIP features name nothing.
+Prints a table, and with --picture draws the curve.
 
     python benchmarks/overfit.py davis --picture docs/overfit.png
 """
@@ -21,13 +21,12 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from ovvis.cli.train import train
-from ovvis.masks import encode
-from ovvis.training.logbook import METRICS, PICTURES, read_metrics
+from ovvis.data.mask_folder import MaskFolder, convert_masks
+from ovvis.training.logbook import METRICS, read_metrics
 
 CLIP = "overfit-resnet"
 CLIP_CONFIG = {
@@ -53,12 +52,12 @@ def main() -> None:
         [
             f"run.steps={options.steps}",
             f"validation.dataset={annotations}",
-            f"validation.frames={home / 'frames'}",
+            f"validation.frames={home / 'windows' / 'JPEGImages'}",
             *(options.set or []),
         ],
         output=output,
         data=str(annotations),
-        frames=home / "frames",
+        frames=home / "windows" / "JPEGImages",
         data_root=None,
         device="cpu",
         dry=options.dry_run,
@@ -71,7 +70,7 @@ def main() -> None:
     lines = read_metrics(output)
     _print(lines, seconds)
     if options.picture:
-        draw(lines, sorted((output / PICTURES).glob("*.png"))[-4:], options.picture, options.windows)
+        draw(lines, options.picture, options.windows)
     print(f"{output / METRICS}")
 
 
@@ -83,52 +82,31 @@ model:
 data:
   augment: {{resize: short_edge, short_edges: [160], long_edge: 285, flip: 0.0}}
 loss: {{points: 3136}}
-optimizer: {{rate: 1.0e-3, warmup_steps: 50, warmup_from: 0.1, decay_at: [0.8, 0.95]}}
-run: {{batch: 8, workers: 1, log_every: 10, save_every: 200, clip_gradients: 1.0}}
-validation: {{every: 50, agnostic: true, short_edge: 160, long_edge: 285, pictures: 4}}
+optimizer: {{rate: 1.0e-3, warmup_steps: 20, warmup_from: 0.1, decay_at: [0.8, 0.95]}}
+run: {{batch: 8, workers: 1, log_every: 10, save_every: 60, clip_gradients: 1.0}}
+validation: {{every: 20, agnostic: true, short_edge: 160, long_edge: 285, pictures: 4}}
 """
 
 
 def make_dataset(videos: Path, home: Path, windows: int) -> Path:
-    """Write the frames and a YouTube-VIS JSON of videos of one frame; return the JSON."""
-    frames = sorted(path for path in (videos / "JPEGImages" / "480p").glob("*/*.jpg"))
-    if not frames:
-        raise SystemExit(f"{videos} has no JPEGImages/480p/VIDEO/*.jpg")
-    content: dict[str, Any] = {"videos": [], "annotations": [], "categories": [{"id": 1, "name": "object"}]}
-    for number, place in enumerate(np.linspace(0, len(frames) - 1, windows).round().astype(int), 1):
-        path = frames[place]
-        name = f"{path.parent.name}-{path.name}"
-        (home / "frames").mkdir(exist_ok=True)
-        shutil.copyfile(path, home / "frames" / name)
-        ids = np.asarray(Image.open(videos / "Annotations" / "480p" / path.parent.name / f"{path.stem}.png"))
-        ids = ids[..., 0] if ids.ndim == 3 else ids
-        height, width = ids.shape
-        content["videos"].append({"id": number, "file_names": [name], "height": height, "width": width, "length": 1})
-        for instance in np.unique(ids[ids > 0]):
-            mask = encode(ids == instance)
-            assert mask is not None
-            counts = mask["counts"].decode()
-            content["annotations"].append(
-                {
-                    "id": len(content["annotations"]) + 1,
-                    "video_id": number,
-                    "category_id": 1,
-                    "iscrowd": 0,
-                    "segmentations": [{"size": list(mask["size"]), "counts": counts}],
-                    "areas": [int((ids == instance).sum())],
-                    "bboxes": [None],
-                    "height": height,
-                    "width": width,
-                    "length": 1,
-                }
-            )
-    path = home / "windows.json"
-    path.write_text(json.dumps(content))
-    return path
+    """Take frames evenly from a folder, each as a video of its own, and convert them; return the JSON."""
+    source = MaskFolder.find(videos)
+    pairs = [
+        (mask, next((source.frames / sequence).glob(f"{mask.stem}.*")))
+        for sequence in source.sequences
+        for mask in sorted((source.masks / sequence).glob("*.png"))
+    ]
+    for number, place in enumerate(np.linspace(0, len(pairs) - 1, windows).round().astype(int)):
+        for path, kind in zip(pairs[place], ("Annotations", "JPEGImages"), strict=True):
+            target = home / "windows" / kind / f"{number}"
+            target.mkdir(parents=True)
+            shutil.copyfile(path, target / path.name)
+    convert_masks(MaskFolder.find(home / "windows"), home / "windows.json")
+    return home / "windows.json"
 
 
-def draw(lines: list[dict[str, Any]], pictures: list[Path], target: Path, windows: int) -> None:
-    """Draw loss and AP50 over the steps, with the last pictures below."""
+def draw(lines: list[dict[str, Any]], target: Path, windows: int) -> None:
+    """Draw loss and AP50 over the steps."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -148,7 +126,6 @@ def draw(lines: list[dict[str, Any]], pictures: list[Path], target: Path, window
     right.legend(loc="lower right")
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=110)
-    del pictures
 
 
 def _print(lines: list[dict[str, Any]], seconds: float) -> None:
@@ -164,9 +141,9 @@ def _print(lines: list[dict[str, Any]], seconds: float) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", type=Path, help="a folder with JPEGImages/480p and Annotations/480p")
+    parser.add_argument("videos", type=Path, help="a folder of frames and masks, such as DAVIS")
     parser.add_argument("--windows", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--set", action="append", help="as in `ovvis train`")
     parser.add_argument("--dry-run", action="store_true", help="as in `ovvis train`")
