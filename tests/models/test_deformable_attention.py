@@ -148,3 +148,25 @@ def test_the_layer_starts_as_deformable_detr():
 def test_gradients_against_differences(sample, shapes):
     parts = [part.double().requires_grad_() for part in inputs(shapes, seed=5, points=2, channels=2, far=0.2)]
     assert torch.autograd.gradcheck(lambda *given: sample(*given, shapes), parts)
+
+
+def test_gradients_in_bfloat16_are_those_of_float32_rounded():
+    shapes, (value, places, weights) = LEVELS[2], inputs(LEVELS[2])
+    weight_of_sum = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(4))
+    gradients = []
+    for dtype in (torch.float32, torch.bfloat16):
+        leaf = value.to(dtype).requires_grad_()
+        share = weights.clone().requires_grad_()
+        total = (sample_bag(leaf, places, share, shapes).float() * weight_of_sum).sum()
+        gradients.append(torch.autograd.grad(total, (leaf, share)))
+    for wanted, got in zip(*gradients, strict=True):
+        assert torch.allclose(got.float(), wanted, atol=0.02 * wanted.abs().max())
+
+
+def test_gradients_are_the_same_to_the_bit_each_time():
+    parts = inputs([(40, 40), (20, 20)], batch=1, heads=2, points=60, far=0.0)
+    runs = []
+    for _ in range(2):
+        fresh = [part.clone().requires_grad_() for part in parts]
+        runs.append(torch.autograd.grad(sample_bag(*fresh, [(40, 40), (20, 20)]).square().sum(), fresh))
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -176,18 +177,74 @@ class BagSampler(Sampler):
         lower = weights * lower_share
         upper = weights - lower
         lower_right, upper_right = lower * right_share, upper * right_share
-        out = self._sum(row, upper - upper_right)
-        out += self._sum(row + self.heads, upper_right)
-        row = row + line.int()
-        out += self._sum(row, lower - lower_right)
-        out += self._sum(row + self.heads, lower_right)
+        corners = (upper - upper_right, upper_right, lower - lower_right, lower_right)
+        shares = [x.view(-1, x.shape[-1] // self.heads).to(self._table.dtype) for x in corners]
+        out: Tensor = _CornerSums.apply(self._table, row, line.int(), self.heads, *shares)
+        return out.view(self.windows, -1, self.heads * self.channels)
+
+
+class _CornerSums(torch.autograd.Function):
+    """Weighted sums of table rows for the four corners of each sample.
+
+    PyTorch's own gradient of `embedding_bag` sorts the rows of every corner and then adds them one by one. Here one
+    order serves all four, and the table's gradient is a weighted sum of rows too: of the gradient's, for each row of
+    the table. Each sum has a fixed order, so that a run can be repeated to the bit.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, row: Tensor, line: Tensor, heads: int, *shares: Tensor) -> Tensor:
+        """Return the sums.
+
+        Args:
+            ctx: keeps what the gradient needs.
+            table: R, C.
+            row: B, M, P; int32; each sample's upper left row.
+            line: P; int32; how many rows further the lower corners lie.
+            heads: how many rows further the right corners lie; each has its own P / heads samples.
+            shares: four times B * M * heads, P / heads; upper left, upper right, lower left, lower right.
+
+        Returns:
+            B * M * heads, C.
+        """
+        ctx.save_for_backward(table, row, line, *shares)
+        ctx.heads = heads
+        first, *others = zip(_corners(row, line, heads), shares, strict=True)
+        out = _bag_sums(table, *first)
+        for rows, share in others:
+            out += _bag_sums(table, rows, share)
         return out
 
-    def _sum(self, rows: Tensor, shares: Tensor) -> Tensor:
-        """Return the weighted sums of table rows (B, M, heads * C) for rows and shares (B, M, P)."""
-        bags, per_row = (x.view(-1, x.shape[-1] // self.heads) for x in (rows, shares.to(self._table.dtype)))
-        out: Tensor = F.embedding_bag(bags, self._table, mode="sum", per_sample_weights=per_row)
-        return out.view(self.windows, -1, self.heads * self.channels)
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        """Return the gradients of the table and of the shares for the sums' (B * M * heads, C)."""
+        table, row, line, *shares = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        # A step to another corner stays within the level, so that the order of one corner is that of all.
+        order = row.flatten().sort(stable=True).indices
+        bags = (order // shares[0].shape[-1]).int()
+        of_table, of_shares = torch.zeros_like(table), []
+        for rows, share in zip(_corners(row, line, ctx.heads), shares, strict=True):
+            uses = torch.bincount(rows.flatten(), minlength=len(table))
+            starts = (uses.cumsum(0) - uses).int()
+            ordered = share.flatten().index_select(0, order)
+            of_table += F.embedding_bag(bags, gradient, starts, mode="sum", per_sample_weights=ordered)
+            with torch.enable_grad():
+                leaf = share.detach().requires_grad_()
+                of_shares += torch.autograd.grad(_bag_sums(table.detach(), rows, leaf), leaf, gradient)
+        return of_table, None, None, None, *of_shares
+
+
+def _corners(row: Tensor, line: Tensor, heads: int) -> Iterator[Tensor]:
+    """Yield the rows of the four corners (B * M * heads, P / heads) for upper left ones (B, M, P)."""
+    for upper_left in (row, row + line):
+        left = upper_left.view(-1, row.shape[-1] // heads)
+        yield left
+        yield left + heads
+
+
+def _bag_sums(table: Tensor, rows: Tensor, shares: Tensor) -> Tensor:
+    """Return weighted sums of table rows (bags, C) for rows and shares (bags, n)."""
+    return F.embedding_bag(rows, table, mode="sum", per_sample_weights=shares)
 
 
 class GridSampler(Sampler):
