@@ -1,4 +1,8 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +119,25 @@ def test_a_run_goes_on_from_an_earlier_one_and_trains_as_in_one_go(home):
     assert all(torch.equal(tensor, half.weights[name]) for name, tensor in whole.weights.items())
     # A new run begins with the earlier one's weights.
     train(home, "--output", str(home / "next"), "--set", f"model.weights={home / 'whole'}", "--set", "run.steps=1")
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(home):
+    """The real loss over two processes of torchrun: the gradients are those of one with the same windows."""
+    settings = ["--set", "run.steps=2", "--set", "run.save_every=1", "--set", "run.keep=9", "--set", "run.seed=5"]
+    train(home, *settings, "--output", str(home / "one"))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(Path(__file__).with_name("train_many.py")), str(home / "tiny.yaml"), "--device", "cpu", *settings]
+    command += ["--data", str(home / "own.json"), "--frames", str(home / "frames"), "--output", str(home / "two")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (read_metrics(home / name) for name in ("one", "two"))
+    for a, b in zip(one, two, strict=True):
+        assert a["losses"] == pytest.approx(b["losses"], rel=1e-3)
+        assert a["gradient"] == pytest.approx(b["gradient"], rel=1e-3)
+    assert (home / "two" / "model.safetensors").is_file()
 
 
 def test_dry_run_writes_nothing(home):

@@ -71,11 +71,12 @@ def train(
             last = step == run.steps
             if step % run.log_every == 0 or last or stopped:
                 log.steps(meter.record(step, live.rate, live.memory))
-            if validate is not None and (step % config.validation.every == 0 or last):
+            if step % config.validation.every == 0 or last:
                 with meter.aside(), live.looking():
-                    figures = validate(step)
-                    live.note(figures)
-                    log.figures(step, figures)
+                    if validate is not None:
+                        figures = validate(step)
+                        live.note(figures)
+                        log.figures(step, figures)
                     log.pictures(step, task.pictures)
             if step % run.save_every == 0 or last or stopped:
                 with meter.aside():
