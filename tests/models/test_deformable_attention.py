@@ -170,3 +170,16 @@ def test_gradients_are_the_same_to_the_bit_each_time():
         fresh = [part.clone().requires_grad_() for part in parts]
         runs.append(torch.autograd.grad(sample_bag(*fresh, [(40, 40), (20, 20)]).square().sum(), fresh))
     assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("kind", [BagSampler, GridSampler])
+def test_numbers_that_are_none_stay_none_and_crash_nothing(kind, bad):
+    """An overflow is told by whoever looks at the outcome; it must come so far."""
+    shapes = [(2, 3), (4, 6)]
+    layer = DeformableAttention(8, 2, 2, 2)
+    tokens = torch.randn(1, 30, 8)
+    tokens[0, 3, 1] = bad
+    torch.nn.init.normal_(layer.offsets.weight)
+    out = layer(tokens, torch.rand(30, 2), kind(layer.value(tokens).unflatten(-1, (2, -1)), shapes))
+    assert not out[0, 3].isfinite().any()

@@ -163,6 +163,7 @@ class BagSampler(Sampler):
     def __call__(self, places: Tensor, weights: Tensor) -> Tensor:
         """Sample at places (B, M, 2, P) with weights (B, M, P)."""
         width, height, line, first = self._numbers(weights.shape[-1])
+        places = places.nan_to_num(0.0)  # a place must be a row of the table; its weight is still no number
         x = places[:, :, 0].clamp(min=-1).minimum(width)
         y = places[:, :, 1].clamp(min=-1).minimum(height)
         left, top = x.floor(), y.floor()
