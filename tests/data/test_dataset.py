@@ -183,3 +183,25 @@ def test_polygons_of_a_coco_file(tmp_path):
     expected[8:20, 8:24] = True
     assert torch.equal(window.target.masks[0, 0], expected)
     assert window.origin.truth_ids == (9,)
+
+
+def test_a_fingerprint_tells_a_changed_dataset(tmp_path):
+    def of(known):
+        (found,) = TrainingSet([Part(known)]).fingerprints
+        return found
+
+    known = paint(tmp_path, [3, 2])
+    before = of(known)
+    assert before.startswith("2 videos or images, 4 instances, ")
+    (tmp_path / "elsewhere").symlink_to(known.frames)
+    assert of(replace(known, name="moved", frames=tmp_path / "elsewhere")) == before
+    video, truth = known.videos[0], known.truths[0]
+    others = [
+        replace(known, videos=known.videos[::-1]),
+        replace(known, videos=(replace(video, files=video.files[:-1]), *known.videos[1:])),
+        replace(known, videos=(replace(video, height=video.height + 1), *known.videos[1:])),
+        replace(known, truths=[replace(truth, id=99), *known.truths[1:]]),
+        replace(known, truths=[replace(truth, category_id=known.categories[1].id), *known.truths[1:]]),
+        replace(known, truths=[known.truths[1], truth, *known.truths[2:]]),
+    ]
+    assert len({before, *(of(other) for other in others)}) == 1 + len(others)

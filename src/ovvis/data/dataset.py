@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -110,6 +111,15 @@ class TrainingSet(Dataset[TrainingWindow]):
         weights = [part.weight for part in self.parts if part.weight is not None]
         return weights or None
 
+    @cached_property
+    def fingerprints(self) -> tuple[str, ...]:
+        """For each dataset, what a run that goes on must find again: its size, and a hash of what is drawn from.
+
+        The hash covers the videos' ids, sizes and files and the instances' ids, categories and order; not the masks
+        and not the pixels, which would have to be read, and not the folder, which may move.
+        """
+        return tuple(_fingerprint(part.annotations) for part in self.parts)
+
     def __len__(self) -> int:
         """Videos and images of all datasets together."""
         return sum(len(part.annotations.videos) for part in self.parts)
@@ -175,6 +185,16 @@ class TrainingSet(Dataset[TrainingWindow]):
             target,
             Origin(draw, known.name, video.name, files, ids, unreadable),
         )
+
+
+def _fingerprint(known: Annotations) -> str:
+    """Return a dataset's size and hash as one line."""
+    found = hashlib.blake2b(digest_size=8)
+    found.update(repr([(category.id, category.name) for category in known.categories]).encode())
+    for video in known.videos:
+        truths = [(truth.id, truth.category_id, truth.is_crowd) for truth in known.truths_of(video)]
+        found.update(repr((video.id, video.height, video.width, video.files, truths)).encode())
+    return f"{len(known.videos):,} videos or images, {len(known.truths):,} instances, {found.hexdigest()}"
 
 
 def _read(known: Annotations, video: Video, index: int) -> NDArray[np.uint8]:
