@@ -216,7 +216,7 @@ class _CornerSums(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the table and of the shares for the sums' (B * M * heads, C)."""
         table, row, line, *shares = ctx.saved_tensors
         gradient = gradient.contiguous()
