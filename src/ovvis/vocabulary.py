@@ -171,7 +171,8 @@ def read_prompts(path: str | Path) -> tuple[str, ...]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, ValueError) as error:
-        raise InputError(f"prompts file {str(path)!r} cannot be read ({error}); check the path") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"prompts file {str(path)!r} cannot be read ({reason}); check the path") from error
     return check_prompts([line for line in lines if line], f"prompts file {str(path)!r}")
 
 

@@ -39,18 +39,29 @@ def test_the_list(monkeypatch, capsys, tmp_path):
 
 def test_convert_then_check(monkeypatch, capsys, home):
     assert call(monkeypatch, "convert", home, home / "own.json") == 0
-    assert "1 videos, 1 frames, 1 instances of 1 categories" in capsys.readouterr().out
+    assert "1 video, 1 frame, 1 instance of 1 category" in capsys.readouterr().out
     assert call(monkeypatch, "check", home / "own.json") == 0
     assert "nothing is wrong" in capsys.readouterr().out
 
     (home / "frames" / "0.png").unlink()
     assert call(monkeypatch, "check", home / "own.json", "--frames", home / "frames") == 2
     printed = capsys.readouterr().out
-    assert "missing frame" in printed and "1 tracks" in printed
+    assert "missing frame" in printed and "1 track," in printed
+    assert f"looked for below {home / 'frames'}: --frames says where else" in printed
     assert call(monkeypatch, "check", home / "own.json", "--json") == 2
     told = json.loads(capsys.readouterr().out)
     assert (told["sound"], told["problems"][0]["kind"], told["problems"][0]["count"]) == (False, "missing frame", 1)
     assert call(monkeypatch, "check", home / "own.json", "--no-frames") == 0
+
+
+def test_a_place_that_cannot_be_written(monkeypatch, capsys, home):
+    assert call(monkeypatch, "convert", home, home) == 2
+    assert f"{home} must be a JSON file to write, and is a folder: add a file's name" in capsys.readouterr().err
+    (home / ".own.json.partial").mkdir()  # what a read-only folder does to anyone but root
+    assert call(monkeypatch, "convert", home, home / "own.json") == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1 and "own.json cannot be written (Is a directory): choose another place" in told[0]
+    assert not (home / "own.json").exists()
 
 
 @pytest.mark.parametrize(

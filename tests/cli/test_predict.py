@@ -186,7 +186,7 @@ def test_shards_make_what_one_process_makes(quick, monkeypatch, dataset, tmp_pat
     assert predict(monkeypatch, dataset, tmp_path / "a") == 0
     capsys.readouterr()
     assert predict(monkeypatch, dataset, tmp_path / "b", "--shard", "2/2") == 0
-    assert "2 videos have no results yet" in " ".join(capsys.readouterr().out.split())
+    assert "2 videos without results yet" in " ".join(capsys.readouterr().out.split())
     assert sorted(content(tmp_path / "b")) == ["results/5.json", "settings.json"]
     assert predict(monkeypatch, dataset, tmp_path / "b", "--shard", "1/2") == 0
     assert content(tmp_path / "a") == content(tmp_path / "b")

@@ -103,6 +103,23 @@ def test_options_reach_the_result(quick, monkeypatch, clip, tmp_path):
     assert content["settings"]["tracks"]["memory"] == 2
 
 
+@pytest.mark.parametrize(
+    ("source", "folder"),
+    [
+        ("my dog.mp4", "ovvis-my-dog"),
+        ("日本.mp4", "ovvis-日本"),  # sources of different names have different folders
+        ("frames/*.png", "ovvis-frames-.png"),
+        ("~/dog.mp4", "ovvis-dog"),
+    ],
+)
+def test_the_folder_of_a_source(source, folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("my dog.mp4", "日本.mp4", "dog.mp4"):
+        (tmp_path / name).touch()
+    assert verb.default_output(source) == Path(folder)
+
+
 def test_replaces_older_results_and_keeps_other_files(quick, monkeypatch, clip, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
@@ -218,6 +235,7 @@ BAD = {
     "unknown list": (lambda f: [_frames(f), "--labels", "lvis"], "lvis_v1"),
     "no labels file": (lambda f: [_frames(f), "--labels", f"@{f}/gone.txt"], "gone.txt"),
     "no labels": (lambda f: [_frames(f)], "--labels"),
+    "nothing is painted": (lambda f: [_frames(f), "--labels", "dog", "--paint-above", "nan"], "--paint-above nan"),
     "unknown model": (lambda f: [_frames(f), "--labels", "dog", "--model", "clip-vis-r5"], "clip-vis-r50"),
     "no checkpoint": (_weights("gone.pth", None), "gone.pth"),
     "empty checkpoint": (_weights("empty.pth", b""), "empty.pth"),

@@ -38,6 +38,11 @@ class Advance(Protocol):
         """Set how much is done, how much there is in all where that was not known, and what is being done now."""
 
 
+def count(number: int, thing: str, things: str = "") -> str:
+    """Return a number and its noun: `1 frame`, `1,203 frames`."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
 def complain(message: str) -> None:
     """Print an error as one line on standard error."""
     # Rich would wrap it; a line is easier to search for and to copy.
@@ -65,6 +70,7 @@ def progress(what: str, unit: str, total: int | None = None) -> Iterator[Advance
         TimeRemainingColumn(),
         console=notes,
         transient=True,
+        disable=not notes.is_terminal,
     )
     task: list[TaskID] = []
     spoken = time.monotonic()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -11,16 +13,17 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ovvis.cli.console import out, progress, warn
+from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.lazy import SETTINGS
-from ovvis.data.check import CheckReport
+from ovvis.cli.options import DataRoot, DatasetName, Frames
+from ovvis.data.check import MISSING_FRAME, NO_FRAMES, CheckReport
 from ovvis.data.check import check as check_dataset
 from ovvis.data.mask_folder import MaskFolder, convert_masks, read_names
 from ovvis.data.open import find_dataset
 from ovvis.data.presence import Presence, look
 from ovvis.paths import data_folder
 
-WRONG = 2
+WRONG = 2  # exit code: a dataset is not whole
 _SHOWN = 3
 
 app = typer.Typer(
@@ -31,19 +34,11 @@ app = typer.Typer(
     context_settings=SETTINGS,
 )
 
-Root = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-root",
-        help="Where the datasets lie; without it OVVIS_DATA, else ./datasets.",
-        metavar="DIR",
-    ),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
-def datasets(context: typer.Context, data_root: Root = None, as_json: AsJson = False) -> None:
+def datasets(context: typer.Context, data_root: DataRoot = None, as_json: AsJson = False) -> None:
     """List the datasets of the two papers: where each is looked for, what is here, how to get it."""
     if context.invoked_subcommand is not None:
         return
@@ -51,24 +46,21 @@ def datasets(context: typer.Context, data_root: Root = None, as_json: AsJson = F
     if as_json:
         typer.echo(json.dumps([_as_json(presence) for presence in found], indent=1))
         return
-    out.print(_listing(found, data_folder(data_root)))
-    for presence in found:
-        entry, dataset = presence.entry, presence.dataset
-        out.print(f"[bold]{entry.name}[/bold]")
-        lines = {"annotations": dataset.annotations, "frames": dataset.frames, "get it": entry.page}
-        for name, value in (lines | {"licence": entry.licence, "note": entry.note}).items():
-            if value:
-                out.print(f"  {name}: {escape(str(value))}", soft_wrap=True)
-    out.print("\nYour own: every command takes the path of a YouTube-VIS or COCO JSON in place of a name.")
+    for (page, licence), family in groupby(found, key=lambda presence: (presence.entry.page, presence.entry.licence)):
+        _tell(page, licence, list(family))
+    out.print(_listing(found, data_folder(data_root)))  # last: it is what a terminal of few lines shows
+    out.print(
+        "Your own: every command takes the path of a YouTube-VIS, COCO or BURST JSON in place of a name; "
+        "ovvis datasets convert makes one from frames and masks.",
+        soft_wrap=True,
+    )
 
 
 @app.command()
 def check(
-    dataset: Annotated[str, typer.Argument(help="A name that ovvis datasets lists, or the path of a JSON.")],
-    frames: Annotated[
-        Path | None, typer.Option(help="The folder of frames, where it is not the usual one.", metavar="DIR")
-    ] = None,
-    data_root: Root = None,
+    dataset: DatasetName,
+    frames: Frames = None,
+    data_root: DataRoot = None,
     no_frames: Annotated[bool, typer.Option("--no-frames", help="Look at the annotations only.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -79,7 +71,7 @@ def check(
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=1))
     else:
-        _print(report)
+        _print(report, place.frames)
     if not report.sound:
         raise typer.Exit(WRONG)
 
@@ -115,8 +107,10 @@ def convert(
     for warning in done.warnings:
         warn(warning)
     out.print(
-        f"{target}: {done.videos} videos, {done.frames} frames, {done.tracks} instances of {len(done.names)} "
-        f"categories; see that it is whole with ovvis datasets check {target} --frames {source.frames}",
+        f"{escape(str(target))}: {count(done.videos, 'video')}, {count(done.frames, 'frame')}, "
+        f"{count(done.tracks, 'instance')} of {count(len(done.names), 'category', 'categories')}; see that it is whole "
+        f"with ovvis datasets check {escape(shlex.quote(str(target)))} --frames "
+        f"{escape(shlex.quote(str(source.frames)))}",
         soft_wrap=True,
     )
 
@@ -137,6 +131,21 @@ def _as_json(presence: Presence) -> dict[str, object]:
     }
 
 
+def _tell(page: str, licence: str, family: list[Presence]) -> None:
+    """Print where splits that come together are looked for, and how to get them."""
+    out.print(f"[bold]{', '.join(presence.entry.name for presence in family)}[/bold]", soft_wrap=True)
+    lines = [("get it", page), ("licence", licence)]
+    for presence in family:
+        lines += [
+            (presence.entry.name, str(presence.dataset.annotations)),
+            ("  frames", str(presence.dataset.frames)),
+            ("  note", presence.entry.note),
+        ]
+    for name, value in lines:
+        if value:
+            out.print(f"  {name}: {escape(value)}", soft_wrap=True)
+
+
 def _listing(found: list[Presence], root: Path) -> Table:
     table = Table(
         title=f"datasets, looked for in {escape(str(root))}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
@@ -153,9 +162,17 @@ def _listing(found: list[Presence], root: Path) -> Table:
     return table
 
 
-def _print(report: CheckReport) -> None:
-    numbers = report.as_json()
-    held = ", ".join(f"{numbers[name]:,} {name}" for name in ("categories", "videos", "frames", "tracks", "masks"))
+def _print(report: CheckReport, frames: Path) -> None:
+    annotations = report.annotations
+    held = ", ".join(
+        (
+            count(len(annotations.categories), "category", "categories"),
+            count(len(annotations.videos), "video"),
+            count(report.frames, "frame"),
+            count(report.tracks, "track"),
+            count(report.masks, "mask"),
+        )
+    )
     out.print(f"[bold]{escape(report.annotations.name)}[/bold]: {held}", soft_wrap=True)
     if report.sound:
         out.print("[green]nothing is wrong[/green]")
@@ -164,7 +181,10 @@ def _print(report: CheckReport) -> None:
     table.add_column("kind", no_wrap=True)
     table.add_column("count", justify="right")
     table.add_column("the first", overflow="fold")
-    for kind, count in report.problems.counts().items():
+    counts = report.problems.counts()
+    for kind, times in counts.items():
         first = [str(problem) for problem in report.problems.examples[kind][:_SHOWN]]
-        table.add_row(kind, f"{count:,}", escape("\n".join(first)))
+        table.add_row(kind, f"{times:,}", escape("\n".join(first)))
     out.print(table)
+    if counts.keys() & {MISSING_FRAME, NO_FRAMES}:
+        out.print(f"Frames were looked for below {escape(str(frames))}: --frames says where else.", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +14,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ovvis.cli.console import out, progress, warn
+from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.explanation import EXPLAINED, save_explanation
+from ovvis.cli.options import DataRoot, DatasetName, Frames
 from ovvis.data.annotations import Annotations
 from ovvis.data.open import open_dataset
 from ovvis.data.result_files import ResultFiles
@@ -33,12 +35,13 @@ ROWS = 10  # best and worst categories that are shown
 
 
 def evaluate(
-    dataset: Annotated[str, typer.Argument(help="A name from `ovvis datasets`, or a JSON with the truth.")],
+    dataset: DatasetName,
     results: Annotated[
         str, typer.Argument(help="results.json, a zip of it, a folder that `ovvis predict` wrote, or a glob.")
     ],
     output: Annotated[
-        Path | None, typer.Option(help=f"Folder for {METRICS_JSON}, {METRICS_CSV} and {CATEGORIES_CSV}.")
+        Path | None,
+        typer.Option(help=f"Folder for {METRICS_JSON}, {METRICS_CSV} and {CATEGORIES_CSV}.", metavar="DIR"),
     ] = None,
     rules: Annotated[
         str | None, typer.Option(help=f"How to count: {', '.join(RULES)}; the dataset's own if not given.")
@@ -46,9 +49,7 @@ def evaluate(
     explain: Annotated[
         bool, typer.Option("--explain", help=f"Say what AP is lost to; --output gets {', '.join(EXPLAINED)} too.")
     ] = False,
-    frames: Annotated[
-        Path | None, typer.Option(help="The folder of frames of your own JSON, for the pictures of --explain.")
-    ] = None,
+    frames: Frames = None,
     by_category: Annotated[
         bool, typer.Option("--by-category", help=f"Show the {ROWS} best and the {ROWS} worst categories.")
     ] = False,
@@ -61,10 +62,12 @@ def evaluate(
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out results of unknown videos and categories, and count them.")
     ] = False,
-    data_root: Annotated[Path | None, typer.Option(help="The folder that the datasets lie in.")] = None,
+    data_root: DataRoot = None,
 ) -> None:
     """Score results against a dataset's truth: AP and AR over space and time, by group and by category."""
     chosen = None if rules is None else _rules(rules)
+    if hota_min_score is not None and math.isnan(hota_min_score):
+        raise InputError("--hota-min-score nan: it must be a number; leave it out to count all results")
     if explain and output is None:
         raise InputError("--explain writes a report: say with --output which folder it goes into")
     started = time.perf_counter()
@@ -78,13 +81,13 @@ def evaluate(
     explanation: Explanation | None = None
     judge = (Explainer if explain else Evaluator)(truth.categories, truth.truths, chosen, videos)
     if output is None:
-        count = _score(truth, files, judge, tracking)
+        scored = _score(truth, files, judge, tracking)
         report = judge.report()
     else:
         with OutputFolder(output) as folder:
-            count = _score(truth, files, judge, tracking)
+            scored = _score(truth, files, judge, tracking)
             report = judge.report()
-            content = {"dataset": truth.name, "results": results, "count": count, "ovvis": __version__}
+            content = {"dataset": truth.name, "results": results, "count": scored, "ovvis": __version__}
             content |= {"hota": tracking.metrics()} if tracking else {}
             _save(folder, report, content | {"warnings": dict(files.warnings)})
             if isinstance(judge, Explainer):
@@ -98,7 +101,7 @@ def evaluate(
     for what, times in files.warnings.items():
         warn(f"{times} {what}")
     out.print(
-        f"{count} results in {len(truth.videos)} videos, {len(truth.truths)} true tracks, "
+        f"{count(scored, 'result')} in {count(len(truth.videos), 'video')}, {count(len(truth.truths), 'true track')}, "
         f"{time.perf_counter() - started:.1f} s"
     )
     if output is not None:

@@ -26,11 +26,11 @@ ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__nam
 # words. The line is what `ovvis --help` shows of it; the module is imported when the verb is called.
 VERBS = {
     "segment": "Find, follow and name everything in a video that the labels speak of.",
-    "evaluate": "Score results against a dataset's truth: AP and AR over space and time, by group and by category.",
-    "predict": "Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers.",
     "models": "List the models: size, training data, published AP, licences, where the weights come from.",
     "datasets": "List the datasets and where they lie; check one; make one from frames and masks.",
-    "train": "Train a model by a recipe; a run that was stopped goes on when the command is given again.",
+    "predict": "Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers.",
+    "evaluate": "Score results against a dataset's truth: AP and AR over space and time, by group and by category.",
+    "train": "Train a model by a recipe. A run that was stopped, or killed, goes on when the command is given again.",
     "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
 }
 

@@ -33,7 +33,7 @@ def models() -> None:
 
 def _table(entries: list[ModelEntry]) -> Table:
     """Return the numbers that people compare."""
-    table = Table(title="AP as published (percent)", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title="AP as published (percent)", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     for column in entries[0].published_ap:

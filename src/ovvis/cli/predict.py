@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from ovvis.cli import segmenter as shared
-from ovvis.cli.console import Advance, out, progress, warn
+from ovvis.cli.console import Advance, count, out, progress, warn
+from ovvis.cli.options import DataRoot, DatasetName, Frames
 from ovvis.cli.process import Interrupted, peak_memory
 from ovvis.data.annotations import Annotations, Video
 from ovvis.data.open import open_dataset
@@ -39,12 +42,12 @@ AGAIN = "the same command goes on from there"
 
 
 def predict(
-    dataset: Annotated[str, typer.Argument(help="A name from `ovvis datasets`, or an annotation file (JSON).")],
-    output: Annotated[Path, typer.Option(help="Folder for the results; a run that stopped goes on in it.")],
-    frames: Annotated[Path | None, typer.Option(help="Folder of the frames, for an annotation file.")] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="Folder that the datasets lie in; OVVIS_DATA, else ./datasets.")
-    ] = None,
+    dataset: DatasetName,
+    output: Annotated[
+        Path, typer.Option(help="Folder for the results; a run that stopped goes on in it.", metavar="DIR")
+    ],
+    frames: Frames = None,
+    data_root: DataRoot = None,
     labels: Annotated[
         str | None,
         typer.Option(help="Words for the dataset's categories, to add synonyms or leave some out: " + shared.LABELS),
@@ -113,7 +116,7 @@ def predict(
                 warn(line)
             run.predict(segmenter)
             written = _pack(folder) if archives and not folder.missing() else []
-        _conclude(run, written, archives)
+        _conclude(run, dataset, written, archives)
 
 
 def settings_of(
@@ -150,7 +153,7 @@ class _Run:
         for video in self.pending:
             gone = next((path for path in self.folder.dataset.paths(video) if not path.is_file()), None)
             if gone is not None:
-                self._pass_over(video, f"{gone} does not exist")
+                self._pass_over(video, f"{gone} does not exist; mend it, say with --frames where the frames lie")
 
     def predict(self, segmenter: VideoSegmenter) -> None:
         """Write the results of each video that has none."""
@@ -172,7 +175,7 @@ class _Run:
             if (source.info.height, source.info.width) != (video.height, video.width):
                 raise FrameError(
                     f"{paths[0]} is {source.info.width}x{source.info.height} pixels, but the dataset says "
-                    f"{video.width}x{video.height}"
+                    f"{video.width}x{video.height}; mend one of them"
                 )
             with segmenter(source, on_frame=on_frame) as result:
                 self.results += self.folder.write(video, self._tracks(video, result))
@@ -190,7 +193,7 @@ class _Run:
     def _pass_over(self, video: Video, problem: str) -> None:
         if not self.skip_broken:
             raise InputError(
-                f"video {video.name} (id {video.id}): {problem}. Mend it, or pass over such videos with --skip-broken"
+                f"video {video.name} (id {video.id}): {problem}, or pass over such videos with --skip-broken"
             )
         self.broken[video.id] = problem
 
@@ -226,11 +229,11 @@ def _pack(folder: PredictionFolder) -> list[Path]:
         return pack(folder.path, folder.dataset, files, folder.shard.suffix, done)
 
 
-def _conclude(run: _Run, written: list[Path], archives: bool) -> None:
+def _conclude(run: _Run, dataset: str, written: list[Path], archives: bool) -> None:
     """Print the summary; name what is broken, and what is still missing."""
     folder = run.folder
     missing, total = len(folder.missing()), len(folder.dataset.videos)
-    table = Table(title=escape(folder.dataset.name), title_justify="left", show_header=False)
+    table = Table(title=escape(folder.dataset.name), title_justify="left", show_header=False, box=SIMPLE_HEAD)
     rows = [
         ("videos", f"{run.videos} now; {total - missing} of {total} in the folder"),
         ("frames", f"{run.frames} now"),
@@ -247,12 +250,18 @@ def _conclude(run: _Run, written: list[Path], archives: bool) -> None:
         table.add_row(name, escape(value))
     out.print(table)
     if missing:
-        out.print(f"{missing} videos have no results yet: archives are written when the last shard has its own.")
-    elif archives:
-        out.print(f"Results: {escape(str(folder.path / PACKED))}", soft_wrap=True)
+        out.print(
+            f"{count(missing, 'video')} without results yet: archives are written when the last shard has its own.",
+            soft_wrap=True,
+        )
+    else:
+        out.print(f"Results: {escape(str(folder.path / (PACKED if archives else RESULTS)))}", soft_wrap=True)
+        if folder.dataset.truths:
+            again = f"ovvis evaluate {shlex.quote(dataset)} {shlex.quote(str(folder.path))}"
+            out.print(f"Score them: {escape(again)}", soft_wrap=True)
     broken = folder.broken()
     if broken:
         shown = "; ".join(f"{v.name}: {run.broken.get(v.id, 'another shard')}" for v in broken[:SHOWN])
         more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
-        warn(f"{len(broken)} broken videos have no results ({folder.path / BROKEN}): {shown}{more}")
+        warn(f"{count(len(broken), 'broken video')} without results ({folder.path / BROKEN}): {shown}{more}")
         raise typer.Exit(SOME_BROKEN)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from ovvis.cli import segmenter as shared
-from ovvis.cli.console import out, progress, warn
+from ovvis.cli.console import count, out, progress, warn
+from ovvis.errors import InputError
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.io.output import OutputFolder
 from ovvis.io.render import render
@@ -31,7 +33,9 @@ def segment(
     labels: Annotated[str, typer.Option(help=shared.LABELS)],
     model: shared.ModelName = "clip-vis-r50",
     weights: shared.Weights = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for the results; ovvis-SOURCE if not given.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the results; ovvis-SOURCE if not given.", metavar="DIR")
+    ] = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionName = "float32",
     short_edge: shared.ShortEdge = 480,
@@ -53,6 +57,8 @@ def segment(
 ) -> None:
     """Find, follow and name everything in a video that the labels speak of."""
     shared.prepare_process()
+    if not 0 <= paint_above <= 1:
+        raise InputError(f"--paint-above {paint_above:g}: it must lie in [0, 1]; 0 shows and paints every track")
     vocabulary = Vocabulary.parse(labels)
     options = shared.SegmenterOptions(
         model,
@@ -89,8 +95,9 @@ def segment(
 
 def default_output(source: str) -> Path:
     """Return the folder for the results of a source: its name behind "ovvis-", here."""
-    stem = Path(source).expanduser().resolve().stem if Path(source).exists() else source
-    return Path(f"ovvis-{re.sub(r'[^0-9A-Za-z._-]+', '-', stem).strip('-') or 'frames'}")
+    path = Path(source).expanduser()
+    name = re.sub(r"[^\w.-]+", "-", path.resolve().stem if path.exists() else source).strip("-")
+    return Path(f"ovvis-{name or 'frames'}")
 
 
 def _paint(result: VideoResult, frames: Source, path: Path, least: float) -> None:
@@ -113,7 +120,8 @@ def _show(result: VideoResult, least: float) -> None:
         top = max((track.score for track in result.tracks), default=0.0)
         out.print(f"No instance has a score of {least:g} or more (best: {top:.3f}); see --paint-above.")
         return
-    table = Table(title=f"{escape(result.source)}: {len(best)} instances", title_justify="left")
+    title = f"{escape(result.source)}: {count(len(best), 'instance')}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("id", justify="right")
     table.add_column("label")
     table.add_column("score", justify="right")
@@ -141,13 +149,12 @@ def _show(result: VideoResult, least: float) -> None:
 
 def _conclude(result: VideoResult, folder: Path, video: bool) -> None:
     """Say where the time went, where the results are, and whether the video broke off."""
-    count, once = len(result.frame_indices), ("load", "text", "paint")
+    frames, once = len(result.frame_indices), ("load", "text", "paint")
     work = {stage: seconds for stage, seconds in result.seconds.items() if stage not in once}
     spent = sum(work.values())
     shares = ", ".join(f"{stage} {seconds / spent:.0%}" for stage, seconds in work.items() if seconds / spent >= 0.005)
     before = ", ".join(f"{stage} {result.seconds[stage]:.1f} s" for stage in once if stage in result.seconds)
-    frames = "1 frame" if count == 1 else f"{count} frames"
-    out.print(f"{frames} in {spent:.1f} s ({spent / count:.3f} s a frame: {shares}); {before}")
+    out.print(f"{count(frames, 'frame')} in {spent:.1f} s ({spent / frames:.3f} s a frame: {shares}); {before}")
     names = f"{TRACKS} and {VIDEO}" if video else TRACKS
     out.print(f"Results: {escape(str(folder))} ({names})", soft_wrap=True)
     if result.problem is not None:

@@ -18,6 +18,7 @@ from ovvis.errors import InputError
 from ovvis.evaluation.records import TruthTrack
 
 Advance = Callable[[int, int], object]  # what is done, and how much there is
+MISSING_FRAME, NO_FRAMES = "missing frame", "no folder of frames"
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _ORIENTATION = 0x0112
 
@@ -72,7 +73,7 @@ def check(dataset: Dataset, look_at_frames: bool = True, advance: Advance | None
         if count > 1:
             problems.tell(Problem("category name twice", file, f"category {name!r}", f"stands {count} times"))
     if look_at_frames and not dataset.frames.is_dir():
-        problems.tell(Problem("no folder of frames", dataset.frames, "does not exist", ""))
+        problems.tell(Problem(NO_FRAMES, dataset.frames, "does not exist", ""))
         look_at_frames = False
     seen: set[str] = set()
     frames = found = 0
@@ -128,7 +129,7 @@ def _frame(path: Path, video: Video, problems: Problems) -> None:
             if image.getexif().get(_ORIENTATION) in _TURNED:
                 width, height = height, width
     except FileNotFoundError:
-        problems.tell(Problem("missing frame", path, "does not exist", ""))
+        problems.tell(Problem(MISSING_FRAME, path, "does not exist", ""))
         return
     except UnidentifiedImageError:
         problems.tell(Problem("damaged frame", path, "is no image", ""))

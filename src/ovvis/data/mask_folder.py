@@ -101,12 +101,14 @@ def convert_masks(
 
     Raises:
         InputError: a mask is no palette or grey image, is of another size than the first of its sequence, or has
-            no frame; an id has no name.
+            no frame; an id has no name; `target` cannot be written.
         ResourceError: the disk is full.
     """
     target = target.expanduser()
     if not target.absolute().parent.is_dir():
         raise InputError(f"{target.absolute().parent} does not exist: make the folder, or choose another place")
+    if target.is_dir():
+        raise InputError(f"{target} must be a JSON file to write, and is a folder: add a file's name")
     files = {sequence: _pairs(source, sequence) for sequence in source.sequences}
     total = sum(len(pairs) for pairs, _ in files.values())
     categories: dict[str, int] = {}
@@ -138,8 +140,11 @@ def convert_masks(
         "categories": [{"id": id, "name": name} for name, id in categories.items()],
         "annotations": annotations,
     }
-    with whole_file(target) as partial:
-        partial.write_bytes(msgspec.json.encode(root))
+    try:
+        with whole_file(target) as partial:
+            partial.write_bytes(msgspec.json.encode(root))
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}): choose another place") from error
     done.names, done.videos, done.tracks = tuple(categories), len(videos), len(annotations)
     return done
 

@@ -85,7 +85,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         found = re.search(r"(?:GLOBAL|Unsupported global:|Unsupported class)\s+([\w.]+)", str(error))
         if found is None and "Unsupported operand" in str(error):
-            raise _damaged(path, error) from error
+            raise _damaged(path, "it holds no tensors") from error  # PyTorch's advice would mislead
         what = f"it asks for {found[1]}" if found else _line(error)
         raise InputError(
             f"checkpoint {str(path)!r} is refused: opening it would execute code ({what}); give a file of plain "
@@ -101,7 +101,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         IndexError,
         TypeError,
     ) as error:
-        raise _damaged(path, error) from error
+        raise _damaged(path, _line(error)) from error
     # detectron2 writes {"model": ..., "optimizer": ..., "iteration": ...}.
     if isinstance(content, Mapping):
         state = next(
@@ -115,8 +115,8 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     )
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(f"checkpoint {str(path)!r} is truncated or no PyTorch file ({_line(error)}); fetch it again")
+def _damaged(path: Path, reason: str) -> InputError:
+    return InputError(f"checkpoint {str(path)!r} is truncated or no PyTorch file ({reason}); fetch it again")
 
 
 def _line(error: Exception) -> str:
