@@ -15,6 +15,7 @@ LEVELS = {
     "paths": 0,
     "fields": 1,
     "masks": 1,
+    "borders": 1,
     "pixels": 1,
     "vocabulary": 1,
     "structures": 1,
@@ -30,12 +31,12 @@ LEVELS = {
     "cli": 5,
     "__main__": 6,
 }
-WITHIN_A_LEVEL = {("structures", "masks")}
+WITHIN_A_LEVEL = {("structures", "masks"), ("borders", "masks")}
 # Rooms that may use less than what lies below them.
 ONLY = {
     "tracking": {"structures"},
     "io": {"structures", "fields", "masks", "errors"},
-    "evaluation": {"structures", "fields", "masks", "errors"},
+    "evaluation": {"structures", "fields", "masks", "borders", "errors"},
 }
 STRANGERS = [("training", "inference"), ("data", "inference")]
 FAMILIES = [("models.clip_vis", "models.ovformer")]

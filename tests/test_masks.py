@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
-from ovvis.masks import area, box, decode, encode, encode_crop, overlap
+from ovvis.masks import area, box, decode, encode, encode_crop, from_runs, overlap, run_lengths, unsound
 
 
 def theirs(mask):
@@ -96,3 +96,49 @@ def test_overlap():
     assert table[1, :2].tolist() == [0, 0]
     assert overlap([], [encode(left)]).shape == (0, 1)
     assert overlap([encode(left)], []).shape == (1, 0)
+
+
+RUNS = st.lists(st.integers(0, 2**29 - 1), min_size=1, max_size=40) | st.lists(
+    st.integers(0, 3), min_size=1, max_size=9
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(RUNS, min_size=1, max_size=6))
+def test_run_lengths_are_those_that_pycocotools_encodes(given_runs):
+    codes = [coco.frPyObjects({"size": [1, sum(runs)], "counts": runs}, 1, sum(runs))["counts"] for runs in given_runs]
+    found, starts = run_lengths(codes)
+    for i, (runs, code) in enumerate(zip(given_runs, codes, strict=True)):
+        assert found[starts[i] : starts[i + 1]].tolist() == runs
+        if sum(runs):
+            assert from_runs(runs, (1, sum(runs)))["counts"] == code
+        assert unsound([code], sum(runs)) is None
+        assert unsound([code], sum(runs) + 1) == 0
+
+
+SIGNS = st.integers(0x30, 0x6F) | st.integers(0, 255)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(SIGNS, max_size=12).map(bytes), st.integers(1, 60))
+def test_what_is_called_sound_pycocotools_decodes(code, pixels):
+    if unsound([code], pixels) is None:
+        runs, _ = run_lengths([code])
+        mask = np.repeat(np.arange(len(runs)) % 2, runs)
+        rle = {"size": [pixels, 1], "counts": code}
+        assert decode(rle)[:, 0].tolist() == mask.astype(bool).tolist()
+        assert area(rle) == mask.sum()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 10**6))
+def test_a_changed_code_is_called_sound_only_if_its_runs_are(seed):
+    rng = np.random.default_rng(seed)
+    code = bytearray(encode(rng.random((20, 30)) < 0.3)["counts"])
+    for _ in range(int(rng.integers(1, 4))):
+        code[rng.integers(len(code))] = rng.integers(0x30, 0x70)
+    if unsound([bytes(code)], 600) is None:
+        runs, _ = run_lengths([bytes(code)])
+        assert runs.min() >= 0 and runs.sum() == 600
+        decoded = decode({"size": [20, 30], "counts": bytes(code)}).T.reshape(-1)
+        assert decoded.tolist() == (np.repeat(np.arange(len(runs)), runs) % 2 == 1).tolist()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 BoolArray = NDArray[np.bool_]
-_BATCH = 96  # codes that are read together: their numbers stay in the processor's cache
+BATCH = 96  # codes that are read together: their numbers stay in the processor's cache
 
 
 class Rle(TypedDict):
@@ -182,28 +182,51 @@ def _sums_of_every_second(deltas: NDArray[np.int32], starts: NDArray[np.int64]) 
     return runs
 
 
-def unsound(codes: Sequence[bytes], pixels: int) -> int | None:
-    """Return the position of the first code that is no run-length code of so many pixels; None if all are.
+class DamagedCodeError(ValueError):
+    """A code is no run-length code of its frame's pixels; `index` is its position among those looked at."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"code {index} is no run-length code of its frame's pixels")
+        self.index = index
+
+
+def sound_run_lengths(codes: Sequence[bytes], pixels: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return what `run_lengths` does, of N > 0 codes that must each be of so many pixels.
 
     COCO's tools trust a code: of a damaged one they measure some number or other, read past its end, or never
     come back.
 
+    Raises:
+        DamagedCodeError: one is damaged; the first is named.
+    """
+    try:
+        runs, starts = run_lengths(codes)
+    except ValueError as error:
+        if len(codes) == 1:
+            raise DamagedCodeError(0) from error
+        for i, code in enumerate(codes):
+            if unsound([code], pixels) is not None:
+                raise DamagedCodeError(i) from error
+        raise
+    bad = np.add.reduceat(runs, starts[:-1], dtype=np.int64) != pixels
+    if runs.min() < 0:
+        bad |= np.minimum.reduceat(runs, starts[:-1]) < 0
+    if bad.any():
+        raise DamagedCodeError(int(bad.argmax()))
+    return runs, starts
+
+
+def unsound(codes: Sequence[bytes], pixels: int) -> int | None:
+    """Return the position of the first code that is no run-length code of so many pixels; None if all are.
+
     >>> unsound([b"121", b"122"], 4)
     1
     """
-    for start in range(0, len(codes), _BATCH):
-        batch = codes[start : start + _BATCH]
+    for start in range(0, len(codes), BATCH):
         try:
-            runs, starts = run_lengths(batch)
-        except ValueError:
-            if len(batch) == 1:
-                return start
-            return start + next(i for i, code in enumerate(batch) if unsound([code], pixels) is not None)
-        bad = np.add.reduceat(runs, starts[:-1], dtype=np.int64) != pixels
-        if runs.min() < 0:
-            bad |= np.minimum.reduceat(runs, starts[:-1]) < 0
-        if bad.any():
-            return start + int(bad.argmax())
+            sound_run_lengths(codes[start : start + BATCH], pixels)
+        except DamagedCodeError as error:
+            return start + error.index
     return None
 
 

@@ -19,11 +19,13 @@ from typing import Any
 
 import msgspec
 
+from ovvis.borders import DamagedMaskError, checked_masks
 from ovvis.data.annotations import Annotations, Video
+from ovvis.data.truth_masks import MaskCode
 from ovvis.errors import InputError
-from ovvis.evaluation.records import Masks, ResultTrack
+from ovvis.evaluation.records import ResultTrack
 from ovvis.fields import JsonFile, short
-from ovvis.masks import Rle, from_polygons, from_runs, unsound
+from ovvis.masks import Rle, from_polygons, from_runs
 
 RESULTS = "results.json"  # in a submission's archive, and in a folder of results
 PARTS = "results"  # the folder of one file for each video
@@ -41,14 +43,9 @@ class _Entry(msgspec.Struct):
     segmentation: msgspec.Raw = msgspec.Raw()
 
 
-class _Code(msgspec.Struct):
-    size: tuple[int, int]
-    counts: str | list[int]
-
-
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
 _ENTRY = msgspec.json.Decoder(_Entry)
-_MASKS = msgspec.json.Decoder(list[_Code | list[list[float]] | None])
+_MASKS = msgspec.json.Decoder(list[MaskCode | list[list[float]] | None])
 
 
 @dataclass
@@ -120,26 +117,27 @@ class ResultFiles:
     def _tracks(self, part: _Part, chunk: list[tuple[int, _Entry]]) -> list[ResultTrack]:
         """Return the tracks of entries of one video."""
         video = self._videos[chunk[0][1].video_id or 0]
-        known: dict[bytes, Masks] = {}
-        fresh: list[tuple[int, Masks]] = []
-        tracks = []
+        place: dict[bytes, int] = {}  # of each text among those that differ
+        given: list[list[Rle | None]] = []
+        entries: list[int] = []
         for i, entry in chunk:
-            text = bytes(entry.segmentations)
-            if text not in known:
-                known[text] = self._masks(part, i, entry, video)
-                fresh.append((i, known[text]))
-            if len(known[text]) != len(video.files):
-                self.warnings["results with fewer or more masks than their video has frames"] += 1
-            tracks.append(ResultTrack(video.id, entry.category_id, entry.score, known[text]))
-        codes = [(i, t, mask["counts"]) for i, masks in fresh for t, mask in enumerate(masks) if mask]
-        bad = unsound([counts for _, _, counts in codes], video.height * video.width)
-        if bad is not None:
-            i, t, _ = codes[bad]
+            if place.setdefault(bytes(entry.segmentations), len(given)) == len(given):
+                given.append(self._masks(part, i, entry, video))
+                entries.append(i)
+        try:
+            known = checked_masks(given, (video.height, video.width))
+        except DamagedMaskError as error:
             rule = f"must be the run-length code of {video.height} x {video.width} pixels, and is damaged"
-            raise part.error(f"[{i}].segmentations[{t}].counts", rule)
+            raise part.error(f"[{entries[error.track]}].segmentations[{error.frame}].counts", rule) from error
+        tracks = []
+        for _, entry in chunk:
+            masks = known[place[bytes(entry.segmentations)]]
+            if len(masks) != len(video.files):
+                self.warnings["results with fewer or more masks than their video has frames"] += 1
+            tracks.append(ResultTrack(video.id, entry.category_id, entry.score, masks))
         return tracks
 
-    def _masks(self, part: _Part, index: int, entry: _Entry, video: Video) -> Masks:
+    def _masks(self, part: _Part, index: int, entry: _Entry, video: Video) -> list[Rle | None]:
         """Return the masks of an entry."""
         given = part.masks(entry.segmentations, index)
         size = [video.height, video.width]
@@ -237,7 +235,7 @@ def _archived(path: Path) -> bytes:
         raise InputError(f"{path} is damaged ({error}): pack it anew") from error
 
 
-def _code(mask: _Code | list[list[float]], size: list[int], part: _Part, where: str) -> Rle:
+def _code(mask: MaskCode | list[list[float]], size: list[int], part: _Part, where: str) -> Rle:
     """Return the run-length code of a mask in any of COCO's forms."""
     height, width = size
     try:

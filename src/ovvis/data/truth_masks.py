@@ -9,6 +9,7 @@ from typing import overload
 import msgspec
 
 from ovvis import masks
+from ovvis.borders import BorderedMasks, Borders, DamagedMaskError, borders
 from ovvis.errors import InputError
 from ovvis.fields import JsonFile
 from ovvis.masks import Rle
@@ -27,7 +28,7 @@ Polygons = list[list[float]]
 Segmentation = MaskCode | Polygons | None
 
 
-class TruthMasks(Sequence[Rle | None]):
+class TruthMasks(BorderedMasks):
     """A track's masks (T) from what its file holds.
 
     The first look at one checks the run-length codes of all frames.
@@ -42,13 +43,13 @@ class TruthMasks(Sequence[Rle | None]):
         InputError: on looking, a mask is damaged; the message names file, entry and frame.
     """
 
-    __slots__ = ("_path", "_place", "_segmentations", "_size", "_sound")
+    __slots__ = ("_path", "_place", "_segmentations", "_sound", "size")
 
     def __init__(
         self, segmentations: list[Segmentation] | msgspec.Raw, size: tuple[int, int], path: Path, place: str | int
     ) -> None:
         self._segmentations = segmentations
-        self._size = size
+        self.size = size
         self._path = path
         self._place = place
         self._sound = False
@@ -79,6 +80,15 @@ class TruthMasks(Sequence[Rle | None]):
     def __repr__(self) -> str:
         return f"TruthMasks({len(self)} frames, {self._path.name}: {self._entry})"
 
+    def borders(self) -> Borders:
+        """Return where the masks change; found anew each time."""
+        given = self._segmentations
+        segmentations = [self._read(given)] if isinstance(given, msgspec.Raw) else given
+        try:
+            return borders([self._code(segmentation, i) for i, segmentation in enumerate(segmentations)])
+        except DamagedMaskError as error:
+            raise self._damaged(error.frame) from error
+
     def present(self, index: int) -> bool:
         """Return whether the file gives a mask for a frame (it may be empty of pixels), without decoding it."""
         if isinstance(self._segmentations, msgspec.Raw):
@@ -93,7 +103,7 @@ class TruthMasks(Sequence[Rle | None]):
         if not self._sound:
             found = [(i, s.counts) for i, s in enumerate(segmentations) if isinstance(s, MaskCode)]
             coded = [(i, _bytes(counts)) for i, counts in found if isinstance(counts, str)]
-            bad = masks.unsound([code for _, code in coded], self._size[0] * self._size[1])
+            bad = masks.unsound([code for _, code in coded], self.size[0] * self.size[1])
             if bad is not None:
                 raise self._damaged(coded[bad][0])
             self._sound = True
@@ -109,11 +119,11 @@ class TruthMasks(Sequence[Rle | None]):
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise file.error(self._name(0), "is no mask") from error
         if isinstance(segmentation, MaskCode):
-            if segmentation.size != self._size:
-                raise file.error(f"{self._name(0)}.size", wrong_size(segmentation.size, self._size))
+            if segmentation.size != self.size:
+                raise file.error(f"{self._name(0)}.size", wrong_size(segmentation.size, self.size))
             if (
                 isinstance(segmentation.counts, str)
-                and masks.unsound([_bytes(segmentation.counts)], self._size[0] * self._size[1]) is not None
+                and masks.unsound([_bytes(segmentation.counts)], self.size[0] * self.size[1]) is not None
             ):
                 raise self._damaged(0)
         return segmentation
@@ -123,12 +133,12 @@ class TruthMasks(Sequence[Rle | None]):
             return None
         try:
             if isinstance(segmentation, list):
-                return masks.from_polygons(segmentation, self._size)
+                return masks.from_polygons(segmentation, self.size)
             if isinstance(segmentation.counts, list):
-                return masks.from_runs(segmentation.counts, self._size)
+                return masks.from_runs(segmentation.counts, self.size)
         except ValueError as error:
             raise InputError(f"{self._path}: field {self._name(frame)}: {error}: {REMEDY}") from error
-        return {"size": list(self._size), "counts": segmentation.counts.encode("ascii")}
+        return {"size": list(self.size), "counts": _bytes(segmentation.counts)}
 
     @property
     def _entry(self) -> str:
@@ -140,7 +150,7 @@ class TruthMasks(Sequence[Rle | None]):
         return f"{self._entry}.segmentations[{frame}]"
 
     def _damaged(self, frame: int) -> InputError:
-        height, width = self._size
+        height, width = self.size
         rule = f"must be the run-length code of {height} x {width} pixels, and is damaged"
         return InputError(f"{self._path}: field {self._name(frame)}.counts {rule}: {REMEDY}")
 

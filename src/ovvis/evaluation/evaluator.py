@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
+from ovvis.borders import BorderedMasks
 from ovvis.errors import InputError
 from ovvis.evaluation.average_precision import (
     AREA_NAMES,
@@ -22,7 +23,7 @@ from ovvis.evaluation.average_precision import (
     ranks,
     recall,
 )
-from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
+from ovvis.evaluation.records import Category, Masks, ResultTrack, TruthTrack
 from ovvis.evaluation.report import Report
 from ovvis.evaluation.rules import LVVIS, Rules
 from ovvis.evaluation.temporal_iou import Volume, temporal_iou, volume
@@ -72,19 +73,24 @@ class Evaluator:
             InputError: a score is not finite, a category or video is not in the data set, or a mask has another
                 size than the truth's.
         """
-        tracks, videos = list(results), defaultdict(list)
+        tracks = list(results)
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for n, track in enumerate(tracks):
             self._check(track, "result")
             if not math.isfinite(track.score):
                 raise InputError(f"video {track.video_id}: score {track.score} is not finite; write a number")
+            groups[track.video_id, track.category_id].append(n)
+        videos: dict[int, dict[int, list[int]]] = defaultdict(dict)
+        for (video, kind), members in groups.items():
             # A result without a truth to match matters by its size, unless its category has no truths at all.
-            sized = self._rules.area_is_measured and track.category_id in self._named
-            if sized or (track.video_id, track.category_id) in self._truths_of:
-                videos[track.video_id].append(n)
+            sized = self._rules.area_is_measured and kind in self._named
+            if sized or (video, kind) in self._truths_of:
+                # The others will never count: there are enough better ones already.
+                videos[video][kind] = sorted(members, key=lambda n: -tracks[n].score)[: LIMITS[-1]]
         sizes, pairs = [0.0] * len(tracks), []
-        for video, members in videos.items():
+        for video, kinds in videos.items():
             try:
-                pairs += self._compare(video, members, tracks, sizes)
+                pairs += self._compare(video, kinds, tracks, sizes)
             except InputError as error:
                 raise InputError(f"video {video}: {error}") from error
         start = len(self._rows)
@@ -131,29 +137,38 @@ class Evaluator:
             raise InputError(f"video {track.video_id} of a {what} is not in the data set; is it of another split?")
 
     def _compare(
-        self, video: int, members: list[int], tracks: list[ResultTrack], sizes: list[float]
+        self, video: int, kinds: dict[int, list[int]], tracks: list[ResultTrack], sizes: list[float]
     ) -> list[tuple[int, int, float]]:
-        """Return result, truth and overlap of the pairs of a video that may match; set the results' sizes."""
-        volumes: dict[tuple[bytes | None, ...], Volume] = {}  # models give one tube under several labels
-        kinds: dict[int, list[tuple[int, Volume]]] = defaultdict(list)
-        for n in members:
-            code = tuple(mask["counts"] if mask else None for mask in tracks[n].masks)
-            if code not in volumes:
-                volumes[code] = volume(tracks[n].masks)
-            kinds[tracks[n].category_id].append((n, volumes[code]))
-            if self._rules.area_is_measured:
-                sizes[n] = volumes[code].mean_area
+        """Return result, truth and overlap of the pairs of a video that may match; set the results' sizes.
+
+        Args:
+            video: its id.
+            kinds: for each category the indices of its results.
+            tracks: all results.
+            sizes: of each result; set for those of `kinds`.
+        """
+        volumes: dict[object, Volume] = {}  # models give one tube under several labels
         pairs = []
-        for kind, found in kinds.items():
+        for kind, members in kinds.items():
+            found = []
+            for n in members:
+                key = _key(tracks[n].masks)
+                if key not in volumes:
+                    volumes[key] = volume(tracks[n].masks)
+                found.append(volumes[key])
+                if self._rules.area_is_measured:
+                    sizes[n] = found[-1].mean_area
             indices = self._truths_of.get((video, kind), [])
+            if not indices:
+                continue
             truths = [self._truths[g] for g in indices]
             overlaps = temporal_iou(
-                [shape for _, shape in found],
+                found,
                 [volume(truth.masks) for truth in truths],
                 [truth.is_crowd and self._rules.crowd_over_result for truth in truths],
                 at_least=float(THRESHOLDS[0]),
             )
-            pairs += [(found[i][0], indices[j], float(overlaps[i, j])) for i, j in np.argwhere(overlaps)]
+            pairs += [(members[i], indices[j], float(overlaps[i, j])) for i, j in np.argwhere(overlaps)]
         return pairs
 
     def _ignored(self) -> Bools:
@@ -182,6 +197,11 @@ class Evaluator:
         outside = outside_areas(area, self._rules.area_edges)[:, None]
         passed = on_ignored | (~found & outside)
         return found & ~passed, passed
+
+
+def _key(masks: Masks) -> object:
+    """Return what two results share if they share their masks; for those from files it is the object."""
+    return id(masks) if isinstance(masks, BorderedMasks) else tuple(mask and mask["counts"] for mask in masks)
 
 
 def _stated_area(truth: TruthTrack) -> float:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 
+from ovvis.borders import BorderedMasks, Borders, DamagedMaskError, borders, shared_pixels
 from ovvis.errors import InputError
 from ovvis.evaluation.records import Masks
 
 Areas = NDArray[np.int64]  # T; pixels
-_TOGETHER = 4  # frames between two looks at whether a pair can still reach its mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +26,39 @@ class Volume:
     masks: Masks
     areas: Areas  # T; pixels in each frame, 0 where it is absent
     size: tuple[int, int] | None  # height and width of its first mask; None if it is never seen
+    borders: Borders
 
     @property
     def mean_area(self) -> float:
         """Pixels in the mean over the frames in which the track is seen; 0 if it is never seen."""
-        seen = self.areas[self.areas > 0]
-        return float(seen.mean()) if len(seen) else 0.0
+        return float(self.areas.sum()) / max(int(np.count_nonzero(self.areas)), 1)
 
 
 def volume(masks: Masks) -> Volume:
     """Measure a track.
 
+    Raises:
+        InputError: a mask's code is not that of its frame's pixels, or a mask has another size than the first.
+
     >>> volume([{"size": [2, 3], "counts": b"24"}, None]).areas.tolist()
     [4, 0]
     """
-    masks = tuple(masks)  # a dataset's are decoded each time that they are looked at
-    areas = np.zeros(len(masks), dtype=np.int64)
-    seen = [i for i, mask in enumerate(masks) if mask]
-    if not seen:
-        return Volume(masks, areas, None)
-    codes = [mask for mask in masks if mask]
-    areas[seen] = coco.area(codes)
-    height, width = codes[0]["size"]
-    return Volume(masks, areas, (height, width))
+    if isinstance(masks, BorderedMasks):
+        found, size = masks.borders(), masks.size
+        return Volume(masks, found.areas, size if found.frame else None, found)
+    masks = tuple(masks)
+    sizes = [tuple(mask["size"]) for mask in masks if mask]
+    if sizes.count(sizes[0]) < len(sizes) if sizes else False:
+        (h, w), (other_h, other_w) = sizes[0], next(size for size in sizes if size != sizes[0])
+        raise InputError(f"a track has masks of {h} x {w} and of {other_h} x {other_w}; resize them")
+    try:
+        found = borders(masks)
+    except DamagedMaskError as error:
+        h, w = sizes[0]
+        raise InputError(
+            f"frame {error.frame} of a track: the run-length code is not that of {h} x {w} pixels; encode it anew"
+        ) from error
+    return Volume(masks, found.areas, (sizes[0][0], sizes[0][1]) if sizes else None, found)
 
 
 def temporal_iou(
@@ -94,28 +103,29 @@ def temporal_iou(
             own, both = int(mine.sum()), int(mine.sum() + other.sum())
             # One pixel less than needed, so that rounding never drops a pair that reaches the mark.
             needed = (at_least * own if alone else at_least * both / (1 + at_least)) - 1
-            shared = _shared_pixels(result.masks, truth.masks, np.minimum(mine, other).tolist(), needed)
+            shared = _shared(result.borders, truth.borders, frames, needed)
             if shared:
                 overlaps[i, j] = shared / (own if alone else both - shared)
     return overlaps
 
 
-def _shared_pixels(result: Masks, truth: Masks, most: list[int], needed: float) -> int:
-    """Return the pixels that two tracks share, or 0 once they cannot share as many as `needed`.
-
-    Args:
-        result: masks of one track.
-        truth: masks of another.
-        most: for each frame, a count that the shared pixels cannot exceed; 0 where a mask is absent.
-        needed: pixels.
-    """
-    total, possible = 0, sum(most)
-    frames = [frame for frame, bound in enumerate(most) if bound]
-    for start in range(0, len(frames), _TOGETHER):
+def _shared(result: Borders, truth: Borders, frames: int, needed: float) -> int:
+    """Return the pixels that two tracks share in the first frames, or 0 if they share fewer than `needed`."""
+    most = _most_shared(result, truth, frames)
+    possible = int(most.sum())
+    if possible < needed or not possible:
+        return 0
+    total, begin = 0, 0
+    for end in (frames // 4, frames) if needed > 0 else (frames,):
+        shared = shared_pixels(result, truth, begin, end)
+        total += shared
+        possible += shared - int(most[begin:end].sum())
         if possible < needed:
             return 0
-        chosen = frames[start : start + _TOGETHER]
-        shared = int(coco.area([coco.merge([result[frame], truth[frame]], True) for frame in chosen]).sum())
-        total += shared
-        possible -= sum(most[frame] for frame in chosen) - shared
-    return total if possible >= needed else 0
+        begin = end
+    return total
+
+
+def _most_shared(result: Borders, truth: Borders, frames: int) -> Areas:
+    """Return a count that the shared pixels cannot exceed, for each of the first frames (T)."""
+    return np.minimum(result.areas[:frames], truth.areas[:frames])

@@ -73,14 +73,15 @@ def shared_pixels(results: Sequence[Volume], truths: Sequence[Volume], frames: i
     if len(sizes) > 1:
         (h, w), (other_h, other_w) = sorted(sizes)[:2]
         raise InputError(f"masks of {h} x {w} and of {other_h} x {other_w} are in one video; resize them")
+    result_masks, truth_masks = [tuple(v.masks) for v in results], [tuple(v.masks) for v in truths]
     shared = np.zeros((frames, len(results), len(truths)), dtype=np.int64)
     for frame in range(frames):
         rows = [i for i, volume in enumerate(results) if frame < len(volume.areas) and volume.areas[frame]]
         columns = [j for j, volume in enumerate(truths) if frame < len(volume.areas) and volume.areas[frame]]
         if not rows or not columns:
             continue
-        mine = [results[i].masks[frame] for i in rows]
-        theirs = [truths[j].masks[frame] for j in columns]
+        mine = [result_masks[i][frame] for i in rows]
+        theirs = [truth_masks[j][frame] for j in columns]
         # With "crowd" set the library divides by the first mask's own area: times that area it is a whole number.
         shares = coco.iou(mine, theirs, [1] * len(theirs))
         own = np.array([results[i].areas[frame] for i in rows])
