@@ -4,6 +4,7 @@
     python benchmarks/evaluation.py --videos 837    as many as LV-VIS has for validation
     python benchmarks/evaluation.py --tubes 50      no two results share their masks
     python benchmarks/evaluation.py --write FOLDER  keep the two files, for another evaluator to read
+    python benchmarks/evaluation.py --also hota     what HOTA takes, or what `--explain` does
 
 The set is made up, the same one each time: 1,196 categories, 24 frames of 360 x 640 a video, 2 to 8 truths and 50
 results a video. As from the released models, the results are tubes under several labels: 20 tubes a video. Two in
@@ -36,10 +37,11 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=200, help="number of videos")
     parser.add_argument("--tubes", type=int, default=20, help="different tubes among the 50 results of a video")
     parser.add_argument("--write", type=Path, help="folder in which to keep truths.json and results.json")
+    parser.add_argument("--also", choices=("hota", "explain"), help="another evaluator instead of AP's")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(measure(options.write)))
+        print(json.dumps(measure(options.write, options.also)))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.write or Path(temporary)
@@ -47,6 +49,7 @@ def main() -> None:
         generate(folder, options.videos, options.tubes)
         # Another process, so that the peak of memory is not the generator's.
         command = [sys.executable, __file__, "--measure", "--write", str(folder)]
+        command += ["--also", options.also] if options.also else []
         figures = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         size = sum(path.stat().st_size for path in folder.glob("*.json")) / 1e6
     print(f"{options.videos} videos, {size:.0f} MB of JSON")
@@ -54,23 +57,32 @@ def main() -> None:
         print(f"{name:<18}{value:10.3f}")
 
 
-def measure(folder: Path) -> dict[str, float]:
-    """Read and score the files of a folder as `ovvis evaluate` does; seconds, MB and the AP."""
+def measure(folder: Path, also: str | None = None) -> dict[str, float]:
+    """Read and score the files of a folder as `ovvis evaluate` does; seconds, MB and the AP (or the HOTA)."""
     from ovvis.data.open import open_dataset
     from ovvis.data.result_files import ResultFiles
     from ovvis.evaluation.evaluator import Evaluator
+    from ovvis.evaluation.explain import Explainer
+    from ovvis.evaluation.hota import HotaEvaluator
     from ovvis.evaluation.rules import LVVIS
 
     before = _peak()
     start, scoring = time.perf_counter(), 0.0
     truth = open_dataset(folder / "truths.json")
-    evaluator = Evaluator(truth.categories, truth.truths, LVVIS, {video.id for video in truth.videos})
+    evaluator: Evaluator | Explainer | HotaEvaluator
+    if also == "hota":
+        evaluator = HotaEvaluator(truth.categories, truth.truths)
+    else:
+        kind = Explainer if also else Evaluator
+        evaluator = kind(truth.categories, truth.truths, LVVIS, {video.id for video in truth.videos})
     for tracks in ResultFiles(folder / "results.json", truth):
         begin = time.perf_counter()
         evaluator.update(tracks)
         scoring += time.perf_counter() - begin
     begin = time.perf_counter()
-    report = evaluator.report()
+    figures = evaluator.metrics() if isinstance(evaluator, HotaEvaluator) else evaluator.report().metrics
+    if isinstance(evaluator, Explainer):
+        evaluator.explain()
     end = time.perf_counter()
     scoring += end - begin
     return {
@@ -78,9 +90,7 @@ def measure(folder: Path) -> dict[str, float]:
         "score s": scoring,
         "peak MB": _peak(),
         "of it imports MB": before,
-        "AP": report.metrics["all"]["AP"],
-        "AR100": report.metrics["all"]["AR100"],
-    }
+    } | {name: value for name, value in figures["all"].items() if name in ("AP", "AR100", "HOTA")}
 
 
 def _peak() -> float:

@@ -172,7 +172,8 @@ class JsonFile:
                 f"{self.path} must be JSON, but it is damaged or cut off ({where}): {self.remedy}"
             ) from error
         except (ValueError, RecursionError) as error:  # not UTF-8, a number of many thousand digits, or a bomb
-            raise InputError(f"{self.path} must be JSON, but it is not: {self.remedy}") from error
+            packed = "packed by gzip: unpack it" if data[:2] == b"\x1f\x8b" else f"not: {self.remedy}"
+            raise InputError(f"{self.path} must be JSON, but it is {packed}") from error
 
 
 def _told(kinds: str) -> str:

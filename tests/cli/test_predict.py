@@ -94,6 +94,31 @@ def test_a_split_from_end_to_end(quick, monkeypatch, dataset, tmp_path, capsys):
     assert "frames/s" in printed and "GiB" in printed and "3 of 3" in printed and "submission_novel.zip" in printed
 
 
+def test_a_stopped_run_is_taken_up_and_scored(quick, monkeypatch, dataset, tmp_path, capsys):
+    """Predict, lose a video, predict on, evaluate against some of the predictions as truth: AP 100 there."""
+    out = tmp_path / "out"
+    assert predict(monkeypatch, dataset, out) == 0
+    entries = json.loads((out / "results.json").read_text())
+    (out / "results.json").unlink()
+    sorted((out / "results").glob("*.json"))[0].unlink()
+    assert predict(monkeypatch, dataset, out) == 0
+    best: dict[tuple[int, int], dict[str, object]] = {}
+    for entry in entries:
+        if any(entry["segmentations"]):
+            best.setdefault((entry["video_id"], entry["category_id"]), entry)
+    truths = [entry | {"id": i, "iscrowd": 0} for i, entry in enumerate(best.values(), start=1)]
+    truth = tmp_path / "truth.json"
+    truth.write_text(json.dumps(json.loads(dataset.read_text()) | {"annotations": truths}))
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["ovvis", "evaluate", str(truth), str(out), "--output", str(tmp_path / "scores")])
+    with pytest.raises(SystemExit) as leave:
+        cli.run()
+    assert not leave.value.code
+    figures = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    assert figures["count"] == len(entries) == 3 * 8
+    assert figures["metrics"]["all"]["AR100"] == 1 and figures["metrics"]["all"]["AP"] > 0.5
+
+
 def test_the_entries_are_what_the_segmenter_gives(quick, monkeypatch, dataset, tmp_path):
     """The whole way through files and category ids changes nothing."""
     out = tmp_path / "out"

@@ -1,5 +1,6 @@
 """Results files: what is read, and what each kind of damage is told as."""
 
+import gzip
 import json
 import zipfile
 from pathlib import Path
@@ -172,6 +173,19 @@ def test_a_video_in_two_files_is_told(file, tmp_path):
     file([entry()], "a.json")
     file([entry(), entry(video_id=8)], "b.json")
     assert read(tmp_path)[1] == {"videos with results in more than one file, all of which count": 1}
+
+
+def test_what_stands_twice_is_counted(file):
+    content = [entry(), entry(), entry(score=0.4), entry(category_id=5), entry(segmentations=[None, MASK]), entry()]
+    tracks, warnings = read(file(content))
+    assert len(tracks) == 6
+    assert warnings == {"results that stand in the file more than once, all of which count": 2}
+
+
+def test_a_packed_file_is_told(tmp_path):
+    (tmp_path / "results.json").write_bytes(gzip.compress(json.dumps([entry()]).encode()))
+    with pytest.raises(InputError, match=r"results\.json must be JSON, but it is packed by gzip: unpack it"):
+        read(tmp_path)
 
 
 def test_a_hundred_thousand_results_for_one_video(file):

@@ -59,7 +59,7 @@ def by_pycocotools(truths, results) -> dict[str, float]:
                     "image_id": t.video_id,
                     "category_id": t.category_id,
                     "segmentation": t.masks[0],
-                    "area": area(t.masks[0]),
+                    "area": t.areas[0] if t.areas else area(t.masks[0]),
                     "bbox": box(t.masks[0]),
                     "iscrowd": int(t.is_crowd),
                 }
@@ -78,6 +78,16 @@ def by_pycocotools(truths, results) -> dict[str, float]:
         judge.accumulate()
         judge.summarize()
     return dict(zip(COCO_ORDER, judge.stats, strict=True))
+
+
+@pytest.mark.parametrize("stated", [1023.6, 1024.0, 1024.4, 9215.9, 9216.0, 9216.1])
+def test_stated_areas_keep_their_fractions(stated):
+    mask = np.zeros((SIDE, SIDE), dtype=bool)
+    mask[:60, :50] = True
+    truths, results = [TruthTrack(1, 1, 2, [encode(mask)], areas=[stated])], [ResultTrack(1, 2, 0.5, [encode(mask)])]
+    evaluator = Evaluator([Category(kind, str(kind)) for kind in KINDS], truths, COCO)
+    evaluator.update(results)
+    assert evaluator.report().metrics["all"] == pytest.approx(by_pycocotools(truths, results), abs=1e-9, rel=0)
 
 
 @pytest.mark.parametrize("seed", range(12))

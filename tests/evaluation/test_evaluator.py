@@ -174,3 +174,32 @@ def test_errors(truths, results, message):
 def test_categories_that_share_an_id():
     with pytest.raises(InputError, match="share an id"):
         Evaluator([Category(1, "a"), Category(1, "b")], [])
+
+
+@pytest.mark.parametrize(("rules", "size"), [(LVVIS, ("APs", "APm")), (YOUTUBE_VIS, ("APm",)), (COCO, ("APl",))])
+def test_fractions_of_stated_areas(rules, size):
+    """128 squared and a half is on LV-VIS' edge, which cuts the half, and beyond YouTube-VIS'."""
+    figures = metrics([truth(areas=[128.0**2 + 0.5] * 3)], [result()], rules)
+    assert tuple(name for name in ("APs", "APm", "APl") if figures[name] >= 0) == size
+
+
+@pytest.mark.parametrize("counts", [b"", b"1", b"o", b"77", b"1oo"])
+def test_a_damaged_code_from_python_is_refused(counts):
+    """COCO's tools would read on behind its end."""
+    damaged = {"size": [20, 40], "counts": counts}
+    with pytest.raises(InputError, match="video 1: frame 1 of a track: the run-length code is not that of 20 x 40"):
+        metrics([truth()], [result([HERE[0], damaged, None])])
+
+
+def test_a_track_of_two_sizes_is_refused():
+    with pytest.raises(InputError, match="video 1: a track has masks of 20 x 40 and of 2 x 2; resize them"):
+        metrics([truth()], [result([HERE[0], encode(np.ones((2, 2), dtype=bool))])])
+
+
+def test_more_results_than_count_are_not_compared():
+    """Those beyond the hundred best of a video and category change nothing, whatever the order they come in."""
+    many = [result(HERE, score=0.9)] + [result(THERE, score=i / 1000) for i in range(300)]
+    expected = metrics([truth(), truth(THERE, 5, 2)], [many[0], *sorted(many[1:], key=lambda r: -r.score)[:99]])
+    assert (
+        metrics([truth(), truth(THERE, 5, 2)], many) == expected == metrics([truth(), truth(THERE, 5, 2)], many[::-1])
+    )

@@ -68,7 +68,10 @@ class Checker:
         """Return whether a frame may be so large."""
         if height > 0 and width > 0 and height * width <= _MOST_PIXELS:
             return True
-        self.tell("impossible size", place, f"must have a height and a width above 0, not {height} x {width}")
+        rule = (
+            f"have at most {_MOST_PIXELS:,} pixels" if min(height, width) > 0 else "have a height and a width above 0"
+        )
+        self.tell("impossible size", place, f"must {rule}, not {height} x {width}")
         return False
 
     def file_name(self, name: str, place: str) -> bool:

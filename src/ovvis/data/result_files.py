@@ -130,7 +130,12 @@ class ResultFiles:
             rule = f"must be the run-length code of {video.height} x {video.width} pixels, and is damaged"
             raise part.error(f"[{entries[error.track]}].segmentations[{error.frame}].counts", rule) from error
         tracks = []
+        seen: set[tuple[int, float, int]] = set()
         for _, entry in chunk:
+            same = (entry.category_id, entry.score, place[bytes(entry.segmentations)])
+            if same in seen:
+                self.warnings["results that stand in the file more than once, all of which count"] += 1
+            seen.add(same)
             masks = known[place[bytes(entry.segmentations)]]
             if len(masks) != len(video.files):
                 self.warnings["results with fewer or more masks than their video has frames"] += 1

@@ -175,7 +175,7 @@ class Evaluator:
         """Return the truths that need not be found, (A, G)."""
         sizes = np.zeros(len(self._truths))
         if self._rules.area_is_measured:
-            sizes[:] = [_stated_area(truth) for truth in self._truths]
+            sizes[:] = [_stated_area(truth, self._rules.area_is_cut) for truth in self._truths]
         crowds = np.array([truth.is_crowd for truth in self._truths], dtype=np.bool_)
         return outside_areas(sizes, self._rules.area_edges) | (crowds & self._rules.crowd_is_ignored)
 
@@ -204,9 +204,9 @@ def _key(masks: Masks) -> object:
     return id(masks) if isinstance(masks, BorderedMasks) else tuple(mask and mask["counts"] for mask in masks)
 
 
-def _stated_area(truth: TruthTrack) -> float:
-    """Return the mean area that the truth's file states, as the evaluators read it: in whole pixels."""
+def _stated_area(truth: TruthTrack, cut: bool) -> float:
+    """Return the mean area that the truth's file states, in whole pixels if fractions are cut."""
     if truth.areas is None:
         return volume(truth.masks).mean_area
-    areas = [int(area) for area in truth.areas if area]
+    areas = [int(area) if cut else area for area in truth.areas if area]
     return sum(areas) / len(areas) if areas else 0.0

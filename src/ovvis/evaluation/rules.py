@@ -14,6 +14,7 @@ class Rules:
     crowd_is_ignored: bool  # a crowd is no truth to be found, and a result on it is neither right nor wrong
     crowd_over_result: bool  # overlap with a crowd is divided by the result's area, not by the union
     area_is_measured: bool  # a track's size is its mean area; if not, every track counts as of area 0
+    area_is_cut: bool  # the areas that a truth's file states lose their fractions
     area_edges: tuple[float, float]  # pixels; small up to and with the first, large from the second on
     loses_id_zero: bool  # a result on the truth of id 0 counts as wrong: the id doubles as the flag "matched"
 
@@ -26,6 +27,7 @@ LVVIS = Rules(
     crowd_is_ignored=False,
     crowd_over_result=False,
     area_is_measured=True,
+    area_is_cut=True,
     area_edges=(128.0**2, 256.0**2),
     loses_id_zero=True,
 )
@@ -40,6 +42,7 @@ BURST = Rules(
     crowd_is_ignored=False,
     crowd_over_result=False,
     area_is_measured=False,
+    area_is_cut=False,
     area_edges=(128.0**2, 256.0**2),
     loses_id_zero=True,
 )
@@ -51,6 +54,7 @@ YOUTUBE_VIS = Rules(
     crowd_is_ignored=True,
     crowd_over_result=False,
     area_is_measured=True,
+    area_is_cut=False,
     area_edges=(128.0**2, 256.0**2),
     loses_id_zero=True,
 )
@@ -62,6 +66,7 @@ COCO = Rules(
     crowd_is_ignored=True,
     crowd_over_result=True,
     area_is_measured=True,
+    area_is_cut=False,
     area_edges=(32.0**2, 96.0**2),
     loses_id_zero=True,
 )
