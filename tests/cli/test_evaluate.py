@@ -125,3 +125,8 @@ def test_hota_is_printed_for_burst(monkeypatch, capsys, tmp_path, options, shown
     if shown:
         for group in ("all", "common", "uncommon"):
             assert content["hota"][group] == pytest.approx(case["expected"][group], abs=1e-9, rel=0)
+
+
+def test_a_threshold_that_is_no_number(monkeypatch, capsys):
+    assert call(monkeypatch, TRUTH, RESULTS, "--hota-min-score", "nan") == 2
+    assert "--hota-min-score nan: it must be a number" in capsys.readouterr().err

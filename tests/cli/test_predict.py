@@ -231,7 +231,7 @@ def _other_size(path: Path) -> None:
 @pytest.mark.parametrize(
     ("frame", "spoil", "named"),
     [
-        ("0.png", Path.unlink, "does not exist"),
+        ("0.png", Path.unlink, "does not exist; mend it, say with --frames where the frames lie"),
         ("1.png", Path.unlink, "does not exist"),
         ("1.png", _unreadable, "could not be read"),
         ("1.png", _other_size, "32x32"),

@@ -119,3 +119,9 @@ def test_damaged_metadata(tmp_path, note):
     path = tmp_path / "a.safetensors"
     save_file({OURS: torch.ones(1)}, path, metadata={"ovvis": note})
     refused(path, "damaged metadata")
+
+
+def test_a_text_file(tmp_path):
+    path = tmp_path / "a.pth"
+    path.write_text("no video")
+    refused(path, "no PyTorch file (it holds no tensors); fetch it again")  # and not PyTorch's advice on its options
