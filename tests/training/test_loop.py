@@ -151,9 +151,30 @@ def test_validation_sees_the_mean_of_the_weights_and_disturbs_nothing(tmp_path):
     assert names == [f"step-{step:08d}-dot.png" for step in (4, 8, 10)]
     assert torch.equal(seen[-1], state.ema["body.0.weight"])
     assert not torch.equal(seen[-1], state.weights["body.0.weight"])
-    assert state.best == 1.0
+    assert state.best == (1.0, 10)
     toy_train(tmp_path / "plain", config)
     assert same(state.weights, weights(tmp_path / "plain"))
+
+
+def test_the_best_weights_are_kept(tmp_path):
+    figures = {2: 0.1, 4: math.nan, 6: 0.5, 8: 0.3, 10: 0.5}
+    config = toy_config(validate_every=2, save_every=1, keep=9)
+
+    def validate(step):
+        return {"AP": figures[step]}
+
+    assert toy_train(tmp_path, config, validate=validate).best == (0.5, 6)
+    best = checkpoint.read(tmp_path / checkpoint.FOLDER / checkpoint.BEST)
+    assert (best.step, best.best) == (6, (0.5, 6))
+    then = checkpoint.read(checkpoint.checkpoints(tmp_path)[4])
+    assert then.step == 6
+    assert same(best.weights, then.weights)
+    assert same(best.ema, then.ema)
+    # A run that goes on knows the best so far.
+    figures[8], figures[10] = 0.2, 0.4
+    for file in checkpoint.checkpoints(tmp_path)[6:]:
+        file.unlink()
+    assert toy_train(tmp_path, config, validate=validate).best == (0.5, 6)
 
 
 def test_a_loss_that_is_not_finite_stops_and_leaves_what_reproduces_it(tmp_path):

@@ -19,15 +19,18 @@ from ovvis.cli.console import out, progress, warn
 from ovvis.cli.process import Interrupted, keep_freed_memory, quiet_libraries
 from ovvis.cli.validation import Validation
 from ovvis.errors import InputError
+from ovvis.training import checkpoint
 from ovvis.training.build import Built, build_task
 from ovvis.training.config import TrainConfig
 from ovvis.training.devices import make_fabric
 from ovvis.training.dry_run import dry_run
+from ovvis.training.dump import read_dump
 from ovvis.training.logbook import Record
 from ovvis.training.loop import Outcome
 from ovvis.training.loop import train as run_loop
-from ovvis.training.recipes import load_config, recipes
-from ovvis.training.start import EXPORT, export, starting_model, trained_model
+from ovvis.training.recipes import config_of, load_config, recipes
+from ovvis.training.replay import replay
+from ovvis.training.start import EXPORT, export, export_path, starting_model, trained_model
 
 
 def train(
@@ -49,7 +52,10 @@ def train(
     ] = False,
     listed: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
     exported: Annotated[
-        Path | None, typer.Option("--export", help=f"Write {EXPORT} from the last checkpoint of this run.")
+        Path | None, typer.Option("--export", help=f"Write {EXPORT} from the last checkpoint of this run, or from one.")
+    ] = None,
+    replayed: Annotated[
+        Path | None, typer.Option("--replay", help="Compute a step that was not finite again, from its dump.")
     ] = None,
 ) -> None:
     """Train a model by a recipe. A run that was stopped, or killed, goes on when the command is given again."""
@@ -59,6 +65,9 @@ def train(
     quiet_libraries()
     if exported is not None:
         _export(exported)
+        return
+    if replayed is not None:
+        _replay(replayed, device)
         return
     if recipe is None:
         raise InputError("no recipe: give a name from `ovvis train --list`, or a YAML file")
@@ -169,8 +178,33 @@ def _settings(texts: list[str], data: str | None, frames: Path | None, root: Pat
 def _export(folder: Path) -> None:
     with progress("fetching weights", "B") as fetched:
         model, step = trained_model(folder, fetched)
-    path = export(model, folder / EXPORT)
+    path = export(model, export_path(folder))
     out.print(f"{escape(str(path))}: step {step}; {_use(model.name, path)}", soft_wrap=True)
+
+
+def _replay(file: Path, device: str) -> None:
+    """Compute a dumped step again; show what was recorded and what came of it."""
+    dump, parts = read_dump(file)
+    config = config_of(dump.config, str(file))
+    fabric = make_fabric(config.run.precision, device)
+    with progress("fetching weights", "B") as fetched:
+        model = starting_model(config, fetched)
+    found = replay(dump, parts, config, model, fabric)
+    table = Table(title=f"Step {dump.step} again, on {fabric.device}", title_justify="left")
+    for column in ("", "recorded", "replayed"):
+        table.add_column(column, justify="right" if column else "left")
+    for name in {**dump.losses, **found.losses}:
+        table.add_row(
+            name, *(f"{losses[name]:.6g}" if name in losses else "-" for losses in (dump.losses, found.losses))
+        )
+    table.add_row("gradient", "", f"{found.gradient:.6g}")
+    out.print(table)
+    for name in dump.names:
+        out.print(escape(name), soft_wrap=True)
+    if dump.processes > 1:
+        out.print(f"one of {dump.processes} processes: the loss's divisors are its own here, not the mean of all")
+    out.print(f"first module whose output is not finite: {found.module or 'none'}")
+    out.print(f"first weight whose gradient is not finite: {found.weight or 'none'}")
 
 
 def _conclude(outcome: Outcome, folder: Path) -> None:
@@ -179,6 +213,14 @@ def _conclude(outcome: Outcome, folder: Path) -> None:
     model, _ = trained_model(folder)
     path = export(model, folder / EXPORT)
     out.print(f"{outcome.step} steps done{'; ' + figures if figures else ''}")
+    if outcome.best is not None and outcome.best[1] != outcome.step:
+        kept = folder / checkpoint.FOLDER / checkpoint.BEST
+        name = next(iter(outcome.figures), "validation")
+        out.print(
+            f"best: {name} {100 * outcome.best[0]:.1f} after step {outcome.best[1]}; for a model of it: "
+            f"ovvis train --export {escape(str(kept))}",
+            soft_wrap=True,
+        )
     out.print(f"{escape(str(path))}: {_use(model.name, path)}", soft_wrap=True)
 
 

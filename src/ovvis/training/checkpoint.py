@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import platform
 import random
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +19,7 @@ from ovvis.version import __version__
 
 FORMAT = 1  # of the file; one of another number is refused
 FOLDER = "checkpoints"
+BEST = "best.pt"
 _NAME = "step-{:08d}.pt"
 
 
@@ -35,7 +36,7 @@ class RunState:
     random: list[dict[str, Any]]  # of each process
     config: dict[str, Any]  # resolved
     versions: dict[str, str]  # of what computed it
-    best: float | None = None  # the best figure of validation so far
+    best: tuple[float, int] | None = None  # the first figure of the best validation so far, and its step
 
 
 def save(state: RunState, folder: Path, keep: int) -> Path:
@@ -51,11 +52,26 @@ def save(state: RunState, folder: Path, keep: int) -> Path:
     Raises:
         ResourceError: the disk is full, or refuses; the checkpoints there are as they were.
     """
+    target = _write(state, folder, _NAME.format(state.step))
+    for old in checkpoints(folder)[:-keep]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def save_best(state: RunState, folder: Path) -> Path:
+    """Write the weights that a validation liked best so far: a checkpoint to use, without what going on needs.
+
+    Raises:
+        ResourceError: as in `save`.
+    """
+    return _write(replace(state, optimizer={}, scaler={}, random=[]), folder, BEST)
+
+
+def _write(state: RunState, folder: Path, name: str) -> Path:
     home = folder / FOLDER
-    target = home / _NAME.format(state.step)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        write_tensors(target, {"format": FORMAT, **{f.name: getattr(state, f.name) for f in fields(state)}})
+        write_tensors(home / name, {"format": FORMAT, **{f.name: getattr(state, f.name) for f in fields(state)}})
     except OSError as error:
         last = latest_step(folder)
         left = f"the last good checkpoint is of step {last}" if last is not None else "there is no earlier one"
@@ -64,9 +80,7 @@ def save(state: RunState, folder: Path, keep: int) -> Path:
             f"checkpoint of step {state.step} could not be written to {home} ({what.lower()}); {left}; free some space "
             "and give the same command again to go on from there"
         ) from error
-    for old in checkpoints(folder)[:-keep]:
-        old.unlink(missing_ok=True)
-    return target
+    return home / name
 
 
 def write_tensors(path: Path, content: Any) -> None:

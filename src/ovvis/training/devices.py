@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
+from torch import Tensor, nn
 
 from ovvis.errors import InputError
 from ovvis.models.load import pick_device
 from ovvis.training.config import Precision
+from ovvis.training.task import Batch, Losses
 
 
 def make_fabric(precision: Precision, device: str = "auto") -> Fabric:
@@ -55,3 +57,22 @@ def memory_held(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+class Sealed:
+    """A batch that Fabric hands through unseen: it would change the types of what is inside, records too."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+
+class Opened(nn.Module):
+    """An objective that takes sealed batches."""
+
+    def __init__(self, objective: nn.Module) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(self, sealed: Sealed) -> tuple[Tensor, Losses]:
+        """Return what the objective says of the batch."""
+        return self.objective(sealed.batch)  # type: ignore[no-any-return]

@@ -15,8 +15,7 @@ from rich.table import Table
 from ovvis.data.loader import TrainingBatch
 from ovvis.training.build import Built
 from ovvis.training.config import TrainConfig
-from ovvis.training.devices import memory_held
-from ovvis.training.live import Opened, Sealed
+from ovvis.training.devices import Opened, Sealed, memory_held
 from ovvis.training.optimizer import trainable
 
 STEPS = 3  # rehearsed; the first warms up and does not count

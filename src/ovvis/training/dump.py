@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from ovvis.errors import InputError
 from ovvis.training.checkpoint import write_tensors
+from ovvis.training.task import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Dump:
     weights: dict[str, Tensor]  # before the step; without CLIP's
     config: dict[str, Any]  # resolved
     versions: dict[str, str]
+    processes: int = 1  # that shared the step
 
 
 def write_dump(dump: Dump, parts: Sequence[Any], folder: Path, process: int) -> Path:
@@ -43,6 +48,24 @@ def write_dump(dump: Dump, parts: Sequence[Any], folder: Path, process: int) -> 
     return path
 
 
+def read_dump(path: Path) -> tuple[Dump, list[Any]]:
+    """Return what `write_dump` wrote, the batches as plain values; executes nothing in it.
+
+    Raises:
+        InputError: the file is not there, damaged, or no dump.
+    """
+    if not path.is_file():
+        raise InputError(f"dump {str(path)!r} does not exist; give a not-finite-step-N-process-P.pt of a run")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise InputError(f"dump {str(path)!r} is damaged or no dump; give a not-finite-step-N-process-P.pt") from error
+    if not isinstance(content, dict) or content.keys() != {"parts", *(field.name for field in fields(Dump))}:
+        raise InputError(f"dump {str(path)!r} is none of this version of ovvis; give a not-finite-step-N-process-P.pt")
+    parts = content.pop("parts")
+    return Dump(**{**content, "names": tuple(content["names"])}), parts
+
+
 def plain_values(value: Any) -> Any:
     """Return dataclasses as dicts, sequences as lists, tensors on the CPU; the rest as it is, or as text."""
     if is_dataclass(value) and not isinstance(value, type):
@@ -54,3 +77,27 @@ def plain_values(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.detach().cpu()
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def first_not_finite(objective: nn.Module, batch: Batch) -> str | None:
+    """Return the name of the first module whose output is not finite, or None if all are, up to where it fails."""
+    found: list[str] = []
+
+    def watch(name: str) -> Any:
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            del module, inputs
+            if isinstance(output, Tensor) and not output.isfinite().all():
+                found.append(name)
+
+        return look
+
+    handles = [module.register_forward_hook(watch(name)) for name, module in objective.named_modules() if name]
+    try:
+        with torch.no_grad():
+            objective(batch)
+    except (RuntimeError, ValueError):
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None

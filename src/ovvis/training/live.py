@@ -10,66 +10,21 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
-from ovvis.errors import InputError
+from ovvis.errors import InputError, ResourceError
 from ovvis.models.load import UNTRAINED
 from ovvis.training import checkpoint
 from ovvis.training.checkpoint import RunState, plain
 from ovvis.training.config import TrainConfig
-from ovvis.training.devices import memory_held
-from ovvis.training.dump import Dump, write_dump
+from ovvis.training.devices import Opened, Sealed, memory_held
+from ovvis.training.dump import Dump, first_not_finite, write_dump
 from ovvis.training.ema import Ema
 from ovvis.training.meter import Meter
 from ovvis.training.recipes import refuse_other_run, save_config
-from ovvis.training.task import Batch, Task
+from ovvis.training.task import Batch, Losses, Task
 
 CLIP = "clip."  # what the names of the frozen CLIP's weights begin with
-
-Losses = dict[str, Tensor]  # weighted parts, scalars without gradient
-
-
-class Sealed:
-    """A batch that Fabric hands through unseen: it would change the types of what is inside, records too."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-
-
-class Opened(nn.Module):
-    """An objective that takes sealed batches."""
-
-    def __init__(self, objective: nn.Module) -> None:
-        super().__init__()
-        self.objective = objective
-
-    def forward(self, sealed: Sealed) -> tuple[Tensor, Losses]:
-        """Return what the objective says of the batch."""
-        return self.objective(sealed.batch)  # type: ignore[no-any-return]
-
-
-def first_not_finite(objective: nn.Module, batch: Batch) -> str | None:
-    """Return the name of the first module whose output is not finite, or None if all are, up to where it fails."""
-    found: list[str] = []
-
-    def watch(name: str) -> Any:
-        def look(module: nn.Module, inputs: Any, output: Any) -> None:
-            del module, inputs
-            if isinstance(output, Tensor) and not output.isfinite().all():
-                found.append(name)
-
-        return look
-
-    handles = [module.register_forward_hook(watch(name)) for name, module in objective.named_modules() if name]
-    try:
-        with torch.no_grad():
-            objective(batch)
-    except (RuntimeError, ValueError):
-        pass
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found[0] if found else None
 
 
 class Live:
@@ -88,7 +43,7 @@ class Live:
         self._objective.train()
         self._ema = Ema(task.model, config.run.ema) if config.run.ema is not None else None
         self._scaler: Any = getattr(fabric.strategy.precision, "scaler", None)
-        self._best: float | None = None
+        self._best: tuple[float, int] | None = None
         self._rates = [group["lr"] for group in task.optimizer.param_groups]
         self._parts: list[Batch] = []  # of the step, and the random state before them: for a dump
         self._random: dict[str, Any] = {}
@@ -188,11 +143,19 @@ class Live:
         self._objective.train()
         checkpoint.restore_random_state(before)
 
-    def note(self, figures: Mapping[str, float]) -> None:
-        """Keep the best first figure of all validations."""
+    @property
+    def best(self) -> tuple[float, int] | None:
+        """The first figure of the best validation so far, and the step it was of."""
+        return self._best
+
+    def note(self, step: int, figures: Mapping[str, float]) -> None:
+        """Keep the weights if the first figure is better than in all validations before; the first process does."""
         first = next(iter(figures.values()), math.nan)
-        if math.isfinite(first):
-            self._best = first if self._best is None else max(self._best, first)
+        if not math.isfinite(first) or (self._best is not None and first <= self._best[0]):
+            return
+        self._best = (first, step)
+        if self._fabric.is_global_zero:
+            checkpoint.save_best(self._state(step, []), self._folder)
 
     def save(self, step: int) -> None:
         """Write a checkpoint: the first process does, with the random states of all."""
@@ -201,21 +164,23 @@ class Live:
             states = [None] * self._fabric.world_size
             torch.distributed.all_gather_object(states, checkpoint.random_state())
         if self._fabric.is_global_zero:
-            run = self._config.run
-            state = RunState(
-                step=step,
-                position=step * run.batch,
-                weights=self._weights(),
-                optimizer=self._task.optimizer.state_dict(),
-                scaler=self._scaler.state_dict() if self._scaler is not None else {},
-                ema=self._ema.state() if self._ema is not None else {},
-                random=states,
-                config=plain(self._config),
-                versions=checkpoint.versions(),
-                best=self._best,
-            )
-            checkpoint.save(state, self._folder, run.keep)
+            checkpoint.save(self._state(step, states), self._folder, self._config.run.keep)
         self._fabric.barrier()
+
+    def _state(self, step: int, random: list[Any]) -> RunState:
+        """Return all that the run is after a step."""
+        return RunState(
+            step=step,
+            position=step * self._config.run.batch,
+            weights=self._weights(),
+            optimizer=self._task.optimizer.state_dict(),
+            scaler=self._scaler.state_dict() if self._scaler is not None else {},
+            ema=self._ema.state() if self._ema is not None else {},
+            random=random,
+            config=plain(self._config),
+            versions=checkpoint.versions(),
+            best=self._best,
+        )
 
     def resume(self) -> int:
         """Take up the folder's last checkpoint, if it has one; return the steps done."""
@@ -261,12 +226,17 @@ class Live:
             weights=self._weights(),
             config=plain(self._config),
             versions=checkpoint.versions(),
+            processes=self._fabric.world_size,
         )
-        path = write_dump(dump, self._parts, self._folder, self._fabric.global_rank)
+        try:
+            path = write_dump(dump, self._parts, self._folder, self._fabric.global_rank)
+            written = f"`ovvis train --replay {path}` computes the step again"
+        except (OSError, ResourceError) as error:
+            written = f"what it was computed from could not be written down ({error})"
         shown = ", ".join(f"{name} {value:.4g}" for name, value in dump.losses.items())
         shown = f" ({shown})" if shown else ""
         return InputError(
-            f"step {step}: the {what} is not finite{shown} for {'; '.join(names)}; {path} holds these windows, the "
-            "weights and the random state; look at the windows, or lower the learning rate or the precision's risk "
+            f"step {step}: the {what} is not finite{shown} for {'; '.join(names)}; {written}; "
+            "look at the windows, or lower the learning rate or the precision's risk "
             "(32-true)"
         )

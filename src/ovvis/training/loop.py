@@ -22,6 +22,7 @@ class Outcome:
     step: int
     finished: bool  # False where it was asked to stop
     figures: Mapping[str, float] = field(default_factory=dict)  # of the last validation
+    best: tuple[float, int] | None = None  # the first figure of the best validation, and its step
 
 
 def train(
@@ -75,10 +76,11 @@ def train(
                 with meter.aside(), live.looking():
                     if validate is not None:
                         figures = validate(step)
-                        live.note(figures)
                         log.figures(step, figures)
                     log.pictures(step, task.pictures)
+                with meter.aside():
+                    live.note(step, figures)
             if step % run.save_every == 0 or last or stopped:
                 with meter.aside():
                     live.save(step)
-    return Outcome(step, step >= run.steps, figures)
+    return Outcome(step, step >= run.steps, figures, live.best)

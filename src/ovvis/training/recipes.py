@@ -51,6 +51,11 @@ def load_config(recipe: str | Path | None, settings: Sequence[str] = ()) -> Trai
     return overlay(TrainConfig, plain(defaults), layers)
 
 
+def config_of(values: dict[str, Any], where: str) -> TrainConfig:
+    """Return resolved settings that `plain` made; `where` is named in an error."""
+    return overlay(TrainConfig, {}, [Layer(values, {}, where)])
+
+
 def recipes() -> dict[str, Path]:
     """Return the recipes that come with ovvis: name -> file."""
     folder = Path(str(files("ovvis") / "recipes"))

@@ -24,6 +24,11 @@ from ovvis.training.recipes import CONFIG_FILE, load_config
 EXPORT = "model.safetensors"
 
 
+def export_path(run: Path) -> Path:
+    """Return where the model of a run, or of one of its checkpoint files, is written."""
+    return run.parents[1] / f"model-{run.stem}.safetensors" if run.is_file() else run / EXPORT
+
+
 def starting_model(config: TrainConfig, on_progress: Progress | None = None) -> Model:
     """Return the model that a run begins with, on the CPU, in float32, its CLIP frozen.
 
@@ -68,13 +73,20 @@ def trained_model(folder: Path, on_progress: Progress | None = None) -> tuple[Mo
 
     It has the mean of the weights where the run keeps one.
 
+    Args:
+        folder: the run's, or one of its checkpoint files, such as `checkpoints/best.pt`.
+        on_progress: called with bytes done and in all while weights are fetched.
+
     Raises:
         InputError: the folder holds no run, or no checkpoint yet.
     """
-    config = run_config(folder)
-    state = checkpoint.latest(folder)
-    if state is None:
-        raise InputError(f"{folder} has no checkpoint yet; train on, with the same command")
+    if folder.is_file():
+        config, state = run_config(folder.parents[1]), checkpoint.read(folder)
+    else:
+        config, last = run_config(folder), checkpoint.latest(folder)
+        if last is None:
+            raise InputError(f"{folder} has no checkpoint yet; train on, with the same command")
+        state = last
     # Frozen weights that the checkpoint leaves out come from where the run had them.
     model = starting_model(config, on_progress)
     trained: Mapping[str, Tensor] = {**state.weights, **state.ema}

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
@@ -23,6 +23,9 @@ class Batch(Protocol):
     def to(self, device: torch.device) -> Any:
         """Return the batch on a device."""
 
+
+Losses = dict[str, Tensor]
+"""The weighted parts of a loss, scalars without gradient."""
 
 Picture = tuple[str, NDArray[np.uint8]]
 """A name, and an image (H, W, 3; RGB)."""

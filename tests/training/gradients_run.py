@@ -1,0 +1,72 @@
+"""The gradients of one step of a tiny CLIP-VIS with the real loss, in this process's share of the windows."""
+
+import sys
+from pathlib import Path
+
+import open_clip
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from training_cases import boxes
+
+from conftest import TINY_CLIPS
+from fakes import build_tiny
+from ovvis.data.dataset import Origin
+from ovvis.data.loader import TrainingBatch
+from ovvis.data.sampling import Draw
+from ovvis.training.build import ClipVisObjective
+from ovvis.training.config import RunConfig, TrainConfig
+from ovvis.training.criterion import LossConfig, clip_vis_criterion
+from ovvis.training.devices import make_fabric
+from ovvis.training.live import Live
+from ovvis.training.meter import Meter
+from ovvis.training.task import Task
+
+SIZE = (64, 96)
+# Instances of each window of a step, the second process has every second one; and the precision.
+CASES = [(counts, dtype) for counts in ((3, 0), (2, 1, 7, 0), (0, 0)) for dtype in (torch.float64, torch.float32)]
+
+
+def batch_of(counts, rank, processes):
+    """Return this process's windows of a step."""
+    chosen = range(rank, len(counts), processes)
+    pixels = [
+        torch.randint(0, 256, (1, 3, *SIZE), generator=torch.Generator().manual_seed(i), dtype=torch.uint8)
+        for i in chosen
+    ]
+    return TrainingBatch(
+        torch.stack(pixels),
+        (SIZE,) * len(pixels),
+        tuple(boxes(counts[i], size=SIZE, seed=i) for i in chosen),
+        tuple(Origin(Draw(i, 0, i), "made", str(i), ("0.png",), ()) for i in chosen),
+    )
+
+
+def gradients(fabric, counts, dtype):
+    """Return every weight's gradient of a step over windows with so many instances."""
+    torch.manual_seed(0)
+    model = build_tiny(decoder_layers=3).to(dtype)
+    model.register_forward_pre_hook(lambda module, inputs: (inputs[0].to(dtype),))
+    average = (lambda counts: fabric.all_reduce(counts, reduce_op="mean")) if fabric.world_size > 1 else None
+    objective = ClipVisObjective(model, clip_vis_criterion(LossConfig(points=200)), average)
+    weights = [weight for weight in model.network.parameters() if weight.requires_grad]
+    task = Task(model, objective, torch.optim.SGD(weights, lr=0.1), lambda step: 1.0, lambda position: iter(()))
+    config = TrainConfig(run=RunConfig(steps=1, batch=len(counts)))
+    live = Live(task, config, fabric, Path("unused"))
+    live.set_rates(0)
+    batch = batch_of(counts, fabric.global_rank, fabric.world_size)
+    live.forward_backward(iter([batch]), Meter(1, len(counts)))
+    return {name: weight.grad.clone() for name, weight in model.network.named_parameters() if weight.requires_grad}
+
+
+def main(file):
+    """Be one of torchrun's processes; each writes what it has."""
+    open_clip.factory._MODEL_CONFIGS.update(TINY_CLIPS)
+    torch.set_num_threads(1)
+    fabric = make_fabric("32-true", "cpu")
+    torch.save([gradients(fabric, *case) for case in CASES], f"{file}.{fabric.global_rank}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
