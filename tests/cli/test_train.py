@@ -184,6 +184,14 @@ def test_missing_frames_and_annotations_that_point_nowhere(home):
     train(home, "--set", "data.choice.bad=skip", "--set", "run.steps=1")
 
 
+def test_a_run_does_not_go_on_with_other_data(home):
+    train(home, "--set", "run.steps=1")
+    change(home, lambda content: content["annotations"].pop())
+    said = refused(home, "--set", "run.steps=1")
+    assert "holds a run on other data" in said
+    assert "another --output" in said
+
+
 def test_a_wrong_key(home):
     assert "there is no setting 'run.stepz'; did you mean steps?" in refused(home, "--set", "run.stepz=3")
 

@@ -101,6 +101,7 @@ def build_task(config: TrainConfig, model: Model, fabric: Fabric) -> Built:
         optimizer=build_optimizer(model.network, config.optimizer),
         schedule=lambda step: rate_factor(step, run.steps, config.optimizer),
         batches=loader.batches,
+        data=data.fingerprints,
         pictures=picture_maker(config, model, data),
     )
     return Built(task, model, data, loader.epoch)

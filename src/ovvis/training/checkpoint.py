@@ -36,6 +36,7 @@ class RunState:
     random: list[dict[str, Any]]  # of each process
     config: dict[str, Any]  # resolved
     versions: dict[str, str]  # of what computed it
+    data: tuple[str, ...] = ()  # what each dataset was, in a text that differs where it differs
     best: tuple[float, int] | None = None  # the first figure of the best validation so far, and its step
 
 

@@ -179,6 +179,7 @@ class Live:
             random=random,
             config=plain(self._config),
             versions=checkpoint.versions(),
+            data=self._task.data,
             best=self._best,
         )
 
@@ -191,6 +192,7 @@ class Live:
                 save_config(self._config, self._folder)
             return 0
         refuse_other_run(self._config, state.config, self._folder)
+        self._refuse_other_data(state)
         missing, _ = self._task.model.load_state_dict(state.weights, strict=False)
         lost = [name for name in missing if not name.startswith(CLIP)]
         if lost:
@@ -205,6 +207,15 @@ class Live:
         if rank < len(state.random):  # with more processes than before the new ones keep their seeds
             checkpoint.restore_random_state(state.random[rank])
         return state.step
+
+    def _refuse_other_data(self, state: RunState) -> None:
+        """Refuse to go on where a dataset is not what it was: other windows would be drawn."""
+        for name, before, now in zip(self._config.data.train, state.data, self._task.data, strict=False):
+            if before != now:
+                raise InputError(
+                    f"{self._folder} holds a run on other data: {name} was {before} and is {now}; give the same files "
+                    "to go on with it, or choose another --output"
+                )
 
     def _weights(self) -> dict[str, Tensor]:
         # An untrained CLIP stands nowhere else.

@@ -40,6 +40,7 @@ class Task:
     optimizer: Optimizer  # over the weights that are trained
     schedule: Callable[[int], float]  # steps done -> factor of the learning rates
     batches: Callable[[int], Iterator[Batch]]  # windows drawn so far, by all -> this process's parts of what follows
+    data: tuple[str, ...] = ()  # what each dataset is, as text: a run that goes on must find the same
     pictures: Callable[[], Iterable[Picture]] = tuple  # what the model sees now, for people; in the first process
 
 
