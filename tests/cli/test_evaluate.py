@@ -130,3 +130,9 @@ def test_hota_is_printed_for_burst(monkeypatch, capsys, tmp_path, options, shown
 def test_a_threshold_that_is_no_number(monkeypatch, capsys):
     assert call(monkeypatch, TRUTH, RESULTS, "--hota-min-score", "nan") == 2
     assert "--hota-min-score nan: it must be a number" in capsys.readouterr().err
+
+
+def test_no_results_are_given(monkeypatch, capsys):
+    assert call(monkeypatch, TRUTH, " ") == 2
+    error = capsys.readouterr().err.strip()
+    assert "no results are given" in error and "\n" not in error

@@ -274,18 +274,21 @@ def test_an_unreadable_frame_is_named(quick, monkeypatch, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_numbers_found_after_loading(quick, monkeypatch, clip, tmp_path, capsys):
+def test_bad_numbers(quick, monkeypatch, clip, tmp_path, capsys):
     for option, value in (
         ("--memory", 0),
         ("--momentum", 2),
         ("--min-score", 2),
         ("--max-tracks", 0),
         ("--short-edge", 5),
+        ("--short-edge", -1),
+        ("--long-edge", 8),
+        ("--matched", 0),
         ("--batch", 0),
     ):
         assert segment(monkeypatch, clip, tmp_path / "out", option, value) == 2
         error = capsys.readouterr().err.strip()
-        assert option[2:].replace("-", "_") in error and "\n" not in error
+        assert option[2:] in error.replace("_", "-") and "\n" not in error
         assert not (tmp_path / "out").exists()
 
 

@@ -68,6 +68,8 @@ def evaluate(
     chosen = None if rules is None else _rules(rules)
     if hota_min_score is not None and math.isnan(hota_min_score):
         raise InputError("--hota-min-score nan: it must be a number; leave it out to count all results")
+    if not results.strip():
+        raise InputError("no results are given: name a file, a zip, a folder or a glob")
     if explain and output is None:
         raise InputError("--explain writes a report: say with --output which folder it goes into")
     started = time.perf_counter()

@@ -29,20 +29,23 @@ PrecisionName = Annotated[
     str, typer.Option("--precision", help="float32, bfloat16, float16, or auto for the fastest good one.")
 ]
 ShortEdge = Annotated[
-    int, typer.Option("--short-edge", help="Pixels of a frame's short edge in the network; 0 keeps its size.")
+    int, typer.Option("--short-edge", min=0, help="Pixels of a frame's short edge in the network; 0 keeps its size.")
 ]
-LongEdge = Annotated[int, typer.Option("--long-edge", help="Most pixels of the long edge.")]
-MinScore = Annotated[float, typer.Option("--min-score", help="Leave out tracks below this score.")]
-MaxTracks = Annotated[int, typer.Option("--max-tracks", help="Most (instance, label) pairs that become tracks.")]
+LongEdge = Annotated[int, typer.Option("--long-edge", min=32, help="Most pixels of the long edge.")]
+MinScore = Annotated[float, typer.Option("--min-score", min=0, max=1, help="Leave out tracks below this score.")]
+MaxTracks = Annotated[int, typer.Option("--max-tracks", min=1, help="Most (instance, label) pairs that become tracks.")]
 Prompts = Annotated[
     Path | None, typer.Option("--prompts", help='Text file with prompts, a line each, "{}" for the word.')
 ]
 Memory = Annotated[
-    int | None, typer.Option("--memory", help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS.")
+    int | None,
+    typer.Option("--memory", min=1, help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS."),
 ]
-Matched = Annotated[int | None, typer.Option("--matched", help="Remembered windows that vote.")]
-Momentum = Annotated[float | None, typer.Option("--momentum", help="Match against a running embedding (OV2Seg: 0.7).")]
-Batch = Annotated[int, typer.Option("--batch", help="Windows that go through the network together.")]
+Matched = Annotated[int | None, typer.Option("--matched", min=1, help="Remembered windows that vote.")]
+Momentum = Annotated[
+    float | None, typer.Option("--momentum", min=0, max=1, help="Match against a running embedding (OV2Seg: 0.7).")
+]
+Batch = Annotated[int, typer.Option("--batch", min=1, help="Windows that go through the network together.")]
 
 
 @dataclass(frozen=True)
