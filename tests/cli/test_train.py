@@ -192,6 +192,11 @@ def test_a_run_does_not_go_on_with_other_data(home):
     assert "another --output" in said
 
 
+def test_a_file_is_no_folder_of_a_run(home):
+    said = refused(home, "--output", str(home / "own.json" / "run"))
+    assert "own.json is a file, but it must be a folder" in said
+
+
 def test_a_wrong_key(home):
     assert "there is no setting 'run.stepz'; did you mean steps?" in refused(home, "--set", "run.stepz=3")
 

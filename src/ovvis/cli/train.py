@@ -73,6 +73,9 @@ def train(
         raise InputError("no recipe: give a name from `ovvis train --list`, or a YAML file")
     config = load_config(recipe, _settings(settings or [], data, frames, data_root))
     folder = (output or Path(f"ovvis-train-{Path(recipe).stem}")).expanduser().absolute()
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    if not place.is_dir():
+        raise InputError(f"--output {folder}: {place} is a file, but it must be a folder; choose another")
     keep_freed_memory()
     fabric = make_fabric(config.run.precision, device)
     if dry:

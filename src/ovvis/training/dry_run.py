@@ -74,9 +74,8 @@ def dry_run(config: TrainConfig, built: Built, fabric: Fabric) -> Table:
     table.add_row("step", ", ".join(f"{name} {value:.3f} s" for name, value in seconds.items()))
     table.add_row("data", f"{loading:.3f} s a batch with {run.workers} workers" + _verdict(waiting, network))
     table.add_row("memory", f"{memory_held(fabric.device) / 2**30:.2f} GiB at most")
-    table.add_row(
-        "the run", f"{run.steps:,} steps of {step_time:.2f} s: {timedelta(seconds=round(run.steps * step_time))}"
-    )
+    whole = timedelta(seconds=round(run.steps * step_time))
+    table.add_row("the run", f"{run.steps:,} steps of {step_time:.2f} s: {whole}, validation apart")
     return table
 
 
@@ -103,8 +102,8 @@ def _shape(batch: TrainingBatch, windows: int, parts: int, processes: int) -> st
     b, t, _, h, w = batch.pixels.shape
     instances = [len(target.labels) for target in batch.targets]
     return (
-        f"{windows} windows = {processes} processes x {parts} parts x {b}; {t} frames of {h}x{w}; "
-        f"{min(instances)} to {max(instances)} instances"
+        f"windows in a step: {windows} (processes {processes} x parts {parts} x {b}); frames in a window: {t}; "
+        f"{h}x{w} pixels; instances: {min(instances)} to {max(instances)}"
     )
 
 
