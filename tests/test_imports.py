@@ -23,6 +23,7 @@ LEVELS = {
     "tracking": 2,
     "evaluation": 2,
     "io": 2,
+    "world": 2,
     "data": 3,
     "inference": 3,
     "training": 4,
@@ -37,6 +38,7 @@ ONLY = {
     "tracking": {"structures"},
     "io": {"structures", "fields", "masks", "errors"},
     "evaluation": {"structures", "fields", "masks", "borders", "errors"},
+    "world": {"paths", "masks", "errors"},
 }
 STRANGERS = [("training", "inference"), ("data", "inference")]
 FAMILIES = [("models.clip_vis", "models.ovformer")]

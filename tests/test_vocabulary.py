@@ -11,6 +11,7 @@ COUNTS = {
     "lvis_v1": 1203,
     "lvvis": 1196,
     "ovis": 25,
+    "stickers": 520,
     "ytvis_2019": 40,
     "ytvis_2021": 40,
 }

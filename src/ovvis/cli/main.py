@@ -31,6 +31,7 @@ VERBS = {
     "predict": "Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers.",
     "evaluate": "Score results against a dataset's truth: AP and AR over space and time, by group and by category.",
     "train": "Train a model by a recipe. A run that was stopped, or killed, goes on when the command is given again.",
+    "world": "The project's own world of illustrated objects: make its sprites, write its datasets.",
     "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
 }
 

@@ -140,6 +140,23 @@ def _coco(split: str, images: int) -> Entry:
     )
 
 
+def _stickers(split: str, videos: int, note: str) -> Entry:
+    folder = split.replace("_", "-")
+    return Entry(
+        name=f"stickers_{split}",
+        videos=videos,
+        annotations=(f"stickers/{folder}/{folder}_instances.json",),
+        frames=(f"stickers/{folder}/JPEGImages",),
+        format="youtube-vis",
+        vocabulary="stickers",
+        rules=LVVIS,
+        truth="public",
+        page=f"ovvis world build, then ovvis world write {folder} DATA_ROOT",
+        licence="videos: those of the drawings (MIT, Apache-2.0, CC BY 4.0; docs/world.md); annotations Apache-2.0",
+        note=note,
+    )
+
+
 _LVVIS_TRAIN = ("train/train_instances_.json", "train/train_ytvis_style.json", "train/train_instances.json")
 _CATALOG: dict[str, Entry] = {
     entry.name: entry
@@ -188,6 +205,10 @@ _CATALOG: dict[str, Entry] = {
         ),
         _coco("train", 118_287),
         _coco("val", 5_000),
+        _stickers("train", 1000, "base categories only; training can also draw them endlessly: stickers_live"),
+        _stickers("val", 300, "base and novel categories, backgrounds never trained on"),
+        _stickers("val_hard", 200, "as val, of drawings never trained on"),
+        _stickers("val_long", 40, "as val, of 120 frames, crowded with look-alikes"),
     )
 }
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,12 +18,37 @@ from ovvis.data.filtering import FilterConfig, LeftOut, select
 from ovvis.data.sampling import Draw, SamplingConfig, choose_frames, repeat_factors
 from ovvis.data.transforms import AugmentConfig, draw_again, draw_colour, draw_geometry, place_masks, place_pixels
 from ovvis.errors import InputError
-from ovvis.evaluation.records import TruthTrack
+from ovvis.evaluation.records import Masks, TruthTrack
 from ovvis.io.frames import read_image
+from ovvis.masks import Rle
 from ovvis.structures import Target
 
 _ITEM = 3  # keeps an item's random numbers apart from the sampler's
 _TRIES = 10  # items drawn in the place of one that cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A window's frames as they are before augmentation, and what is true of them."""
+
+    images: tuple[NDArray[np.uint8], ...]  # T; H, W, 3
+    masks: tuple[tuple[Rle | None, ...], ...]  # T; N
+    categories: tuple[int, ...]  # N; the dataset's ids
+    ids: tuple[int, ...]  # N; the annotations' numbers
+    video: str
+    files: tuple[str, ...]  # T
+    still: bool = False  # an image, that moves through a longer window
+
+
+class Maker(Protocol):
+    """Makes scenes that no file holds."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What a run that goes on must find again, as one line."""
+
+    def scene(self, seed: int, position: int, sampling: SamplingConfig, rng: np.random.Generator) -> Scene:
+        """Return the scene of a draw: the same for the same seed and position in the sequence of draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +58,7 @@ class Part:
     annotations: Annotations
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     weight: float | None = None  # share of the draws, of any sum; None for all: as large as its epoch
+    maker: Maker | None = None  # where the scenes are made and not read; the annotations' videos then count an epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +113,7 @@ class TrainingSet(Dataset[TrainingWindow]):
             raise InputError("some datasets of the mixture have a weight and some have none: give all of them one")
         self.sampling, self.seed = sampling or SamplingConfig(), seed
         self._choice = choice or FilterConfig()
-        selected = [select(part.annotations, self._choice) for part in parts]
+        selected = [(part.annotations, ()) if part.maker else select(part.annotations, self._choice) for part in parts]
         self.parts = tuple(replace(part, annotations=kept) for part, (kept, _) in zip(parts, selected, strict=True))
         self.left_out: dict[str, tuple[LeftOut, ...]] = {kept.name: left for kept, left in selected}
         names = (category.name for part in self.parts for category in part.annotations.categories)
@@ -118,7 +145,7 @@ class TrainingSet(Dataset[TrainingWindow]):
         The hash covers the videos' ids, sizes and files and the instances' ids, categories and order; not the masks
         and not the pixels, which would have to be read, and not the folder, which may move.
         """
-        return tuple(_fingerprint(part.annotations) for part in self.parts)
+        return tuple(part.maker.fingerprint if part.maker else _fingerprint(part.annotations) for part in self.parts)
 
     def __len__(self) -> int:
         """Videos and images of all datasets together."""
@@ -148,42 +175,39 @@ class TrainingSet(Dataset[TrainingWindow]):
     def _window(self, draw: Draw, rng: np.random.Generator, unreadable: tuple[str, ...]) -> TrainingWindow:
         part = self.parts[draw.dataset]
         known, augment = part.annotations, part.augment
-        video = known.videos[draw.video]
-        indices = choose_frames(len(video.files), self.sampling, rng)
-        frames = {index: _read(known, video, index) for index in dict.fromkeys(indices)}
-        source = frames[indices[0]].shape[:2]
+        if part.maker is not None:
+            scene = part.maker.scene(self.seed, draw.position, self.sampling, rng)
+        else:
+            scene = _scene_from_files(known, known.videos[draw.video], self.sampling, rng)
+        source = scene.images[0].shape[0], scene.images[0].shape[1]
         geometry, colour = draw_geometry(source, augment, rng), draw_colour(augment, rng)
-        geometries = [geometry] * len(indices)
-        if len(video.files) == 1:  # a still image moves through a longer window
-            geometries[1:] = [draw_again(geometry, augment, rng) for _ in indices[1:]]
-        truths = known.truths_of(video)
+        geometries = [geometry] * len(scene.images)
+        if scene.still:
+            geometries[1:] = [draw_again(geometry, augment, rng) for _ in scene.images[1:]]
         pixels, patches = [], []
-        for index, placed in zip(indices, geometries, strict=True):
-            image = torch.from_numpy(frames[index]).permute(2, 0, 1)[None]
+        for frame, rles, placed in zip(scene.images, scene.masks, geometries, strict=True):
+            image = torch.from_numpy(frame).permute(2, 0, 1)[None]
             pixels.append(place_pixels(image, placed, colour, augment.fill))
-            rles = [truth.masks[index] for truth in truths]
-            _check_sizes(rles, truths, known, video, placed.source)
             patches.append(place_masks(rles, placed))
-        seen = [i for i in range(len(truths)) if any(frame[i] for frame in patches)]
-        masks = torch.zeros((len(seen), len(indices), *geometry.canvas), dtype=torch.bool)
+        seen = [i for i in range(len(scene.ids)) if any(frame[i] for frame in patches)]
+        masks = torch.zeros((len(seen), len(scene.images), *geometry.canvas), dtype=torch.bool)
         written = masks.numpy()
-        for t, frame in enumerate(patches):
+        for t, placed_masks in enumerate(patches):
             for n, i in enumerate(seen):
-                if patch := frame[i]:
+                if patch := placed_masks[i]:
                     h, w = patch.mask.shape
                     written[n, t, patch.top : patch.top + h, patch.left : patch.left + w] = patch.mask
         names = self._label_of[draw.dataset]
         target = Target(
             masks=masks,
-            labels=torch.tensor([names[truths[i].category_id] for i in seen], dtype=torch.int64),
+            labels=torch.tensor([names[scene.categories[i]] for i in seen], dtype=torch.int64),
             ids=torch.tensor(seen, dtype=torch.int64),  # the place among the video's true tracks
         )
-        files = tuple(video.files[index] for index in indices)
-        ids = tuple(truths[i].id for i in seen)
+        ids = tuple(scene.ids[i] for i in seen)
         return TrainingWindow(
             pixels[0] if len(pixels) == 1 else torch.cat(pixels),
             target,
-            Origin(draw, known.name, video.name, files, ids, unreadable),
+            Origin(draw, known.name, scene.video, scene.files, ids, unreadable),
         )
 
 
@@ -195,6 +219,27 @@ def _fingerprint(known: Annotations) -> str:
         truths = [(truth.id, truth.category_id, truth.is_crowd) for truth in known.truths_of(video)]
         found.update(repr((video.id, video.height, video.width, video.files, truths)).encode())
     return f"{len(known.videos):,} videos or images, {len(known.truths):,} instances, {found.hexdigest()}"
+
+
+def _scene_from_files(known: Annotations, video: Video, sampling: SamplingConfig, rng: np.random.Generator) -> Scene:
+    """Return frames of a video and their masks."""
+    indices = choose_frames(len(video.files), sampling, rng)
+    frames = {index: _read(known, video, index) for index in dict.fromkeys(indices)}
+    truths = known.truths_of(video)
+    masks = []
+    for index in indices:
+        rles = tuple(truth.masks[index] for truth in truths)
+        _check_sizes(rles, truths, known, video, (video.height, video.width))
+        masks.append(rles)
+    return Scene(
+        images=tuple(frames[index] for index in indices),
+        masks=tuple(masks),
+        categories=tuple(truth.category_id for truth in truths),
+        ids=tuple(truth.id for truth in truths),
+        video=video.name,
+        files=tuple(video.files[index] for index in indices),
+        still=len(video.files) == 1,
+    )
 
 
 def _read(known: Annotations, video: Video, index: int) -> NDArray[np.uint8]:
@@ -212,11 +257,11 @@ def _read(known: Annotations, video: Video, index: int) -> NDArray[np.uint8]:
 
 
 def _check_sizes(
-    rles: Sequence[object], truths: Sequence[TruthTrack], known: Annotations, video: Video, size: tuple[int, int]
+    rles: Masks, truths: Sequence[TruthTrack], known: Annotations, video: Video, size: tuple[int, int]
 ) -> None:
     """Refuse masks of another size than their frame's."""
     for rle, truth in zip(rles, truths, strict=True):
-        if isinstance(rle, dict) and tuple(rle["size"]) != size:
+        if rle is not None and tuple(rle["size"]) != size:
             raise InputError(
                 f"{known.name}, {video.name}: a mask of annotation {truth.id} is {rle['size'][1]}x{rle['size'][0]}"
                 f" pixels: its frame is {size[1]}x{size[0]}; mend the dataset"

@@ -12,6 +12,7 @@ from ovvis.data.dataset import Part, TrainingSet
 from ovvis.data.loader import LoaderConfig, TrainingBatch, WindowLoader, network_input
 from ovvis.data.open import open_dataset
 from ovvis.data.sampling import SamplingConfig
+from ovvis.data.stickers import LIVE, live_part
 from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
 from ovvis.models.model import Model
@@ -113,14 +114,14 @@ def training_set(config: DataConfig, seed: int) -> TrainingSet:
     Raises:
         InputError: a dataset is not here or cannot be used.
     """
-    parts = [
-        Part(
-            open_dataset(name, config.root, config.frames[i] if config.frames else None),
-            config.augment,
-            config.weights[i] if config.weights else None,
-        )
-        for i, name in enumerate(config.train)
-    ]
+    parts = []
+    for i, name in enumerate(config.train):
+        weight = config.weights[i] if config.weights else None
+        if name == LIVE:
+            parts.append(live_part(config.augment, weight))
+        else:
+            frames = config.frames[i] if config.frames else None
+            parts.append(Part(open_dataset(name, config.root, frames), config.augment, weight))
     return TrainingSet(parts, config.sampling, config.choice, seed)
 
 
