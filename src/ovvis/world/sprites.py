@@ -87,7 +87,6 @@ class Sprites:
 
     def save(self, path: Path) -> None:
         """Write the file."""
-        # Only the sprites' own hashes tell them apart, so that the file is one thing, whatever wrote it.
         about = [[e.category, e.drawing.package, e.drawing.file, e.drawing.reserved, e.sha256] for e in self.entries]
         starts = np.cumsum([0, *map(len, self._packed)], dtype=np.int64)
         tensors: dict[str, NDArray[Any]] = {
@@ -95,8 +94,9 @@ class Sprites:
             "starts": starts,
             "sizes": np.array(self._sizes, dtype=np.int32).reshape(-1, 2),
         }
-        words = {"entries": json.dumps(about), "categories": msgspec.json.encode(self.categories).decode()}
-        path.write_bytes(save(tensors, metadata=words))
+        # One entry: safetensors writes several in any order, and the same sprites are to be the same file.
+        words = json.dumps({"categories": msgspec.to_builtins(self.categories), "entries": about})
+        path.write_bytes(save(tensors, metadata={"world": words}))
 
     @classmethod
     def load(cls, path: Path) -> Sprites:
@@ -107,10 +107,10 @@ class Sprites:
         """
         try:
             with safe_open(str(path), framework="numpy") as file:
-                words = file.metadata()
+                words = json.loads(file.metadata()["world"])
                 data, starts, sizes = (file.get_tensor(name) for name in ("data", "starts", "sizes"))
-            known = msgspec.json.decode(words["categories"], type=tuple[Category, ...])
-            entries = [Entry(c, Drawing(p, f, r), sha) for c, p, f, r, sha in json.loads(words["entries"])]
+            known = msgspec.convert(words["categories"], type=tuple[Category, ...])
+            entries = [Entry(c, Drawing(p, f, r), sha) for c, p, f, r, sha in words["entries"]]
         except (SafetensorError, KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
             raise InputError(f"{path} holds no sprites: remove it and run ovvis world build again") from error
         packed = [data[start:end].tobytes() for start, end in pairwise(starts)]
