@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from ovvis.cli.main import app
 from ovvis.errors import InputError
+from ovvis.io.lock import release_lock, take_lock
 from ovvis.masks import encode
 from ovvis.models.load import load_model
 from ovvis.training import checkpoint
@@ -195,6 +196,14 @@ def test_a_run_does_not_go_on_with_other_data(home):
 def test_a_file_is_no_folder_of_a_run(home):
     said = refused(home, "--output", str(home / "own.json" / "run"))
     assert "own.json is a file, but it must be a folder" in said
+
+
+def test_a_folder_belongs_to_one_run_at_a_time(home):
+    (home / "run").mkdir()
+    lock = take_lock(home / "run")
+    assert "another process is training in it" in refused(home)
+    assert [file.name for file in (home / "run").iterdir()] == [".lock"]
+    release_lock(lock)
 
 
 def test_a_wrong_key(home):

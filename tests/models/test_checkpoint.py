@@ -125,3 +125,11 @@ def test_a_text_file(tmp_path):
     path = tmp_path / "a.pth"
     path.write_text("no video")
     refused(path, "no PyTorch file (it holds no tensors); fetch it again")  # and not PyTorch's advice on its options
+
+
+def test_a_checkpoint_is_for_whom_the_umask_says(tmp_path):
+    plain, ours = tmp_path / "plain", tmp_path / "ours.safetensors"
+    plain.touch()
+    write_checkpoint(ours, {"a": torch.zeros(2)}, "clip-vis", {})
+    assert ours.stat().st_mode == plain.stat().st_mode
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ours.safetensors", "plain"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from ovvis.cli.console import out, progress, warn
 from ovvis.cli.process import Interrupted, keep_freed_memory, quiet_libraries
 from ovvis.cli.validation import Validation
 from ovvis.errors import InputError
+from ovvis.io.lock import release_lock, take_lock
 from ovvis.training import checkpoint
 from ovvis.training.build import Built, build_task
 from ovvis.training.config import TrainConfig
@@ -88,7 +89,12 @@ def train(
 def _run(config: TrainConfig, fabric: Fabric, folder: Path) -> None:
     """Train, show, and write the model at the end."""
     first = fabric.is_global_zero
-    with _model(config, fabric) as built, _politely_stopped() as stop, _shown(config, first) as show:
+    with (
+        _alone(folder if first else None),
+        _model(config, fabric) as built,
+        _politely_stopped() as stop,
+        _shown(config, first) as show,
+    ):
         if first:
             for name, left in built.data.left_out.items():
                 for entry in left:
@@ -104,6 +110,30 @@ def _run(config: TrainConfig, fabric: Fabric, folder: Path) -> None:
         )
     if first:
         _conclude(outcome, folder)
+
+
+@contextmanager
+def _alone(folder: Path | None) -> Iterator[None]:
+    """Keep a second run out of a folder while the block runs; None keeps nothing."""
+    if folder is None:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = take_lock(folder)
+    except OSError as error:
+        raise InputError(
+            f"output folder {folder} must be a writable folder ({error.strerror}): change its permissions or choose "
+            "another --output"
+        ) from error
+    if lock is None:
+        raise InputError(f"output folder {folder}: another process is training in it; wait for it, or choose another")
+    try:
+        yield
+    finally:
+        release_lock(lock)
+        with suppress(OSError):  # what is not empty stays
+            folder.rmdir()
 
 
 @contextmanager

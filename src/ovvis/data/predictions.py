@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from ovvis.data.run_settings import SETTINGS, keep_settings
 from ovvis.data.submission import packed_files
 from ovvis.errors import DISK_FULL, InputError
 from ovvis.evaluation.records import ResultTrack
+from ovvis.io.lock import release_lock, take_lock
 from ovvis.io.output import disk_full, whole_file
 from ovvis.io.results import write_segmentations, written_mask
 from ovvis.masks import encode
@@ -91,7 +91,7 @@ class PredictionFolder:
     def __enter__(self) -> PredictionFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = _take_lock(self.path, self.shard.suffix, PATIENCE)
+            self._lock = take_lock(self.path, self.shard.suffix, PATIENCE)
             if self._lock is not None:
                 _remove_leftovers(self.path, self.shard.suffix)
         except OSError as error:
@@ -113,9 +113,7 @@ class PredictionFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._lock is not None:
-            with suppress(OSError):
-                Path(self._lock.name).unlink()
-            self._lock.close()
+            release_lock(self._lock)
             self._lock = None
         with suppress(OSError):  # what is not empty stays
             self.path.rmdir()
@@ -220,40 +218,6 @@ class PredictionFolder:
         return self.path / BROKEN / f"{video.id}.json"
 
 
-def _take_lock(folder: Path, suffix: str, patience: float = 0.0) -> TextIO | None:
-    """Return the open lock of a shard, or None if another process holds it for `patience` seconds or more.
-
-    The system frees the locks of a killed process.
-    """
-    path, end = folder / f".lock{suffix}", time.monotonic() + patience
-    while True:
-        file = path.open("a", encoding="ascii")
-        held = not _lock(file)
-        with suppress(FileNotFoundError):  # who held it has removed it in between
-            if not held and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                return file
-        file.close()
-        if held:
-            if time.monotonic() >= end:
-                return None
-            time.sleep(0.02)
-
-
-def _lock(file: TextIO) -> bool:
-    """Lock a file for this process; without a word where the system has no such locks."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
-
-
 def _remove_leftovers(folder: Path, own: str) -> None:
     """Remove what killed processes were writing, and their locks; what a living one writes stays."""
     partials = [file for place in (folder, folder / RESULTS, folder / BROKEN) for file in place.glob(".*.partial*")]
@@ -269,9 +233,8 @@ def _remove_leftovers(folder: Path, own: str) -> None:
 
 def _is_dead(folder: Path, suffix: str) -> bool:
     """Return whether no living process holds a shard's lock; removes the lock then."""
-    lock = _take_lock(folder, suffix)
+    lock = take_lock(folder, suffix)
     if lock is None:
         return False
-    Path(lock.name).unlink(missing_ok=True)  # while it is held: no one else can have it
-    lock.close()
+    release_lock(lock)
     return True

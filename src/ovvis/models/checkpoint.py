@@ -138,7 +138,10 @@ def write_checkpoint(path: Path, state: Mapping[str, Tensor], family: str, confi
         "format": "pt",
     }
     try:
+        partial.touch()
+        mode = partial.stat().st_mode  # what the umask gives; the library's own file is for its owner alone
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial, metadata=metadata)
+        partial.chmod(mode)
         partial.replace(path)
     except SafetensorError as error:
         raise OSError(f"cannot write {str(path)!r}: {_line(error)}") from error

@@ -1,0 +1,38 @@
+import subprocess
+import sys
+
+from ovvis.io.lock import release_lock, take_lock
+
+HOLD = """
+import sys
+from pathlib import Path
+from ovvis.io.lock import take_lock
+lock = take_lock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_one_at_a_time_and_suffixes_apart(tmp_path):
+    first, other = take_lock(tmp_path), take_lock(tmp_path, ".2")
+    assert first is not None and other is not None
+    assert take_lock(tmp_path) is None
+    release_lock(first)
+    again = take_lock(tmp_path)
+    assert again is not None
+    release_lock(again)
+    release_lock(other)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_process_holds_nothing(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        assert take_lock(tmp_path, patience=0.05) is None
+        holder.kill()
+        holder.wait()
+    lock = take_lock(tmp_path)
+    assert lock is not None
+    release_lock(lock)
