@@ -32,7 +32,7 @@ BACKGROUNDS = {
     "leaves": "c0d17dfd",
     "plasma": "1922cbe4",
 }
-FRAMES = ["d48632fa", "430e7a2f", "4d6b9e35", "260553ce"]
+FRAMES = ["d48632fa", "cafb9e24", "05daa0c9", "6b12189d"]
 SMALL = VideoConfig(height=48, width=72, frames=6)
 
 

@@ -140,7 +140,7 @@ def fetch(package: Package, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     wanted = f"{package.npm}@{package.version}"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".npm-") as scratch:
-        command = ["npm", "pack", wanted, "--silent", "--pack-destination", scratch]
+        command = ["npm", "pack", wanted, "--loglevel=error", "--pack-destination", scratch]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_PATIENCE, check=False, stdin=subprocess.DEVNULL
@@ -151,7 +151,7 @@ def fetch(package: Package, folder: Path) -> Path:
             ) from error
         fetched = Path(scratch) / package.archive
         if done.returncode or not fetched.is_file():
-            said = " ".join((done.stderr or done.stdout).split())[-200:] or f"exit code {done.returncode}"
+            said = " ".join((done.stderr or done.stdout).split())[:200] or f"exit code {done.returncode}"
             raise ResourceError(f"npm could not fetch {wanted} ({said}): check the network and npm's registry")
         if _digest(fetched) != package.sha512:
             raise InputError(f"npm's {wanted} is not the pinned archive (its SHA-512 differs): check npm's registry")

@@ -223,7 +223,7 @@ def _object(dice: Dice, config: VideoConfig, category: int, sprite: int, across:
         step = pace * dice.between(0.2, 1.8)  # speed changes from key to key
         where = (
             _held(where[0] + dice.between(-1.0, 1.0) * step, wide),
-            _held(where[1] + dice.between(-1.0, 1.0) * step, tall),
+            _held(where[1] + dice.between(-1.0, 1.0) * step * tall / wide, tall),
         )
     size = dice.between(*config.sizes) * tall
     grows = dice.between(0.0, 0.35)
