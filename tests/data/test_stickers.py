@@ -7,6 +7,7 @@ import torch
 
 from ovvis import masks
 from ovvis.cli import main as cli
+from ovvis.data import catalog
 from ovvis.data.check import check
 from ovvis.data.dataset import TrainingSet
 from ovvis.data.loader import LoaderConfig, WindowLoader
@@ -110,3 +111,8 @@ def test_the_command(monkeypatch, capsys, tmp_path):
     assert call(monkeypatch, "datasets", "check", "stickers_train", "--data-root", tmp_path / "data") == 0
     written = json.loads((tmp_path / "data/stickers/train/train_instances.json").read_text())
     assert {category["partition"] for category in written["categories"]} == {0}
+
+
+def test_the_catalogue_counts_the_videos():
+    for split in SPLITS.values():
+        assert catalog.entry(f"stickers_{split.name.replace('-', '_')}").videos == split.videos

@@ -207,7 +207,7 @@ _CATALOG: dict[str, Entry] = {
         _coco("val", 5_000),
         _stickers("train", 1000, "base categories only; training can also draw them endlessly: stickers_live"),
         _stickers("val", 300, "base and novel categories, backgrounds never trained on"),
-        _stickers("val_hard", 200, "as val, of drawings never trained on"),
+        _stickers("val_hard", 260, "as val, of drawings never trained on"),
         _stickers("val_long", 40, "as val, of 120 frames, crowded with look-alikes"),
     )
 }

@@ -52,7 +52,7 @@ SPLITS = {
     for split in (
         Split("train", 1, 1000, _TRAIN),
         Split("val", 2, 300, _VAL),
-        Split("val-hard", 3, 200, replace(_VAL, reserved_drawings=True)),
+        Split("val-hard", 3, 260, replace(_VAL, reserved_drawings=True)),
         Split(
             "val-long",
             4,
