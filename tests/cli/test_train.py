@@ -21,7 +21,7 @@ from ovvis.training.devices import make_fabric
 from ovvis.training.dump import read_dump
 from ovvis.training.live import Live
 from ovvis.training.logbook import read_metrics
-from ovvis.training.recipes import config_of
+from ovvis.training.recipes import config_of, recipes
 from ovvis.training.replay import replay
 from ovvis.training.start import starting_model
 
@@ -158,10 +158,14 @@ def test_dry_run_writes_nothing(home):
     assert not (home / "run").exists()
 
 
-def test_list():
-    done = CliRunner().invoke(app, ["train", "--list"], terminal_width=200)
+def test_the_names_of_the_list_are_whole_where_the_terminal_is_narrow(monkeypatch):
+    monkeypatch.setattr("ovvis.cli.console.out._width", 80)
+    done = CliRunner().invoke(app, ["train", "--list"])
     assert done.exit_code == 0
-    assert "finetune-own" in done.output
+    lines = done.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    for name in recipes():
+        assert [line for line in lines if line.startswith(f"{name} ")], name
 
 
 def change(home, alter):

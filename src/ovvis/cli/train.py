@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import torch
 import typer
 from lightning_fabric import Fabric
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -263,9 +264,13 @@ def _use(model: str, path: Path) -> str:
 
 def _list() -> None:
     """Print the recipes."""
-    table = Table(title="Recipes: ovvis train NAME --output DIR", title_justify="left")
-    for column in ("name", "reproduces", "expected AP", "GPU time", "steps"):
-        table.add_column(column, justify="right" if column == "steps" else "left")
+    title = "Recipes: ovvis train NAME --output DIR"
+    # No edge, little padding: at 80 columns no word of the others breaks.
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("name", no_wrap=True)  # it is to be typed
+    for column in ("reproduces", "expected AP", "GPU time"):
+        table.add_column(column)
+    table.add_column("steps", justify="right", no_wrap=True)
     for name in recipes():
         config = load_config(name)
         about = config.about
