@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ovvis.cli.main import app
+from ovvis.cli.process import Interrupted
 from ovvis.errors import InputError
 from ovvis.io.lock import release_lock, take_lock
+from ovvis.io.video import open_frames
 from ovvis.masks import encode
 from ovvis.models.load import load_model
 from ovvis.training import checkpoint
@@ -128,6 +131,33 @@ def test_a_run_goes_on_from_an_earlier_one_and_trains_as_in_one_go(home):
     assert all(torch.equal(tensor, half.weights[name]) for name, tensor in whole.weights.items())
     # A new run begins with the earlier one's weights.
     train(home, "--output", str(home / "next"), "--set", f"model.weights={home / 'whole'}", "--set", "run.steps=1")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_in_a_validation(home, times, monkeypatch):
+    """Once: the validation ends, and the step after it is saved. Twice: it ends at once."""
+    asked = 0
+
+    def press(frames, name):
+        nonlocal asked
+        while asked < times:
+            asked += 1
+            os.kill(os.getpid(), signal.SIGINT)
+        return open_frames(frames, name)
+
+    monkeypatch.setattr("ovvis.cli.validation.open_frames", press)
+    settings = ["--set", f"validation.dataset={home / 'own.json'}", "--set", "validation.every=2"]
+    result = train(home, *settings, code=130)
+    assert isinstance(result.exception, Interrupted), result.exception
+    steps = [line["step"] for line in read_metrics(home / "run") if line["kind"] == "validation"]
+    if times == 1:
+        assert "stopped after step 3 of 4" in str(result.exception)
+        assert steps == [2]
+    else:
+        assert "stopped at once; the same command begins anew" in str(result.exception)
+        assert not steps
+    done = train(home, *settings)
+    assert "4 steps done; AP" in done.output
 
 
 @pytest.mark.slow

@@ -132,6 +132,26 @@ def test_records(tmp_path):
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 
+def test_curves_hold_each_step_once(tmp_path):
+    """Also where a run ended before its first checkpoint and began anew."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def end(record):
+        if record.step == 4:
+            raise KeyboardInterrupt
+
+    config = toy_config(steps=6, save_every=6, validate_every=3)
+    task = replace(toy_task(config), pictures=lambda: [("dot", np.full((2, 3, 3), 200, np.uint8))])
+    with pytest.raises(KeyboardInterrupt):
+        toy_train(tmp_path, config, task=task, show=end)
+    assert not checkpoint.checkpoints(tmp_path)
+    toy_train(tmp_path, config, task=task, validate=lambda step: {"AP": step / 10})
+    curves = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in curves.Scalars("loss/all")] == [2, 4, 6]
+    assert [event.value for event in curves.Scalars("validation/AP")] == pytest.approx([0.3, 0.6])
+    assert [(event.step, event.width, event.height) for event in curves.Images("dot")] == [(3, 3, 2), (6, 3, 2)]
+
+
 def test_validation_sees_the_mean_of_the_weights_and_disturbs_nothing(tmp_path):
     config = toy_config(validate_every=4)
     task = replace(toy_task(config), pictures=lambda: [("dot", np.zeros((2, 3, 3), np.uint8))])

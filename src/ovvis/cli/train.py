@@ -18,7 +18,7 @@ from rich.table import Table
 
 from ovvis.cli.console import out, progress, warn
 from ovvis.cli.process import Interrupted, keep_freed_memory, quiet_libraries
-from ovvis.cli.validation import Validation
+from ovvis.cli.validation import Look, Validation, unseen
 from ovvis.errors import InputError
 from ovvis.io.lock import release_lock, take_lock
 from ovvis.training import checkpoint
@@ -94,7 +94,7 @@ def _run(config: TrainConfig, fabric: Fabric, folder: Path) -> None:
         _alone(folder if first else None),
         _model(config, fabric) as built,
         _politely_stopped() as stop,
-        _shown(config, first) as show,
+        _shown(config, first) as (show, look),
     ):
         if first:
             for name, left in built.data.left_out.items():
@@ -103,8 +103,13 @@ def _run(config: TrainConfig, fabric: Fabric, folder: Path) -> None:
         validate = None
         if config.validation.dataset:
             gather = _gather if fabric.world_size > 1 else list
-            validate = Validation(config, built.model, fabric.global_rank, fabric.world_size, gather)
-        outcome = run_loop(built.task, config, fabric, folder, show=show, validate=validate, stop=stop)
+            validate = Validation(config, built.model, fabric.global_rank, fabric.world_size, gather, look)
+        try:
+            outcome = run_loop(built.task, config, fabric, folder, show=show, validate=validate, stop=stop)
+        except KeyboardInterrupt:
+            last = checkpoint.checkpoints(folder)
+            then = f"goes on from {last[-1].stem}" if last else "begins anew: there was no checkpoint yet"
+            raise Interrupted(f"stopped at once; the same command {then}") from None
     if not outcome.finished:
         raise Interrupted(
             f"stopped after step {outcome.step} of {config.run.steps}; the same command goes on from there"
@@ -156,7 +161,7 @@ def _politely_stopped() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        warn(f"{signal.Signals(number).name}: ending this step and saving; once more ends at once")
+        warn(f"{signal.Signals(number).name}: ending this step and its validation, saving; once more ends at once")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -167,17 +172,21 @@ def _politely_stopped() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _shown(config: TrainConfig, first: bool) -> Iterator[Callable[[Record], None] | None]:
-    """Yield what shows a record as a progress line, in the first process."""
+def _shown(config: TrainConfig, first: bool) -> Iterator[tuple[Callable[[Record], None] | None, Look]]:
+    """Yield what shows a record, and how far a validation is, as a progress line in the first process."""
     if not first:
-        yield None
+        yield None, unseen
         return
-    with progress("training", "steps", config.run.steps) as done:
+    steps = config.run.steps
+    with progress("training", "steps", steps) as done:
 
         def show(record: Record) -> None:
             done(record.step, record.steps, describe(record))
 
-        yield show
+        def look(step: int, video: int, videos: int) -> None:
+            done(step, steps, f"validating after step {step}, video {video} of {videos}")
+
+        yield show, look
 
 
 def describe(record: Record) -> str:

@@ -25,6 +25,13 @@ OBJECT = Category(1, "object")
 Gather = Callable[[list[Any]], list[Any]]
 """A list of this process to those of all processes, one after another."""
 
+Look = Callable[[int, int, int], None]
+"""Takes the steps done, the number of the video that comes next, from 1, and how many this process has."""
+
+
+def unseen(step: int, video: int, videos: int) -> None:
+    """Show nothing; see `Look`."""
+
 
 class Validation:
     """Segments the validation videos and compares the tracks with the truth.
@@ -37,13 +44,20 @@ class Validation:
         rank: this process.
         processes: in all.
         gather: see `Gather`.
+        look: see `Look`.
 
     Raises:
         InputError: the dataset cannot be used, or its truth is not here.
     """
 
     def __init__(
-        self, config: TrainConfig, model: Model, rank: int = 0, processes: int = 1, gather: Gather = list
+        self,
+        config: TrainConfig,
+        model: Model,
+        rank: int = 0,
+        processes: int = 1,
+        gather: Gather = list,
+        look: Look = unseen,
     ) -> None:
         asked = config.validation
         known = open_dataset(asked.dataset, config.data.root, asked.frames)
@@ -59,17 +73,19 @@ class Validation:
                 raise InputError(f"validation.dataset {asked.dataset}: {gone} does not exist; check the folder")
         self._model, self._asked = model, asked
         self._rank, self._processes, self._gather = rank, processes, gather
+        self._look = look
 
     def __call__(self, step: int) -> Mapping[str, float]:
         """Return AP, AP50, AP75 and AR10, in [0, 1], of the model as it is now."""
-        del step
         vocabulary, ids = dataset_vocabulary(self._set.categories)
         asked = self._asked
         segmenter = VideoSegmenter(
             self._model, vocabulary, short_edge=asked.short_edge, long_edge=asked.long_edge, cache=True
         )
         tracks: list[ResultTrack] = []
-        for video in self._videos[self._rank :: self._processes]:
+        own = self._videos[self._rank :: self._processes]
+        for i, video in enumerate(own):
+            self._look(step, i + 1, len(own))
             with segmenter(open_frames(self._set.paths(video), video.name)) as result:
                 tracks += [
                     ResultTrack(video.id, ids[track.label_index], track.score, list(track.masks))

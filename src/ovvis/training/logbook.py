@@ -56,7 +56,8 @@ class Logbook:
         kept = [line for line in _lines(file) if json.loads(line)["step"] <= step]
         file.write_text("".join(kept), encoding="utf-8")
         self._file = file.open("a", encoding="utf-8", buffering=1)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+        # Also at the first step: a run that was killed before its first checkpoint has left curves.
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def steps(self, record: Record) -> None:
         """Take what happened in the last steps."""
