@@ -1,6 +1,7 @@
 """What several rooms' tests share."""
 
 import json
+import os
 import random
 
 import numpy as np
@@ -18,6 +19,11 @@ settings.load_profile("ovvis")
 
 
 def pytest_configure(config):
+    # In networks this small threads mostly wait for each other: where another process is busy too, twenty times as long
+    # as one alone. Set the variable to test with more. The tests' own processes inherit it.
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ["OMP_NUM_THREADS"] = "1"
+        torch.set_num_threads(1)
     # pycocotools 2.0.11 under numpy 2; other people's code, not ours to mend.
     config.addinivalue_line(
         "filterwarnings", "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"

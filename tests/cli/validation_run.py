@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from conftest import TINY_CLIPS
 from fakes import build_tiny
+from forked import run_forked
 from ovvis.cli.train import _gather
 from ovvis.cli.validation import Validation
 from ovvis.training.config import TrainConfig, ValidationConfig
@@ -30,7 +31,7 @@ def figures(folder):
 
 
 def main(folder):
-    """Be one of torchrun's processes; each writes what it has."""
+    """Be one of several processes; each writes what it has."""
     open_clip.factory._MODEL_CONFIGS.update(TINY_CLIPS)
     torch.set_num_threads(1)
     rank, found = figures(folder)
@@ -38,4 +39,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    run_forked(lambda: main(Path(sys.argv[1])))

@@ -12,6 +12,7 @@ from training_cases import boxes
 
 from conftest import TINY_CLIPS
 from fakes import build_tiny
+from forked import run_forked
 from ovvis.data.dataset import Origin
 from ovvis.data.loader import TrainingBatch
 from ovvis.data.sampling import Draw
@@ -61,7 +62,7 @@ def gradients(fabric, counts, dtype):
 
 
 def main(file):
-    """Be one of torchrun's processes; each writes what it has."""
+    """Be one of several processes; each writes what it has."""
     open_clip.factory._MODEL_CONFIGS.update(TINY_CLIPS)
     torch.set_num_threads(1)
     fabric = make_fabric("32-true", "cpu")
@@ -69,4 +70,4 @@ def main(file):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run_forked(lambda: main(sys.argv[1]))

@@ -9,6 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from forked import run_forked
 from ovvis.training.config import RunConfig, TrainConfig, ValidationConfig
 from ovvis.training.devices import make_fabric
 from ovvis.training.loop import train
@@ -112,12 +115,17 @@ def kill_at(moment):
     setattr(owner, name, before(getattr(owner, name)))
 
 
-def one_of_many(folder):
-    """Be one of torchrun's processes."""
-    config = toy_config()
-    fabric = make_fabric("32-true", "cpu")
-    task = toy_task(config, fabric.global_rank, fabric.world_size, dropout=0.0)
-    toy_train(folder, config, task=task, fabric=fabric)
+def many(folder):
+    """Train in two processes."""
+
+    def one():
+        config = toy_config()
+        fabric = make_fabric("32-true", "cpu")
+        task = toy_task(config, fabric.global_rank, fabric.world_size, dropout=0.0)
+        toy_train(folder, config, task=task, fabric=fabric)
+
+    torch.set_num_threads(1)
+    run_forked(one)
 
 
 def killed_again_and_again(*runs):
@@ -135,4 +143,4 @@ def killed_again_and_again(*runs):
 
 
 if __name__ == "__main__":
-    {"many": one_of_many, "killed": killed_again_and_again}[sys.argv[1]](*sys.argv[2:])
+    {"many": many, "killed": killed_again_and_again}[sys.argv[1]](*sys.argv[2:])
