@@ -188,6 +188,12 @@ def test_dry_run_writes_nothing(home):
     assert not (home / "run").exists()
 
 
+def test_a_mixture_of_which_one_lies_at_its_usual_place(home):
+    own = home / "own.json"
+    mixed = ["--set", f"data.train=[{own}, {own}]", "--set", f'data.frames=[{home / "frames"}, ""]']
+    assert train(home, *mixed, "--dry-run").output.count("3 videos or images, 3 instances") == 2
+
+
 def test_the_names_of_the_list_are_whole_where_the_terminal_is_narrow(monkeypatch):
     monkeypatch.setattr("ovvis.cli.console.out._width", 80)
     done = CliRunner().invoke(app, ["train", "--list"])

@@ -40,7 +40,7 @@ class DataConfig:
     """What is trained on."""
 
     train: tuple[str, ...] = ("lvis_v1_train",)  # names of `ovvis datasets`, or JSON files of one's own
-    frames: tuple[str, ...] = ()  # a folder of frames for each; none: where the catalogue says, or beside the JSON
+    frames: tuple[str, ...] = ()  # folder of frames for each; none or "": where the catalogue says, or beside the JSON
     weights: tuple[float, ...] = ()  # each one's share of the windows; none: as large as it is
     root: str | None = None  # the folder that the catalogue's datasets lie in; null: OVVIS_DATA, else ./datasets
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
