@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 
@@ -34,5 +36,24 @@ def test_a_killed_process_holds_nothing(tmp_path):
         holder.kill()
         holder.wait()
     lock = take_lock(tmp_path)
+    assert lock is not None
+    release_lock(lock)
+
+
+def test_children_of_a_killed_process_do_not_hold_its_lock(tmp_path):
+    """As the processes that load data do, which notice after some seconds that they are alone."""
+    code = (
+        "import os, signal, sys, time; from pathlib import Path; from ovvis.io.lock import take_lock\n"
+        "lock = take_lock(Path(sys.argv[1])); child = os.fork()\n"
+        "if child == 0: time.sleep(30); os._exit(0)\n"
+        "time.sleep(0.5); print(child, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        parent.wait()
+        try:
+            lock = take_lock(tmp_path)
+        finally:
+            os.kill(child, signal.SIGKILL)
     assert lock is not None
     release_lock(lock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -25,6 +26,7 @@ def take_lock(folder: Path, suffix: str = "", patience: float = 0.0) -> TextIO |
         held = not _lock(file)
         with suppress(FileNotFoundError):  # who held it has removed it in between
             if not held and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                _keep_from_children(file)
                 return file
         file.close()
         if held:
@@ -38,6 +40,19 @@ def release_lock(lock: TextIO) -> None:
     with suppress(OSError):
         Path(lock.name).unlink()
     lock.close()
+
+
+def _keep_from_children(file: TextIO) -> None:
+    """Close a lock in processes that are forked later: those that load data outlive a killed one by seconds."""
+    held = weakref.ref(file)
+
+    def let_go() -> None:
+        lock = held()
+        if lock is not None:
+            lock.close()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=let_go)
 
 
 def _lock(file: TextIO) -> bool:
