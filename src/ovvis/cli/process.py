@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import sys
 import warnings
 
@@ -17,9 +18,12 @@ class Interrupted(OvvisError):  # noqa: N818  it is no error
 
 
 def quiet_libraries() -> None:
-    """Keep other libraries' warnings off the terminal of a person who cannot mend them."""
+    """Keep other libraries' warnings and logs off the terminal of a person who cannot mend them."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    # Else a library's first word to the root logger lets all of them print there.
+    logging.getLogger().addHandler(logging.NullHandler())
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # each retry; the last error is told
 
 
 def keep_freed_memory() -> None:
