@@ -81,19 +81,19 @@ def predict(
     """Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers."""
     shared.prepare_process()
     options = shared.SegmenterOptions(
-        model,
-        weights,
-        device,
-        precision,
-        short_edge,
-        long_edge,
-        min_score,
-        max_tracks,
-        prompts,
-        memory,
-        matched,
-        momentum,
-        batch,
+        model=model,
+        weights=weights,
+        device=device,
+        precision=precision,
+        short_edge=short_edge,
+        long_edge=long_edge,
+        min_score=min_score,
+        max_tracks=max_tracks,
+        prompts=prompts,
+        memory=memory,
+        matched=matched,
+        momentum=momentum,
+        batch=batch,
     )
     options.check()
     part = Shard.parse(shard)

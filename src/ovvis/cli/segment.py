@@ -61,19 +61,19 @@ def segment(
         raise InputError(f"--paint-above {paint_above:g}: it must lie in [0, 1]; 0 shows and paints every track")
     vocabulary = Vocabulary.parse(labels)
     options = shared.SegmenterOptions(
-        model,
-        weights,
-        device,
-        precision,
-        short_edge,
-        long_edge,
-        min_score,
-        max_tracks,
-        prompts,
-        memory,
-        matched,
-        momentum,
-        batch,
+        model=model,
+        weights=weights,
+        device=device,
+        precision=precision,
+        short_edge=short_edge,
+        long_edge=long_edge,
+        min_score=min_score,
+        max_tracks=max_tracks,
+        prompts=prompts,
+        memory=memory,
+        matched=matched,
+        momentum=momentum,
+        batch=batch,
     )
     options.check()
     frames = open_source(source, every=every, start=start, end=end, max_frames=max_frames, fps=fps)

@@ -48,7 +48,7 @@ Momentum = Annotated[
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Windows that go through the network together.")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmenterOptions:
     """The options of a verb that runs a model, as typed."""
 
