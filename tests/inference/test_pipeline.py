@@ -14,6 +14,7 @@ from ovvis.models.model import VideoSettings
 LABELS = [("dog",), ("cat", "kitten"), ("zebra",)]
 Q, K, CELLS = 5, 3, (8, 16)  # 32 x 64 pixels
 ADJACENT = VideoSettings(memory=1, matched=1)
+NONE = {"none_logit": 2.5}
 
 
 def video(seed, frames=6, quiet=True, cells=CELLS):
@@ -43,7 +44,9 @@ def dense(truth, size, count, settings, padded=None, kept=None):
     masks = torch.stack([p.mask_logits[0, :, 0] for p in truth])  # T, Q, h, w
     objects = torch.stack([p.object_logits[0] for p in truth])
     ious = torch.stack([p.mask_ious[0] for p in truth])
-    classes = torch.stack([p.features[0, 0, :, 0] for p in truth]).softmax(-1)  # T, Q, K
+    logits = torch.stack([p.features[0, 0, :, 0] for p in truth])  # T, Q, K
+    none = torch.full((*logits.shape[:2], 1), -torch.inf if settings.none_logit is None else settings.none_logit)
+    classes = torch.cat([logits, none], -1).softmax(-1)[..., :K]
     scores = (classes * ious[..., None]).sqrt().mean(0) * objects.mean(0).softmax(-1)[:, :1]
     scores = scores.sqrt()
     out = []
@@ -74,7 +77,7 @@ def facts(result):
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("changes", [{}, {"silence": None}, {"mask_quality": False}, {"memory": 3, "matched": 2}])
+@pytest.mark.parametrize("changes", [{}, {"silence": None}, {"mask_quality": False}, {"memory": 3, "matched": 2}, NONE])
 def test_equals_the_rules_over_dense_arrays(seed, changes):
     truth, shuffled = video(seed)
     settings = replace(ADJACENT, **changes)
@@ -90,12 +93,13 @@ def test_equals_the_rules_over_dense_arrays(seed, changes):
                     assert (decode(ours) != decode(theirs)).sum() <= 1  # a logit of zero up to rounding
 
 
-def test_the_dense_rules_meet_silence():
+@pytest.mark.parametrize("changes", [{}, NONE])
+def test_the_dense_rules_meet_silence(changes):
     hidden = 0
     for seed in range(8):
         truth, _ = video(seed)
-        loud = dense(truth, (32, 64), 9, replace(ADJACENT, silence=None))
-        quiet = dense(truth, (32, 64), 9, ADJACENT)
+        loud = dense(truth, (32, 64), 9, replace(ADJACENT, silence=None, **changes))
+        quiet = dense(truth, (32, 64), 9, replace(ADJACENT, **changes))
         hidden += sum(c is None for t in quiet for c in t[3]) - sum(c is None for t in loud for c in t[3])
     assert hidden > 10
 

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -23,6 +24,17 @@ def test_class_scores():
     logits = torch.tensor([[0.0, 0.0], [100.0, 0.0], [-50.0, 25.0]])
     assert torch.allclose(class_scores(logits, "softmax", 100), torch.tensor([[0.5, 0.5], [1, 0], [0, 1]]))
     assert torch.allclose(class_scores(logits, "cosine", 100), torch.tensor([[0, 0], [1, 0], [0, 0.25]]))
+
+
+def test_none_of_these_takes_its_share():
+    # e^0 : e^ln 3 : e^ln 4 = 1 : 3 : 4; the last is none of these, and is not given back.
+    logits = torch.tensor([[1.0, 3.0], [1.0, 1.0]]).log()
+    got = class_scores(logits, "softmax", 100, none_logit=math.log(4))
+    assert torch.allclose(got, torch.tensor([[1 / 8, 3 / 8], [1 / 6, 1 / 6]]))
+    one_word = torch.tensor([[math.log(4)], [math.log(4) - 20]])
+    assert class_scores(one_word, "softmax", 100).tolist() == [[1], [1]]
+    assert class_scores(one_word, "softmax", 100, math.log(4))[:, 0].tolist() == pytest.approx([0.5, math.exp(-20)])
+    assert torch.equal(class_scores(logits, "cosine", 100, 5.0), class_scores(logits, "cosine", 100))
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -49,6 +50,19 @@ def test_scores_by_hand():
     tubes = run([frame(ious=(0.5,)), frame(((100.0, 0.0),), ious=(0.64,))])
     # sqrt(0.5 x 0.5) and sqrt(1 x 0.64) for "a"; the same with 0 for "b"; the object score is 1.
     assert torch.allclose(tubes.scores(), torch.tensor([[((0.5 + 0.8) / 2) ** 0.5, 0.25**0.5]]), atol=1e-6)
+
+
+def test_none_of_these_lowers_every_label():
+    # Beside two labels of logit 0, a third answer of logit ln 2 leaves each a quarter instead of a half.
+    settings = replace(SETTINGS, none_logit=math.log(2))
+    assert torch.allclose(run([frame()], settings).scores(), torch.full((1, 2), 0.25**0.25), atol=1e-6)
+    # An object score of 0.01 in the last frame: sqrt(sigmoid(0.5) x 0.01) = 0.0789 is below 0.1 x 0.841, and silent;
+    # sqrt(sigmoid(0.25) x 0.01) = 0.0750 is above 0.1 x 0.707.
+    gone = [frame()] * 9 + [frame(objects=((math.log(0.01 / 0.99), 0.0),))]
+    for changed, shown in ((SETTINGS, 9), (settings, 10)):
+        tracks, store = run(gone, changed).finish(*SIZES, 2, 0.0)
+        assert [sum(mask is not None for mask in track.masks) for track in tracks] == [shown] * 2
+        store.close()
 
 
 def test_object_scores_are_the_softmax_of_mean_logits():

@@ -10,17 +10,22 @@ from ovvis.models.model import ClassScore, VideoSettings, Weighting
 OBJECT = 0  # index of "object" in the object logits
 
 
-def class_scores(logits: Tensor, kind: ClassScore, logit_scale: float) -> Tensor:
+def class_scores(logits: Tensor, kind: ClassScore, logit_scale: float, none_logit: float | None = None) -> Tensor:
     """Return the class scores (Q, K) of one window, in [0, 1], from its class logits.
 
     Args:
         logits: Q, K.
         kind: "softmax" over the vocabulary, as released; "cosine", as in the paper (CLIP-VIS eq. 10).
         logit_scale: the factor between cosine and logit.
+        none_logit: logit of "none of these", which takes its share of the softmax and is left out; None: there is no
+            such answer, so that a list of one word scores 1 on everything, as released.
     """
     if kind == "cosine":
         return (logits / logit_scale).clamp(min=0)
-    return logits.softmax(-1)
+    if none_logit is None:
+        return logits.softmax(-1)
+    none = logits.new_full((*logits.shape[:-1], 1), none_logit)
+    return torch.cat([logits, none], -1).softmax(-1)[..., :-1]
 
 
 def window_scores(classes: Tensor, ious: Tensor | None, settings: VideoSettings) -> Tensor:

@@ -62,13 +62,16 @@ class Tubes:
             prediction: a batch of one window.
             class_logits: 1, Q, K.
         """
-        classes = scoring.class_scores(class_logits[0].float(), self._settings.class_score, self._logit_scale)
+        settings = self._settings
+        classes = scoring.class_scores(
+            class_logits[0].float(), settings.class_score, self._logit_scale, settings.none_logit
+        )
         objects = prediction.object_logits[0].float()
         ious = None if prediction.mask_ious is None else prediction.mask_ious[0].float()
         if not self._windows:
             self._start(classes)
         self._windows += 1
-        self._score_sum += scoring.window_scores(classes, ious, self._settings)
+        self._score_sum += scoring.window_scores(classes, ious, settings)
         self._object_sum += objects
         object_scores = objects.softmax(-1)[:, scoring.OBJECT]
         masks = prediction.mask_logits[0].float()  # Q, T, h, w

@@ -39,6 +39,7 @@ class ClipVisConfig:
     iou_activation: IouActivation = "sigmoid"  # "relu" in the paper (eq. 3)
     pooling: Pooling = "clip"  # "mean" in the paper (eq. 9)
     class_score: ClassScore = "softmax"  # "cosine" in the paper (eq. 10)
+    none_logit: float | None = None  # of "none of these" in that softmax, calibrated; None: no such answer, as released
     weighting: Weighting = "released"  # "paper": the plain product (eq. 11)
     memory: int = 9  # T of the temporal matching, in frames
     matched: int = 5  # K of the temporal matching, in frames
@@ -85,6 +86,7 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
             matched=config.matched,
             recency_weighted=config.recency_weighted,
             class_score=config.class_score,
+            none_logit=config.none_logit,
             weighting=config.weighting,
             scores_bounded=config.iou_activation == "sigmoid",
         ),

@@ -30,6 +30,7 @@ class VideoSettings:
     momentum: float | None = None  # share of the new embedding in a running one; replaces the memory
     # scores
     class_score: ClassScore = "softmax"  # of the logits over the vocabulary; "cosine" in the paper (eq. 10)
+    none_logit: float | None = None  # of "none of these" beside the vocabulary in the softmax; None: no such answer
     weighting: Weighting = "released"  # "paper": the plain product (eq. 11)
     use_iou: bool = True  # weight by the predicted mask IoU
     use_object: bool = True  # weight by the object score
