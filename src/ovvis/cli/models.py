@@ -36,12 +36,13 @@ def _table(entries: list[ModelEntry]) -> Table:
     table = Table(title="AP as published (percent)", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
-    for column in entries[0].published_ap:
+    columns = list(dict.fromkeys(column for entry in entries for column in entry.published_ap))
+    for column in columns:
         table.add_column(re.sub(r"[ ]|(?<=S)(?=[0-9])", "\n", column), justify="right", no_wrap=True)
     for entry in entries:
         table.add_row(
             entry.name,
             f"{entry.parameters} M",
-            *(f"{ap:.1f}" for ap in entry.published_ap.values()),
+            *(f"{entry.published_ap[column]:.1f}" if column in entry.published_ap else "" for column in columns),
         )
     return table

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import open_clip
+from torch import Tensor
 
 from ovvis.models.backbones.conv_clip import ConvClipBackbone
 from ovvis.models.classifiers import MaskPooledClassifier
@@ -90,4 +94,17 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
             weighting=config.weighting,
             scores_bounded=config.iou_activation == "sigmoid",
         ),
+    )
+
+
+def fits(config: ClipVisConfig, state: Mapping[str, Tensor]) -> bool:
+    """Return whether a state carries the CLIP of a configuration, as far as its tensors tell."""
+    text = state.get("clip.model.text_projection")
+    shape = open_clip.get_model_config(config.clip)
+    trunk = "clip.model.visual.trunk.stem.0.weight" in state
+    return (
+        text is not None
+        and not any(name.startswith("network.backbone.") for name in state)  # a CLIP-VIS's backbone is its CLIP
+        and text.shape[-1] == shape["embed_dim"]
+        and trunk == ("timm_model_name" in shape["vision_cfg"])
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import open_clip
 import torch
@@ -14,8 +14,8 @@ from torch import Tensor
 from ovvis.errors import InputError, ResourceError, nearest
 from ovvis.models import download
 from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from ovvis.models.clip_vis import FAMILY, ClipVisConfig, build_clip_vis
 from ovvis.models.convert import decoder_depth, has_clip, load_strictly
+from ovvis.models.families import FAMILIES, FamilyConfig, build_model
 from ovvis.models.model import Model
 from ovvis.models.zoo import ZOO, ModelEntry, find_model
 
@@ -57,11 +57,11 @@ def load_model(
     entry = find_model(name)
     where = pick_device(device)
     dtype = pick_precision(precision, where)
-    _check_options(options)
+    _check_options(entry.family, options)
     if weights == UNTRAINED:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            model = build_clip_vis(replace(entry.config, **options), name)
+            model = build_model(replace(entry.config, **options), name)
     else:
         pinned = options.get("decoder_layers")
         if weights is None:
@@ -93,13 +93,14 @@ def build_from(
     _check_architecture(checkpoint, entry, where)
     depth = decoder_depth(checkpoint.state)
     if pinned_depth is not None and depth != pinned_depth:
+        deep = [other.name for other in _alike(checkpoint) if other.config.decoder_layers == depth]
         raise InputError(
-            f"{where} has {depth} decoder layers, but {entry.name} was asked for with {pinned_depth}; the LVIS-trained "
-            "weights have 6 layers, the COCO and YouTube-VIS ones 9: name the model that the file belongs to"
+            f"{where} has {depth} decoder layers, but {entry.name} was asked for with {pinned_depth}; name the model "
+            f"that the file belongs to{': ' if deep else ''}{' or '.join(deep)}"
         )
-    config = ClipVisConfig(**checkpoint.config) if checkpoint.config else entry.config
+    config = FAMILIES[entry.family].config(**checkpoint.config) if checkpoint.config else entry.config
     config = replace(config, **{**options, "decoder_layers": depth})
-    model = build_clip_vis(config, entry.name)
+    model = build_model(config, entry.name)
     state = checkpoint.state
     if not has_clip(state):
         state = {**state, **pretrained_clip(config)}
@@ -198,23 +199,23 @@ def pick_precision(precision: str, device: torch.device) -> torch.dtype:
     return DTYPES[precision]
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
-    kinds = get_type_hints(ClipVisConfig)
+def _check_options(family: str, options: Mapping[str, Any]) -> None:
+    kinds = get_type_hints(FAMILIES[family].config)
     for name, value in options.items():
         if name not in kinds:
-            raise InputError(f"option {name!r}: a CLIP-VIS has no such setting; {nearest(name, kinds)}")
-        choices = get_args(kinds[name])  # of a Literal; empty for plain types
-        if choices and value not in choices:
-            raise InputError(f"option {name}={value!r}: {nearest(str(value), choices)}")
-        if not choices and (not isinstance(value, kinds[name]) or (kinds[name] is int and value < 1)):
-            rule = "a whole number of at least 1" if kinds[name] is int else f"a {kinds[name].__name__}"
+            raise InputError(f"option {name!r}: {FAMILIES[family].title} has no such setting; {nearest(name, kinds)}")
+        kind = kinds[name]
+        if get_origin(kind) is Literal:
+            if value not in get_args(kind):
+                raise InputError(f"option {name}={value!r}: {nearest(str(value), get_args(kind))}")
+        elif not isinstance(value, kind) or (kind is int and value < 1):
+            rule = "a whole number of at least 1" if kind is int else f"a {getattr(kind, '__name__', kind)}"
             raise InputError(f"option {name}={value!r}: it must be {rule}")
 
 
 def _recognise(checkpoint: Checkpoint) -> ModelEntry:
-    """Return the line of the zoo whose CLIP and depth a checkpoint has, or at least its CLIP."""
-    clip, depth = _clip_of(checkpoint), decoder_depth(checkpoint.state)
-    alike = [entry for entry in ZOO.values() if entry.config.clip == clip]
+    """Return the line of the zoo whose architecture and depth a checkpoint has, or at least its architecture."""
+    alike, depth = _alike(checkpoint), decoder_depth(checkpoint.state)
     if not alike:
         raise InputError(
             f"checkpoint {str(checkpoint.path)!r} belongs to no model of the zoo; see `ovvis models` for those it has"
@@ -222,40 +223,35 @@ def _recognise(checkpoint: Checkpoint) -> ModelEntry:
     return next((entry for entry in alike if entry.config.decoder_layers == depth), alike[0])
 
 
-def _clip_of(checkpoint: Checkpoint) -> str | None:
-    """Return open_clip's name of a checkpoint's CLIP, from its configuration or the shapes of its tensors."""
-    if checkpoint.config:
-        return str(checkpoint.config.get("clip"))
-    text = checkpoint.state.get("clip.model.text_projection")
-    for entry in ZOO.values():
-        shape = open_clip.get_model_config(entry.config.clip)
-        trunk = "clip.model.visual.trunk.stem.0.weight" in checkpoint.state
-        if (
-            text is not None
-            and text.shape[-1] == shape["embed_dim"]
-            and trunk == ("timm_model_name" in shape["vision_cfg"])
-        ):
-            return entry.config.clip
-    return None
+def _alike(checkpoint: Checkpoint) -> list[ModelEntry]:
+    """Return the lines of the zoo whose architecture a checkpoint has."""
+    return [entry for entry in ZOO.values() if _fits(entry, checkpoint)]
+
+
+def _fits(entry: ModelEntry, checkpoint: Checkpoint) -> bool:
+    """Return whether a checkpoint is of a line's architecture, from its configuration or else its tensors."""
+    family = FAMILIES[entry.family]
+    if checkpoint.config is None:
+        return family.fits(entry.config, checkpoint.state)
+    wanted = {mark: getattr(entry.config, mark) for mark in family.marks}
+    return checkpoint.family == entry.family and wanted.items() <= checkpoint.config.items()
 
 
 def _check_architecture(checkpoint: Checkpoint, entry: ModelEntry, where: str) -> None:
-    """Refuse a checkpoint of another family or another CLIP, naming both."""
-    if checkpoint.family not in (None, FAMILY):
-        raise InputError(f"{where} is a {checkpoint.family} model, but {entry.name} ({FAMILY}) was asked for")
+    """Refuse a checkpoint of another family or another architecture, naming both."""
+    if checkpoint.family not in (None, entry.family):
+        raise InputError(f"{where} is a {checkpoint.family} model, but {entry.name} ({entry.family}) was asked for")
     if checkpoint.config:
-        known = {field.name for field in fields(ClipVisConfig)}
-        unknown = sorted(checkpoint.config.keys() - known)
+        unknown = sorted(checkpoint.config.keys() - {field.name for field in fields(FAMILIES[entry.family].config)})
         if unknown:
             raise InputError(f"{where} was written by a newer ovvis (setting {unknown[0]!r}); update ovvis")
-    found = _clip_of(checkpoint)
-    # A CLIP that the zoo has not is a user's own network, which its file describes.
-    name = next((other.name for other in ZOO.values() if other.config.clip == found), None)
-    if name is not None and found != entry.config.clip:
-        raise InputError(f"{where} is one of {name}, but {entry.name} was asked for; ask for {name}")
+    # An architecture that the zoo has not is a user's own network, which its file describes.
+    names = [other.name for other in _alike(checkpoint)]
+    if names and not _fits(entry, checkpoint):
+        raise InputError(f"{where} is one of {names[0]}, but {entry.name} was asked for; ask for {names[0]}")
 
 
-def pretrained_clip(config: ClipVisConfig) -> dict[str, Tensor]:
+def pretrained_clip(config: FamilyConfig) -> dict[str, Tensor]:
     """Return the frozen CLIP's own weights under our names; open_clip fetches and keeps them.
 
     Raises:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ovvis.errors import InputError, nearest
-from ovvis.models.clip_vis import FAMILY, ClipVisConfig
+from ovvis.models import clip_vis
+from ovvis.models.clip_vis import ClipVisConfig
+from ovvis.models.families import FamilyConfig
 
 LVIS = "LVIS v1 (frequent and common)"
 COCO_YTVIS = "COCO, then YouTube-VIS 2019"
@@ -17,8 +19,8 @@ class ModelEntry:
     """One line of the zoo."""
 
     name: str
-    family: str
-    config: ClipVisConfig
+    family: str  # of `families.FAMILIES`
+    config: FamilyConfig
     training_data: str
     published_ap: dict[str, float]  # data set -> AP, percent, from the paper
     url: str  # of the authors' checkpoint
@@ -52,7 +54,9 @@ def _entry(
     licence: str,
 ) -> ModelEntry:
     numbers = dict(zip(_COLUMNS, ap, strict=True))
-    return ModelEntry(name, FAMILY, config, data, numbers, DRIVE + drive_id, parameters, _CODE, _WEIGHTS, licence)
+    return ModelEntry(
+        name, clip_vis.FAMILY, config, data, numbers, DRIVE + drive_id, parameters, _CODE, _WEIGHTS, licence
+    )
 
 
 _LVIS_LICENCE = "LVIS: CC BY 4.0, images under Flickr's terms"

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ovvis.errors import InputError, ResourceError
 from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from ovvis.models.clip_vis import build_clip_vis
 from ovvis.models.convert import load_strictly
 from ovvis.models.download import Progress
+from ovvis.models.families import build_model
 from ovvis.models.load import UNTRAINED, build_from, fetch_weights, pretrained_clip
 from ovvis.models.model import Model
 from ovvis.models.zoo import find_model
@@ -53,7 +53,7 @@ def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
     if asked.weights in ("clip", UNTRAINED):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.run.seed)
-            model = build_clip_vis(asked.network, asked.name)
+            model = build_model(asked.network, asked.name)
         if asked.weights == "clip":
             load_strictly(model, {**model.state_dict(), **pretrained_clip(asked.network)}, f"CLIP {asked.network.clip}")
             model.source = "CLIP's own"

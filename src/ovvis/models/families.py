@@ -1,0 +1,36 @@
+"""The families of models: what configures each one, who builds it, and which architecture a checkpoint is of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ovvis.models import clip_vis
+from ovvis.models.clip_vis import ClipVisConfig
+from ovvis.models.model import Model
+
+FamilyConfig = ClipVisConfig  # of any family
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One published method."""
+
+    title: str  # as its authors write it
+    config: type[FamilyConfig]
+    build: Callable[[Any, str], Model]  # a configuration and a name to an untrained model
+    marks: tuple[str, ...]  # fields of the configuration that say which architecture, besides its depth
+    fits: Callable[[Any, Mapping[str, Tensor]], bool]  # whether tensors are of a configuration's architecture
+
+
+FAMILIES: dict[str, Family] = {
+    clip_vis.FAMILY: Family("CLIP-VIS", ClipVisConfig, clip_vis.build_clip_vis, ("clip",), clip_vis.fits),
+}
+
+
+def build_model(config: FamilyConfig, name: str) -> Model:
+    """Return an untrained model of the family that a configuration belongs to."""
+    return next(family.build(config, name) for family in FAMILIES.values() if type(config) is family.config)
