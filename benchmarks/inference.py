@@ -109,7 +109,7 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
         keep_freed_memory()  # as the command does
         model = model.for_inference(device, DTYPES[row["precision"]])
     watch = watch_parts(model, device)
-    segmenter = ovvis.VideoSegmenter(model, ["thing"], prompts=["{}"], cache=False, short_edge=None, batch=row["batch"])
+    segmenter = ovvis.VideoSegmenter(model, ["thing"], prompts=["{}"], cache=False, short_edge=0, batch=row["batch"])
     vectors = F.normalize(torch.randn(row["labels"], model.clip.width), dim=-1).to(device)
     names = tuple(f"label {k}" for k in range(row["labels"]))
     segmenter.text = TextEmbeddings(vectors, torch.arange(row["labels"]), names)

@@ -88,6 +88,7 @@ class FakeModel(nn.Module):
         self.predictions = predictions
         self.name, self.family, self.source = "fake", "fake", "by hand"
         self.config, self.video = FakeConfig(), video or VideoSettings(memory=1, matched=1)
+        self.short_edge = 64
         self.clip = FakeClip()
         self.pixel_mean, self.pixel_std = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
         self.device, self.dtype = torch.device("cpu"), torch.float32

@@ -125,7 +125,7 @@ def test_the_entries_are_what_the_segmenter_gives(quick, monkeypatch, dataset, t
     assert predict(monkeypatch, dataset, out) == 0
     model = segmenter.load_model()
     whole = segmenter.VideoSegmenter(
-        model, [name for _, name, _ in CATEGORIES], short_edge=None, max_tracks=8, cache=False
+        model, [name for _, name, _ in CATEGORIES], short_edge=0, max_tracks=8, cache=False
     )
     with whole(dataset.parent / "frames" / "v8") as result:
         expected = [
@@ -179,7 +179,7 @@ def test_nothing_is_done_twice(quick, monkeypatch, dataset, tmp_path):
 @pytest.mark.parametrize(
     ("more", "named"),
     [
-        (["--short-edge", 32], "short_edge was null and is now 32"),
+        (["--short-edge", 32], "short_edge was 0 and is now 32"),
         (["--labels", "dog|puppy, traffic light, cat"], "categories[0] was [4"),
         (["--memory", 7], "tracks.memory was 9 and is now 7"),
     ],

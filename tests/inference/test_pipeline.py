@@ -68,7 +68,7 @@ def dense(truth, size, count, settings, padded=None, kept=None):
 def segmenter(predictions, **options):
     video_settings = options.pop("settings", ADJACENT)
     model = FakeModel(predictions, video_settings)
-    return VideoSegmenter(model, options.pop("labels", LABELS), **({"short_edge": None, "cache": False} | options))
+    return VideoSegmenter(model, options.pop("labels", LABELS), **({"short_edge": 0, "cache": False} | options))
 
 
 def facts(result):
@@ -271,6 +271,14 @@ def test_refusals(options, named):
     with pytest.raises(InputError, match=named) as caught:
         segmenter([], **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("asked", "short_edge", "size"), [(None, 64, (64, 128)), (0, 0, (32, 64)), (48, 48, (48, 96))])
+def test_size_in_the_network(asked, short_edge, size):
+    truth, _ = video(0, frames=1)
+    with segmenter(truth, short_edge=asked)(fake_frames(1)) as result:
+        assert result.settings["short_edge"] == short_edge
+        assert result.settings["network_size"] == list(size)
 
 
 def test_no_frame():

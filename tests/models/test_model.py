@@ -17,7 +17,7 @@ PAPER = {
 
 
 def scores(model):
-    segmenter = ovvis.VideoSegmenter(model, ["dog", "cat", "red kettle"], short_edge=None, max_tracks=18)
+    segmenter = ovvis.VideoSegmenter(model, ["dog", "cat", "red kettle"], short_edge=0, max_tracks=18)
     with segmenter(FRAMES) as result:
         return {(track.id, track.label): track.score for track in result.tracks}
 

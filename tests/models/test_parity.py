@@ -128,7 +128,7 @@ def test_equals_the_authors_code(case_name, model_name, found_name, tmp_path):
         segmenter = ovvis.VideoSegmenter(
             model,
             case["vocabulary"],
-            short_edge=None,
+            short_edge=0,
             max_tracks=case["top_k_results"],
             prompts=["a {}"],
             settings=settings,

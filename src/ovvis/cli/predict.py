@@ -56,7 +56,7 @@ def predict(
     weights: shared.Weights = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionName = "float32",
-    short_edge: shared.ShortEdge = 480,
+    short_edge: shared.ShortEdge = None,
     long_edge: shared.LongEdge = 1333,
     min_score: shared.MinScore = 0.0,
     max_tracks: shared.MaxTracks = 50,

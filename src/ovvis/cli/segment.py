@@ -38,7 +38,7 @@ def segment(
     ] = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionName = "float32",
-    short_edge: shared.ShortEdge = 480,
+    short_edge: shared.ShortEdge = None,
     long_edge: shared.LongEdge = 1333,
     every: Annotated[int, typer.Option(help="Take each N-th frame.")] = 1,
     start: Annotated[str | None, typer.Option(help="Begin here: seconds, mm:ss, or a frame as 120f.")] = None,

@@ -29,7 +29,12 @@ PrecisionName = Annotated[
     str, typer.Option("--precision", help="float32, bfloat16, float16, or auto for the fastest good one.")
 ]
 ShortEdge = Annotated[
-    int, typer.Option("--short-edge", min=0, help="Pixels of a frame's short edge in the network; 0 keeps its size.")
+    int | None,
+    typer.Option(
+        "--short-edge",
+        min=0,
+        help="Pixels of a frame's short edge in the network; the model's own if not given; 0 keeps the frame's.",
+    ),
 ]
 LongEdge = Annotated[int, typer.Option("--long-edge", min=32, help="Most pixels of the long edge.")]
 MinScore = Annotated[float, typer.Option("--min-score", min=0, max=1, help="Leave out tracks below this score.")]
@@ -56,7 +61,7 @@ class SegmenterOptions:
     weights: str | None
     device: str
     precision: str
-    short_edge: int  # pixels; 0 keeps a frame's size
+    short_edge: int | None  # pixels; None: the model's own; 0 keeps a frame's size
     long_edge: int
     min_score: float
     max_tracks: int
@@ -105,7 +110,7 @@ class SegmenterOptions:
             return VideoSegmenter(
                 network,
                 vocabulary,
-                short_edge=self.short_edge or None,
+                short_edge=self.short_edge,
                 long_edge=self.long_edge,
                 max_tracks=self.max_tracks,
                 min_score=self.min_score,

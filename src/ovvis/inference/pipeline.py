@@ -40,7 +40,8 @@ class VideoSegmenter:
     Args:
         model: from `load_model`.
         vocabulary: what `Vocabulary` takes, or text as `Vocabulary.parse` takes it.
-        short_edge: pixels that a frame's short edge is resized to for the network; None keeps the frame's size.
+        short_edge: pixels that a frame's short edge is resized to for the network; None takes the model's own, 0 keeps
+            the frame's size.
         long_edge: most pixels of the long edge after that.
         max_tracks: number of (tube, label) pairs that become tracks.
         min_score: in [0, 1]; tracks below it are left out.
@@ -69,7 +70,7 @@ class VideoSegmenter:
         model: Model,
         vocabulary: Vocabulary | str | Iterable[str | Sequence[str] | Label],
         *,
-        short_edge: int | None = 480,
+        short_edge: int | None = None,
         long_edge: int = 1333,
         max_tracks: int = 50,
         min_score: float = 0.0,
@@ -80,13 +81,14 @@ class VideoSegmenter:
         memory_limit: int = DEFAULT_LIMIT,
         on_text: Progress | None = None,
     ) -> None:
+        self.short_edge = model.short_edge if short_edge is None else short_edge
         for name, value, least in (
-            ("short_edge", short_edge, 32),
+            ("short_edge", self.short_edge or 32, 32),
             ("long_edge", long_edge, 32),
             ("max_tracks", max_tracks, 1),
             ("batch", batch, 1),
         ):
-            if value is not None and value < least:
+            if value < least:
                 raise InputError(f"{name} {value}: it must be at least {least}")
         if not (0 <= min_score <= 1):
             raise InputError(f"min_score {min_score}: it must lie in [0, 1]")
@@ -96,7 +98,7 @@ class VideoSegmenter:
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
         self.settings = settings or model.video
         self._check_settings()
-        self.short_edge, self.long_edge = short_edge, long_edge
+        self.long_edge = long_edge
         self.max_tracks, self.min_score = max_tracks, min_score
         self.batch, self.memory_limit = batch, memory_limit
         self.prompts = tuple(prompts)
@@ -231,7 +233,7 @@ class _Run:
         model, info = segmenter.model, source.info
         self._segmenter, self._source = segmenter, source
         self.watch = Stopwatch(model.device)
-        self.size = network_size(info.height, info.width, segmenter.short_edge, segmenter.long_edge)
+        self.size = network_size(info.height, info.width, segmenter.short_edge or None, segmenter.long_edge)
         self.padded = padded_size(self.size)
         self.tracker = segmenter._tracker()
         self.tubes = Tubes(

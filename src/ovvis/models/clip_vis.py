@@ -48,6 +48,7 @@ class ClipVisConfig:
     memory: int = 9  # T of the temporal matching, in frames
     matched: int = 5  # K of the temporal matching, in frames
     recency_weighted: bool = True  # False in the paper (eq. 7)
+    short_edge: int = 480  # pixels of a frame's short edge, unless another is asked for
 
 
 def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
@@ -94,6 +95,7 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
             weighting=config.weighting,
             scores_bounded=config.iou_activation == "sigmoid",
         ),
+        short_edge=config.short_edge,
     )
 
 

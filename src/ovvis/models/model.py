@@ -53,6 +53,7 @@ class Model(nn.Module):
         pixel_mean: mean of each colour channel, in [0, 255].
         pixel_std: standard deviation of each, likewise.
         video: how predictions become tracks.
+        short_edge: pixels of a frame's short edge that it was made for.
     """
 
     pixel_mean: Tensor
@@ -70,9 +71,11 @@ class Model(nn.Module):
         pixel_mean: tuple[float, float, float],
         pixel_std: tuple[float, float, float],
         video: VideoSettings,
+        short_edge: int,
     ) -> None:
         super().__init__()
         self.name, self.family, self.config, self.video = name, family, config, video
+        self.short_edge = short_edge
         self.source = "untrained"  # where the weights came from; set by whoever loads them
         self.clip = clip
         self.network = network

@@ -132,7 +132,8 @@ def picture_maker(config: TrainConfig, model: Model, data: TrainingSet) -> Calla
         InputError: the validation set cannot be used.
     """
     asked = config.validation
-    plain = AugmentConfig(resize="short_edge", short_edges=(asked.short_edge,), long_edge=asked.long_edge, flip=0.0)
+    edges = (asked.short_edge or model.short_edge,)
+    plain = AugmentConfig(resize="short_edge", short_edges=edges, long_edge=asked.long_edge, flip=0.0)
     parts = list(data.parts)
     if asked.dataset:
         parts = [Part(open_dataset(asked.dataset, config.data.root, asked.frames))]

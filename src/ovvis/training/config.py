@@ -64,14 +64,15 @@ class ValidationConfig:
     every: int = 5000  # steps
     videos: int | None = 50  # at most so many, evenly from the whole set; null: all
     agnostic: bool = False  # measure the masks alone: every category counts as "object"
-    short_edge: int = 480  # pixels, as in `ovvis segment`
+    short_edge: int | None = None  # pixels, as in `ovvis segment`; null: the model's own
     long_edge: int = 1333
     pictures: int = 4  # windows that are painted at each validation
 
     def __post_init__(self) -> None:
         for name, least in (("every", 1), ("short_edge", 32), ("long_edge", 32), ("pictures", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"validation.{name} is {getattr(self, name)}, but it must be at least {least}")
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"validation.{name} is {value}, but it must be at least {least}")
         if self.videos is not None and self.videos < 1:
             raise ValueError(f"validation.videos is {self.videos}, but it must be at least 1; null takes all")
 
