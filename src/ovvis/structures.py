@@ -92,6 +92,7 @@ class LayeredPrediction:
     object_logits: Tensor  # L, B, Q, 2; index 0 is "object"
     mask_ious: Tensor | None  # L, B, Q
     embeddings: Tensor  # L, B, Q, D; the query states
+    class_logits: Tensor | None = None  # L, B, Q, K; over the training set's labels, where training names
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,32 +5,125 @@ import torch
 from training_cases import GivenPoints, boxes, leaves, parity_case, prediction_of_masks, random_prediction
 
 from ovvis.structures import Target
-from ovvis.training.criterion import Criterion, LossConfig, WeightedTerm, clip_vis_criterion, single_frames
-from ovvis.training.losses import ObjectTerm, dice_term, iou_term, mask_term
-from ovvis.training.matcher import Matcher, dice_cost, mask_cost, object_cost
+from ovvis.training.criterion import (
+    Criterion,
+    LossConfig,
+    WeightedTerm,
+    clip_vis_criterion,
+    ovformer_criterion,
+    single_frames,
+)
+from ovvis.training.losses import LabelTerm, ObjectTerm, dice_term, iou_term, mask_term
+from ovvis.training.matcher import Matcher, dice_cost, label_cost, mask_cost, object_cost
 
 COSTS = ((2.0, object_cost), (5.0, mask_cost), (5.0, dice_cost))
+OVFORMER_COSTS = ((2.0, label_cost), (5.0, mask_cost), (5.0, dice_cost))
 SMALL = LossConfig(points=30)
+LABELS = 6  # of OVFormer's criterion in these tests
+WEIGHTS = torch.tensor([4.0, 1.0, 2.0, 3.0, 0.0, 5.0])
 
 
 @pytest.mark.parametrize(
-    ("name", "terms"),
+    ("name", "terms", "costs"),
     [
-        ("loss_clip_vis", {"object_ce": ObjectTerm(0.4), "iou": iou_term, "mask": mask_term, "dice": dice_term}),
-        # OVFormer: windows of two frames under one assignment, no IoU term.
-        ("loss_ovformer", {"object_ce": ObjectTerm(0.4), "mask": mask_term, "dice": dice_term}),
+        (
+            "loss_clip_vis",
+            {"object_ce": (1.0, ObjectTerm(0.4)), "iou": (1.0, iou_term), "mask": (1.0, mask_term)},
+            COSTS,
+        ),
+        # OVFormer: windows of two frames under one assignment; every class counts as sampled.
+        (
+            "loss_ovformer",
+            {"object_ce": (1.0, ObjectTerm(0.4)), "ce": (1.7, LabelTerm(torch.ones(9))), "mask": (1.0, mask_term)},
+            OVFORMER_COSTS,
+        ),
     ],
 )
 @pytest.mark.parity
-def test_the_authors_terms(name, terms):
+def test_the_authors_loss(name, terms, costs):
     case, prediction, targets = parity_case(name)
     points = GivenPoints(case["points.match"], case["points.loss"])
-    criterion = Criterion([WeightedTerm(n, 1.0, term) for n, term in terms.items()], Matcher(COSTS, points), points)
+    terms = {**terms, "dice": (1.0, dice_term)}
+    matcher = Matcher(costs, points)
+    criterion = Criterion([WeightedTerm(n, weight, term) for n, (weight, term) in terms.items()], matcher, points)
+    for window, match in enumerate(matcher(prediction, targets, [None, None])):
+        pairs = sorted(zip(match.queries[0].tolist(), match.instances[0].tolist(), strict=True))
+        theirs = (case[f"match.{window}.{side}"].tolist() for side in ("query", "target"))
+        assert pairs == sorted(zip(*theirs, strict=True))
     loss = criterion(prediction, targets)
     assert len(points.loss) == 0
     for term, value in loss.by_name().items():
         assert value.item() == pytest.approx(case[f"loss.{term}"].item(), abs=1e-5), term
     assert loss.total.item() == pytest.approx(sum(case[f"loss.{term}"].item() for term in terms), abs=4e-5)
+
+
+def test_ovformers_table():
+    """The released weights: 2, 2 x 1.7, 5, 5; the object's score costs nothing by itself in matching."""
+    criterion = ovformer_criterion(LossConfig(), WEIGHTS)
+    assert [(row.name, row.weight) for row in criterion.terms] == [
+        ("object", 2.0),
+        ("label", 3.4),
+        ("mask", 5.0),
+        ("dice", 5.0),
+    ]
+    assert [(weight, cost.__name__) for weight, cost in criterion.matcher.costs] == [
+        (2.0, "label_cost"),
+        (5.0, "mask_cost"),
+        (5.0, "dice_cost"),
+    ]
+    assert criterion.terms[1].term.sample == 50
+    paper = ovformer_criterion(LossConfig(label_sample=None, label_scale=1.0), WEIGHTS)
+    assert (paper.terms[1].weight, paper.terms[1].term.sample) == (2.0, None)
+
+
+def vanishing(count, frames=3):
+    """Return boxes of which each even one is in the first frame alone, each odd one in the others alone."""
+    target = boxes(count, frames)
+    masks = target.masks.clone()
+    masks[::2, 1:] = False
+    masks[1::2, 0] = False
+    return replace(target, masks=masks)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        pytest.param([vanishing(2), vanishing(3)], id="who is not in every frame"),
+        pytest.param([boxes(0, 3), vanishing(1)], id="an empty window beside one instance"),
+        pytest.param([vanishing(9), boxes(0, 3)], id="more instances than queries"),
+        pytest.param([boxes(0, 3), boxes(0, 3)], id="no instance anywhere"),
+    ],
+)
+def test_windows_of_ovformer(targets):
+    prediction = random_prediction(frames=3, labels=LABELS)
+    loss = ovformer_criterion(SMALL, WEIGHTS)(prediction, targets, seeds=[1, 2])
+    assert loss.names == ("object", "label", "mask", "dice")
+    assert loss.total.isfinite()
+    loss.total.backward()
+    for leaf in leaves(prediction):
+        assert leaf.grad is not None
+        assert leaf.grad.isfinite().all()
+    queries = prediction.class_logits.grad.any(-1).sum(-1)  # L, B: who answers for a label
+    assert queries.tolist() == [[min(len(target.labels), 5) for target in targets]] * 3
+
+
+def test_a_frame_without_the_instance_counts():
+    """A mask where nothing is to be seen costs, in the window's loss and in its matching."""
+    masks = torch.full((1, 2, 2, 16, 16), -30.0)
+    masks[0, :, 0, 4:8, 4:8] = 30.0
+    masks[0, 0, 1, 4:8, 4:8] = 30.0  # the first query sees the instance in the second frame too
+    truth = torch.zeros(1, 2, 16, 16, dtype=torch.bool)
+    truth[0, 0, 4:8, 4:8] = True
+    prediction = prediction_of_masks(masks, torch.zeros(1, 2, 2), None, torch.zeros(1, 2, LABELS))
+    target = Target(truth, torch.tensor([0]), torch.tensor([0]))
+    criterion = ovformer_criterion(LossConfig(points=2000, importance=0.0), WEIGHTS)
+    (match,) = criterion.matcher(prediction, [target], [torch.Generator().manual_seed(0)])
+    assert match.queries.tolist() == [[1]]
+    right = criterion(prediction, [target], seeds=[0]).by_name()["mask"]
+    only = replace(prediction, mask_embeddings=prediction.mask_embeddings[:, :, :1])
+    only = replace(only, object_logits=only.object_logits[:, :, :1], class_logits=only.class_logits[:, :, :1])
+    wrong = criterion(only, [target], seeds=[0]).by_name()["mask"]
+    assert wrong > right + 3  # a sixteenth of the frame, its logits 30 at most, weight 5
 
 
 def test_every_layer_counts_and_parts_add_up():
@@ -117,32 +210,33 @@ def test_the_count_of_instances_includes_those_without_a_query():
     assert seen[0][2:].flatten().tolist() == [9, 9]
 
 
-def gradient(prediction, targets, seeds, **more):
-    loss = clip_vis_criterion(SMALL)(prediction, targets, seeds=seeds, **more)
+def gradient(prediction, targets, seeds, criterion=None, **more):
+    loss = (criterion or clip_vis_criterion(SMALL))(prediction, targets, seeds=seeds, **more)
     return torch.autograd.grad(loss.total, leaves(prediction))
 
 
+@pytest.mark.parametrize("labels", [0, LABELS])
 @pytest.mark.parametrize("counts", [(3, 1), (0, 4), (0, 0), (1, 0)])
-def test_processes_agree_with_one(counts):
+def test_processes_agree_with_one(counts, labels):
     """Two processes of one window, their counts averaged, their gradients averaged: one process of two windows."""
-    whole = random_prediction(batch=2)
+    whole = random_prediction(batch=2, labels=labels)
+    small = replace(SMALL, label_sample=4)
+    criterion = ovformer_criterion(small, WEIGHTS) if labels else clip_vis_criterion(small)
     targets = [boxes(n, seed=n) for n in counts]
-    wanted = gradient(whole, targets, [7, 8])
-    names = ("mask_embeddings", "mask_features", "object_logits", "mask_ious", "embeddings")
+    wanted = gradient(whole, targets, [7, 8], criterion)
+    names = ("mask_embeddings", "object_logits", "mask_ious", "embeddings", "class_logits")
 
     def part(window):
-        cut = {n: getattr(whole, n)[:, window : window + 1] for n in names if n != "mask_features"}
+        cut = {n: x[:, window : window + 1] for n in names if (x := getattr(whole, n)) is not None}
         return replace(whole, mask_features=whole.mask_features[window : window + 1], **cut)
 
     own = []
     for window in range(2):  # each process's own counts first
-        clip_vis_criterion(SMALL)(
-            part(window), [targets[window]], seeds=[7 + window], average=lambda c: own.append(c) or c
-        )
+        criterion(part(window), [targets[window]], seeds=[7 + window], average=lambda c: own.append(c) or c)
     mean = (own[0] + own[1]) / 2
     total = 0
     for window in range(2):
-        loss = clip_vis_criterion(SMALL)(part(window), [targets[window]], seeds=[7 + window], average=lambda _: mean)
+        loss = criterion(part(window), [targets[window]], seeds=[7 + window], average=lambda _: mean)
         total = total + loss.total / 2
     for ours, theirs in zip(torch.autograd.grad(total, leaves(whole)), wanted, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
@@ -225,7 +319,16 @@ def test_refuses(targets, more, message):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"points": 0}, {"importance": 1.5}, {"oversample": 0.5}, {"mask": -1.0}, {"dice": float("nan")}]
+    "wrong",
+    [
+        {"points": 0},
+        {"importance": 1.5},
+        {"oversample": 0.5},
+        {"mask": -1.0},
+        {"dice": float("nan")},
+        {"label_sample": 0},
+        {"label_scale": -1.0},
+    ],
 )
 def test_a_config_is_checked(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -11,7 +11,7 @@ from ovvis.structures import LayeredPrediction, Target
 PARITY = Path(__file__).parent.parent / "data" / "parity"
 
 
-def prediction_of_masks(masks, object_logits, ious=None) -> LayeredPrediction:
+def prediction_of_masks(masks, object_logits, ious=None, class_logits=None) -> LayeredPrediction:
     """Return one layer's prediction with given mask logits B, Q, T, h, w: features of width Q, embeddings one-hot."""
     batch, queries = masks.shape[:2]
     embeddings = one_hot(torch.arange(queries), queries).to(masks.dtype).expand(1, batch, -1, -1)
@@ -21,12 +21,14 @@ def prediction_of_masks(masks, object_logits, ious=None) -> LayeredPrediction:
         object_logits=object_logits[None],
         mask_ious=None if ious is None else ious[None],
         embeddings=embeddings,
+        class_logits=None if class_logits is None else class_logits[None],
     )
 
 
 def random_prediction(
-    layers=3, batch=2, queries=5, frames=1, width=8, size=(6, 8), seed=0, dtype=torch.float32, grad=True
+    layers=3, batch=2, queries=5, frames=1, width=8, size=(6, 8), seed=0, dtype=torch.float32, grad=True, labels=0
 ) -> LayeredPrediction:
+    """Return noise; with class logits over some labels, and no IoUs, as OVFormer's is."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape):
@@ -36,18 +38,22 @@ def random_prediction(
         mask_embeddings=draw(layers, batch, queries, width),
         mask_features=draw(batch, frames, width, *size),
         object_logits=draw(layers, batch, queries, 2),
-        mask_ious=torch.rand(layers, batch, queries, generator=generator, dtype=dtype).requires_grad_(grad),
+        mask_ious=None
+        if labels
+        else torch.rand(layers, batch, queries, generator=generator, dtype=dtype).requires_grad_(grad),
         embeddings=draw(layers, batch, queries, width),
+        class_logits=draw(layers, batch, queries, labels) if labels else None,
     )
 
 
 def leaves(prediction):
     """Return what the loss must have a gradient for."""
+    heads = (prediction.mask_ious, prediction.class_logits)
     return [
         prediction.mask_embeddings,
         prediction.mask_features,
         prediction.object_logits,
-        prediction.mask_ious,
+        *(head for head in heads if head is not None),
     ]
 
 
@@ -66,7 +72,8 @@ def parity_case(name):
     """Return an authors' case, its prediction and its targets."""
     case = load_file(PARITY / f"{name}.safetensors")
     ious = case["pred.ious"].squeeze(-1) if "pred.ious" in case else None
-    prediction = prediction_of_masks(case["pred.masks"], case["pred.object_logits"], ious)
+    logits = case["pred.class_logits"][..., :-1] if "pred.class_logits" in case else None  # the last is "no class"
+    prediction = prediction_of_masks(case["pred.masks"], case["pred.object_logits"], ious, logits)
     targets = []
     for window in range(2):
         masks = case[f"target.masks.{window}"]

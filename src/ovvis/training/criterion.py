@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ovvis.structures import LayeredPrediction, Target
-from ovvis.training.losses import ObjectTerm, Pairs, Term, dice_term, iou_term, mask_term
-from ovvis.training.matcher import Assignment, Matcher, dice_cost, mask_cost, object_cost
+from ovvis.training.losses import LabelTerm, ObjectTerm, Pairs, Term, dice_term, iou_term, mask_term
+from ovvis.training.matcher import Assignment, Cost, Matcher, dice_cost, label_cost, mask_cost, object_cost
 from ovvis.training.points import PointSampler, sample_masks
 from ovvis.training.points import sample as sample_images
 
@@ -19,10 +19,17 @@ Average = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class LossConfig:
-    """CLIP-VIS's loss, as released. The weights count in the matching costs too, but for the IoU's."""
+    """Both families' losses, as released. The weights count in the matching costs too, where a cost is of that name.
+
+    CLIP-VIS: object, iou, mask, dice; the iou costs nothing in matching. OVFormer and OV2Seg: object, label, mask,
+    dice; the label's cost holds the object's score, which has none of its own.
+    """
 
     object: float = 2.0  # weight of "object" against "no object"
     iou: float = 2.0  # of the predicted mask IoU
+    label: float = 2.0  # of the class logits
+    label_scale: float = 1.7  # multiplies the label's term, but not its cost; 1 in the paper
+    label_sample: int | None = 50  # labels that a window's queries answer for; None in the paper: every trained one
     mask: float = 5.0  # of the masks' cross-entropy
     dice: float = 5.0  # of the masks' Dice loss
     no_object: float = 0.4  # weight of a query without an instance, within the object term
@@ -37,7 +44,9 @@ class LossConfig:
             raise ValueError(f"importance must lie in [0, 1], not {self.importance}")
         if self.oversample < max(self.importance, 1):
             raise ValueError(f"oversample must be at least 1, not {self.oversample}")
-        for name in ("object", "iou", "mask", "dice", "no_object"):
+        if self.label_sample is not None and self.label_sample < 1:
+            raise ValueError(f"label_sample must be at least 1, or null for every label, not {self.label_sample}")
+        for name in ("object", "iou", "label", "label_scale", "mask", "dice", "no_object"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
 
@@ -142,6 +151,7 @@ class Criterion:
             instances=torch.cat([match.instances for match in matches], dim=1),
             mask_logits=torch.cat([logits for logits, _ in read], dim=1),
             mask_truth=torch.cat([truth for _, truth in read], dim=1),
+            generators=generators,
         )
 
     def _read(
@@ -168,18 +178,35 @@ class Criterion:
 
 def clip_vis_criterion(config: LossConfig) -> Criterion:
     """Return CLIP-VIS's loss (section 3.2): object, mask IoU, mask and Dice. No label and no id is read."""
-    sampler = PointSampler(config.points, config.oversample, config.importance)
-    costs = ((config.object, object_cost), (config.mask, mask_cost), (config.dice, dice_cost))
-    return Criterion(
-        [
-            WeightedTerm("object", config.object, ObjectTerm(config.no_object)),
-            WeightedTerm("iou", config.iou, iou_term),
-            WeightedTerm("mask", config.mask, mask_term),
-            WeightedTerm("dice", config.dice, dice_term),
-        ],
-        Matcher(costs, sampler),
-        sampler,
+    return _criterion(config, WeightedTerm("iou", config.iou, iou_term), (config.object, object_cost))
+
+
+def ovformer_criterion(config: LossConfig, label_weights: Tensor) -> Criterion:
+    """Return OVFormer's loss (eq. 14), which is OV2Seg's too: object, label, mask and Dice over windows of T frames.
+
+    An instance has one query for the whole window, and its masks in all T frames count, empty ones too.
+
+    Args:
+        config: the weights.
+        label_weights: K; how often each label of the training set is drawn: see `LabelTerm`.
+    """
+    term = LabelTerm(label_weights, config.label_sample)
+    return _criterion(
+        config, WeightedTerm("label", config.label * config.label_scale, term), (config.label, label_cost)
     )
+
+
+def _criterion(config: LossConfig, own: WeightedTerm, own_cost: tuple[float, Cost]) -> Criterion:
+    """Return what a family's loss shares with the others', and the term and the cost that are its own."""
+    sampler = PointSampler(config.points, config.oversample, config.importance)
+    terms = [
+        WeightedTerm("object", config.object, ObjectTerm(config.no_object)),
+        own,
+        WeightedTerm("mask", config.mask, mask_term),
+        WeightedTerm("dice", config.dice, dice_term),
+    ]
+    costs = (own_cost, (config.mask, mask_cost), (config.dice, dice_cost))
+    return Criterion(terms, Matcher(costs, sampler), sampler)
 
 
 def single_frames(pixels: Tensor, targets: Sequence[Target]) -> tuple[Tensor, list[Target]]:
@@ -211,6 +238,7 @@ def _in_full_precision(prediction: LayeredPrediction) -> LayeredPrediction:
         mask_features=full(prediction.mask_features),
         object_logits=full(prediction.object_logits),
         mask_ious=None if prediction.mask_ious is None else full(prediction.mask_ious),
+        class_logits=None if prediction.class_logits is None else full(prediction.class_logits),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,7 @@ class Pairs:
     instances: Tensor  # L, M; int64; position in the window's target
     mask_logits: Tensor  # L, M, T, P
     mask_truth: Tensor  # L, M, T, P; in [0, 1]
+    generators: Sequence[torch.Generator | None] = ()  # B; what a term draws at random follows from these; none: global
 
     def matched(self, values: Tensor) -> Tensor:
         """Return of values (L, B, Q, ...) those of the matched queries (L, M, ...)."""
@@ -60,6 +62,71 @@ class ObjectTerm:
         weight = torch.where(classes == 0, 1.0, self.no_object).to(logits.dtype)
         loss = F.cross_entropy(logits.movedim(-1, 1), classes, reduction="none") * weight
         return Share(total=loss.flatten(1).sum(1), count=weight.flatten(1).sum(1))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTerm:
+    """Binary cross-entropy of the matched queries' class logits over some of the labels (OVFormer section 3.4).
+
+    As released, a federated loss (Zhou et al., Probabilistic two-stage detection, 2021): a matched query answers for
+    every label that its window holds and for some others, drawn without repetition. Nothing is said of the rest: they
+    may be in the picture without an annotation. Summed, and divided by all queries, matched or not.
+
+    The released code draws once for all windows of a process. Here each window has its own sample, so that it does not
+    depend on who shares its batch.
+
+    Args:
+        weights: K; how often each label is drawn, of any sum. One that is 0 is never drawn: a novel label.
+        sample: labels of a window's sample. "No object" counts as one of them, as released. None takes every label
+            whose weight is not 0, as the paper has it.
+    """
+
+    weights: Tensor
+    sample: int | None = 50
+
+    def __call__(self, pairs: Pairs) -> Share:
+        """Return the sum over matched queries and sampled labels, and the number of all queries.
+
+        Raises:
+            ValueError: the prediction has no class logits over the K labels.
+        """
+        every = pairs.prediction.class_logits
+        if every is None or every.shape[-1] != len(self.weights):
+            found = "none" if every is None else f"those of {every.shape[-1]} labels"
+            raise ValueError(
+                f"the label term needs class logits over {len(self.weights)} labels, and there are {found}"
+            )
+        logits = pairs.matched(every)  # L, M, K
+        truth = torch.zeros_like(logits)
+        labels = torch.cat([target.labels for target in pairs.targets])
+        starts = [0, *accumulate(len(target.labels) for target in pairs.targets)][:-1]
+        first = torch.tensor(starts, device=labels.device)[pairs.windows]  # M
+        truth.scatter_(2, labels[first + pairs.instances][..., None], 1.0)
+        loss = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        sampled = self._sampled(pairs, len(every), every.shape[2])[pairs.windows].movedim(0, 1)  # L, M, K
+        queries = every.shape[1] * every.shape[2]
+        return Share(total=(loss * sampled).flatten(1).sum(1), count=logits.new_full((len(every),), queries))
+
+    def _sampled(self, pairs: Pairs, layers: int, queries: int) -> Tensor:
+        """Return which labels count for each window and layer: B, L, K; bool."""
+        device = pairs.mask_logits.device
+        weights = self.weights.to(device)
+        out = torch.zeros(len(pairs.targets), layers, len(weights), dtype=torch.bool, device=device)
+        for window, target in enumerate(pairs.targets):
+            present = torch.zeros_like(weights, dtype=torch.bool)
+            present[target.labels] = True
+            out[window] = present
+            others = weights.masked_fill(present, 0)
+            if self.sample is None:
+                out[window] |= others > 0
+                continue
+            left = self.sample - int(present.sum()) - (len(target.labels) < queries)
+            left = min(left, int((others > 0).sum()))
+            if left > 0:
+                generator = pairs.generators[window] if pairs.generators else None
+                drawn = torch.multinomial(others.expand(layers, -1), left, generator=generator)
+                out[window].scatter_(1, drawn, True)
+        return out
 
 
 def mask_term(pairs: Pairs) -> Share:

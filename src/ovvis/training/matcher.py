@@ -129,6 +129,19 @@ def object_cost(candidates: Candidates) -> Tensor:
     return -score.expand(-1, -1, len(candidates.mask_truth))
 
 
+def label_cost(candidates: Candidates) -> Tensor:
+    """Return minus the score of the instance's label: the root of class score x object score, as OVFormer released.
+
+    Raises:
+        ValueError: the prediction has no class logits.
+    """
+    prediction, window = candidates.prediction, candidates.window
+    if prediction.class_logits is None:
+        raise ValueError("the label cost needs a prediction with class logits; leave the cost out")
+    of_labels = prediction.class_logits[:, window][..., candidates.target.labels].sigmoid()  # L, Q, N
+    return -(of_labels * prediction.object_logits[:, window].softmax(-1)[..., :1]).sqrt()
+
+
 def mask_cost(candidates: Candidates) -> Tensor:
     """Return the mean binary cross-entropy over the points."""
     logits, truth = candidates.mask_logits, candidates.mask_truth
