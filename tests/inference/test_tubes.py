@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from fakes import fake_prediction
+from ovvis.inference.look import Seen
+from ovvis.inference.recording import Recording
 from ovvis.inference.tubes import Tubes
 from ovvis.masks import area, decode
 from ovvis.models.model import VideoSettings
@@ -22,7 +24,7 @@ def square(queries=1, side=8, value=1.0):
     return masks
 
 
-MADE: list[Tubes] = []
+MADE: list[Recording] = []
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +34,21 @@ def _closed():
         MADE.pop().close()
 
 
-def run(frames, settings=SETTINGS, labels=("a", "b"), **options):
+def seen_of(prediction):
+    return Seen(prediction, prediction.features[:, 0, :, 0], 100.0)
+
+
+def run(frames, settings=SETTINGS, labels=("a", "b"), keep_frames=True):
     """Add frames (masks, class logits, object logits, IoUs) and return the tubes."""
-    tubes = Tubes(labels, settings, 100.0, **options)
-    MADE.append(tubes)
+    recording = Recording([settings]) if keep_frames else None
+    tubes = Tubes(labels, settings, recording)
     for masks, logits, objects, ious in frames:
-        p = fake_prediction(masks, logits, objects, ious)
-        tubes.add(p, p.features[:, 0, :, 0])
+        seen = seen_of(fake_prediction(masks, logits, objects, ious))
+        if recording is not None:
+            recording.add(seen)
+        tubes.add(seen, torch.arange(len(masks)))
+    if recording is not None:
+        MADE.append(recording)
     return tubes
 
 
@@ -73,7 +83,8 @@ def test_object_scores_are_the_softmax_of_mean_logits():
 
 def test_add_returns_the_object_scores_of_the_window():
     p = fake_prediction(square(2), torch.zeros(2, 2), [[0.0, 0.0], [100.0, 0.0]])
-    assert run([]).add(p, torch.zeros(1, 2, 2)).tolist() == [0.5, 1]
+    assert run([]).add(seen_of(p), torch.arange(2)).tolist() == [0.5, 1]
+    assert run([]).add(seen_of(p), torch.tensor([1, 0])).tolist() == [1, 0.5]
 
 
 def test_mask_quality_is_the_mean_confidence_of_positive_cells():
@@ -195,7 +206,6 @@ def test_masks_of_a_track_are_a_sequence():
 
 def test_a_stream_keeps_no_frames():
     tubes = run([frame()] * 5, keep_frames=False)
-    assert len(tubes._records) == 0
     assert tubes.scores().shape == (1, 2)
 
 

@@ -13,22 +13,30 @@ from torch import Tensor
 
 from ovvis.errors import InputError
 from ovvis.inference.final_masks import rle_from_logits
+from ovvis.inference.look import Look, Seen
+from ovvis.inference.recording import Recording
 from ovvis.inference.spill import DEFAULT_LIMIT
-from ovvis.inference.stopwatch import Stopwatch
 from ovvis.inference.tubes import Tubes
-from ovvis.inference.windows import groups, make_window
 from ovvis.io.video import Source, open_source
 from ovvis.masks import box
 from ovvis.models.model import Model, VideoSettings
 from ovvis.models.text import Progress, embed_vocabulary
 from ovvis.paths import cache_folder
-from ovvis.pixels import network_size, padded_size
-from ovvis.structures import FrameResult, Instance, Prediction, TextEmbeddings, VideoResult, Window
+from ovvis.structures import FrameResult, Instance, TextEmbeddings, VideoResult, Window
 from ovvis.tracking.tracker import Tracker
 from ovvis.version import __version__
 from ovvis.vocabulary import VILD_PROMPTS, Label, Vocabulary
 
 TEXT_CACHE = "text_embeddings.sqlite"
+
+
+def build_tracker(settings: VideoSettings) -> Tracker:
+    """Return the tracker that settings describe.
+
+    Raises:
+        ValueError: a number outside its range.
+    """
+    return Tracker(settings.memory, settings.matched, settings.recency_weighted, settings.momentum)
 
 
 class VideoSegmenter:
@@ -109,13 +117,9 @@ class VideoSegmenter:
     def _check_settings(self) -> None:
         """Refuse a tracker that cannot be built, before any frame is read."""
         try:
-            self._tracker()
+            build_tracker(self.settings)
         except ValueError as error:
             raise InputError(str(error)) from error
-
-    def _tracker(self) -> Tracker:
-        s = self.settings
-        return Tracker(s.memory, s.matched, s.recency_weighted, s.momentum)
 
     def __call__(
         self, source: Source | str | Path | Iterable[Any], on_frame: Callable[[int], None] | None = None
@@ -138,7 +142,7 @@ class VideoSegmenter:
         try:
             indices: list[int] = []
             times: list[float] = []
-            for window, _, _ in run.windows():
+            for window, _, _, _ in run.windows():
                 indices += [frame.index for frame in window.frames]
                 times += [frame.time for frame in window.frames]
                 if on_frame is not None:
@@ -146,10 +150,10 @@ class VideoSegmenter:
             info = source.info
             with run.watch("masks"):
                 tracks, store = run.tubes.finish(
-                    run.padded, run.size, (info.height, info.width), self.max_tracks, self.min_score
+                    run.look.padded, run.look.size, (info.height, info.width), self.max_tracks, self.min_score
                 )
         finally:
-            run.tubes.close()
+            run.close()
         return VideoResult(
             tracks=tracks,
             source=info.name,
@@ -159,7 +163,7 @@ class VideoSegmenter:
             frame_indices=indices,
             frame_times=times,
             labels=self.vocabulary.names,
-            settings=self.describe(run.size),
+            settings=self.describe(run.look.size),
             seconds=run.watch.seconds,
             problem=source.problem,
             storage=store,
@@ -180,27 +184,32 @@ class VideoSegmenter:
         source = source if isinstance(source, Source) else open_source(source)
         run = _Run(self, source, keep_frames=False)
         try:
-            for window, prediction, objects in run.windows():
-                yield from self._known(window, prediction, objects, run)
+            for window, seen, order, objects in run.windows():
+                yield from self._known(window, seen, order, objects, run)
         finally:
-            run.tubes.close()
+            run.close()
 
-    def _known(self, window: Window, prediction: Prediction, objects: Tensor, run: _Run) -> Iterator[FrameResult]:
+    def look(self, source: Source) -> Look:
+        """Return the network's pass over a video, for whoever follows its queries in ways of their own."""
+        edges = (self.short_edge or None, self.long_edge)
+        return Look(self.model, self.text, source, self.settings.window, edges, self.batch)
+
+    def _known(self, window: Window, seen: Seen, order: Tensor, objects: Tensor, run: _Run) -> Iterator[FrameResult]:
         """Yield what is known of a window's frames."""
         scores, labels = run.tubes.scores().max(1)
         scores = (scores * run.tubes.mask_quality()).cpu()
-        order = scores.argsort(descending=True)[: self.max_tracks].tolist()
+        best = scores.argsort(descending=True)[: self.max_tracks].tolist()
         silence = self.settings.silence or 0.0
         # Without the class score of the frame the weakest bound is asked for: a sigmoid is at least 1/2.
         shown = [
-            q for q in order if scores[q] >= self.min_score and math.sqrt(float(objects[q]) / 2) >= silence * scores[q]
+            q for q in best if scores[q] >= self.min_score and math.sqrt(float(objects[q]) / 2) >= silence * scores[q]
         ]
-        logits = prediction.mask_logits[0].float().cpu()
+        logits = seen.masks[order.to(seen.masks.device)].cpu()
         for t, frame in enumerate(window.frames):
             height, width = frame.image.shape[:2]
             instances = []
             for q in shown:
-                mask = rle_from_logits(logits[q, t], run.padded, window.image_size, (height, width))
+                mask = rle_from_logits(logits[q, t], run.look.padded, window.image_size, (height, width))
                 if mask is not None:
                     label = self.vocabulary.names[int(labels[q])]
                     instances.append(Instance(q + 1, label, float(scores[q]), mask, box(mask)))
@@ -230,51 +239,24 @@ class _Run:
     """The state of one video: its tracker and its tubes."""
 
     def __init__(self, segmenter: VideoSegmenter, source: Source, keep_frames: bool = True) -> None:
-        model, info = segmenter.model, source.info
-        self._segmenter, self._source = segmenter, source
-        self.watch = Stopwatch(model.device)
-        self.size = network_size(info.height, info.width, segmenter.short_edge or None, segmenter.long_edge)
-        self.padded = padded_size(self.size)
-        self.tracker = segmenter._tracker()
-        self.tubes = Tubes(
-            segmenter.text.labels,
-            segmenter.settings,
-            model.clip.logit_scale,
-            segmenter.memory_limit,
-            keep_frames,
-        )
+        self.look = segmenter.look(source)
+        self.watch = self.look.watch
+        self.tracker = build_tracker(segmenter.settings)
+        self.recording = Recording([segmenter.settings], segmenter.memory_limit) if keep_frames else None
+        self.tubes = Tubes(segmenter.text.labels, segmenter.settings, self.recording)
 
-    @torch.no_grad()
-    def windows(self) -> Iterator[tuple[Window, Prediction, Tensor]]:
-        """Yield each window with its prediction in tube order and its object scores (Q)."""
-        segmenter, model = self._segmenter, self._segmenter.model
-        frames = groups(self._source, segmenter.settings.window)
-        made = (make_window(group, self.size, model.pixel_mean, model.pixel_std) for group in frames)
-        for batch in self.watch.each("read", _batches(made, segmenter.batch)):
-            with self.watch("network"):
-                predictions = model(torch.stack([window.pixels for window in batch]))
-                if not predictions.embeddings.isfinite().all():
-                    raise InputError(
-                        f"the network overflows in {str(model.dtype).removeprefix('torch.')}: use bfloat16 or "
-                        "float32, or check the weights"
-                    )
-            with self.watch("names"):
-                class_logits = model.classifier(predictions, segmenter.text)
-            for i, window in enumerate(batch):
-                prediction = predictions.window(i)
-                with self.watch("tracking"):
-                    order = self.tracker.update(prediction.embeddings[0])
-                with self.watch("tubes"):
-                    prediction = prediction.aligned(order)
-                    logits = class_logits[i : i + 1, order.to(class_logits.device)]
-                    objects = self.tubes.add(prediction, logits)
-                yield window, prediction, objects
+    def windows(self) -> Iterator[tuple[Window, Seen, Tensor, Tensor]]:
+        """Yield each window, what the network says of it, its tube order (Q) and its object scores in it (Q)."""
+        for window, seen in self.look:
+            with self.watch("tracking"):
+                order = self.tracker.update(seen.prediction.embeddings[0])
+            with self.watch("tubes"):
+                if self.recording is not None:
+                    self.recording.add(seen)
+                objects = self.tubes.add(seen, order)
+            yield window, seen, order, objects
 
-
-def _batches(windows: Iterator[Window], count: int) -> Iterator[tuple[Window, ...]]:
-    """Yield groups of `count` windows of the same length; the last window of a video may be a shorter one."""
-    for group in groups(windows, count):
-        full = tuple(w for w in group if len(w.frames) == len(group[0].frames))
-        yield full
-        if len(full) < len(group):
-            yield group[len(full) :]
+    def close(self) -> None:
+        """Free the records."""
+        if self.recording is not None:
+            self.recording.close()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from array import array
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import torch
@@ -13,108 +12,66 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovvis.inference import scoring
-from ovvis.inference.final_masks import rle_from_logits
-from ovvis.inference.mask_code import MaskCode, pack, unpack
-from ovvis.inference.spill import DEFAULT_LIMIT, Spill
+from ovvis.inference.look import Seen, class_key
+from ovvis.inference.recording import FrameRecord, Recording
+from ovvis.inference.spill import Spill
 from ovvis.masks import Rle
 from ovvis.models.model import VideoSettings
-from ovvis.structures import Prediction, Track
+from ovvis.structures import Track
 
 TOP_LABELS = 5  # names that a track lists
 
 
 class Tubes:
-    """Holds what a video's tracks are made of: running means, and for each frame a short record that may spill.
+    """Holds what a video's tracks are made of: running means, and which query continued which tube.
 
     Args:
         labels: names of the K labels.
         settings: how scores are made.
-        logit_scale: factor between cosine and class logit.
-        spill_limit: bytes of records that stay in memory.
-        keep_frames: whether frames are kept for `finish`; a stream that never ends must not.
+        recording: the records of the video's frames, for `finish`; whoever adds windows here adds them there too.
+            None for a stream that never ends.
     """
 
-    def __init__(
-        self,
-        labels: Sequence[str],
-        settings: VideoSettings,
-        logit_scale: float,
-        spill_limit: int = DEFAULT_LIMIT,
-        keep_frames: bool = True,
-    ) -> None:
+    def __init__(self, labels: Sequence[str], settings: VideoSettings, recording: Recording | None = None) -> None:
         self.labels = tuple(labels)
         self._settings = settings
-        self._logit_scale = logit_scale
-        self._limit = spill_limit
-        self._records = Spill(spill_limit)
-        self._keep_frames = keep_frames
+        self._recording = recording
         self._windows = 0
+        self._orders = array("h")  # the query of each tube, frame after frame
         # Sums over windows in double precision: the mean of a long video keeps its digits.
         self._score_sum = torch.zeros(0)
         self._object_sum = torch.zeros(0)
         self._confidence_sum = torch.zeros(0)
         self._pixel_sum = torch.zeros(0)
 
-    def add(self, prediction: Prediction, class_logits: Tensor) -> Tensor:
-        """Take the next window, its queries in tube order, and return its object scores (Q).
+    def add(self, seen: Seen, order: Tensor) -> Tensor:
+        """Take the next window and return its object scores in tube order (Q).
 
         Args:
-            prediction: a batch of one window.
-            class_logits: 1, Q, K.
+            seen: the window.
+            order: Q; the query that continues each tube.
         """
-        settings = self._settings
-        classes = scoring.class_scores(
-            class_logits[0].float(), settings.class_score, self._logit_scale, settings.none_logit
-        )
-        objects = prediction.object_logits[0].float()
-        ious = None if prediction.mask_ious is None else prediction.mask_ious[0].float()
+        here = order.to(seen.objects.device)
+        scores = seen.scores(self._settings)
         if not self._windows:
-            self._start(classes)
+            self._start(scores)
         self._windows += 1
-        self._score_sum += scoring.window_scores(classes, ious, settings)
-        self._object_sum += objects
-        object_scores = objects.softmax(-1)[:, scoring.OBJECT]
-        masks = prediction.mask_logits[0].float()  # Q, T, h, w
-        positive = masks > 0
-        confidence = (masks.sigmoid() * positive).flatten(2).sum(2)  # Q, T
-        pixels = positive.flatten(2).sum(2)  # Q, T
-        self._confidence_sum += confidence.sum(1)
-        self._pixel_sum += pixels.sum(1)
-        if not self._keep_frames:
-            return object_scores
-        kept_classes = self._classes_to_keep(classes, object_scores)
-        for t in range(masks.shape[1]):
-            self._records.append_object(
-                (
-                    object_scores.cpu().numpy(),
-                    kept_classes,
-                    confidence[:, t].cpu().numpy(),
-                    pixels[:, t].cpu().numpy(),
-                    pack(masks[:, t]),
-                )
-            )
-        return object_scores
+        self._score_sum += scores[here]
+        self._object_sum += seen.object_logits[here]
+        self._confidence_sum += seen.confidence[here].sum(1)
+        self._pixel_sum += seen.pixels[here].sum(1)
+        if self._recording is not None:
+            self._orders.frombytes(order.numpy().astype(np.int16).tobytes() * seen.masks.shape[1])
+        return seen.objects[here]
 
-    def _start(self, classes: Tensor) -> None:
-        tubes, device = len(classes), classes.device
+    def _start(self, scores: Tensor) -> None:
+        tubes, device = len(scores), scores.device
         # MPS has no double precision.
         kind = torch.float32 if device.type == "mps" else torch.float64
-        self._score_sum = torch.zeros(classes.shape, dtype=kind, device=device)
+        self._score_sum = torch.zeros(scores.shape, dtype=kind, device=device)
         self._object_sum = torch.zeros(tubes, 2, dtype=kind, device=device)
         self._confidence_sum = torch.zeros(tubes, dtype=kind, device=device)
         self._pixel_sum = torch.zeros(tubes, dtype=kind, device=device)
-
-    def _classes_to_keep(self, classes: Tensor, objects: Tensor) -> tuple[NDArray[np.int64], bytes] | None:
-        """Return the class scores that the choice of silenced frames may ask for: tubes and their packed rows."""
-        share = self._settings.silence
-        if share is None:
-            return None
-        needed = scoring.needs_classes(objects, share)
-        if not self._settings.scores_bounded:
-            needed = torch.ones_like(needed)
-        tubes = torch.nonzero(needed).flatten()
-        rows = scoring.sparse_classes(classes[tubes])
-        return tubes.cpu().numpy(), zlib.compress(rows.cpu().numpy().tobytes(), 1)
 
     def scores(self) -> Tensor:
         """Return the scores (Q, K) of the video so far, in [0, 1], without the masks' quality."""
@@ -147,6 +104,8 @@ class Tubes:
         Returns:
             The tracks, best first, and the store their masks lie in.
         """
+        assert self._recording is not None, "tubes of an endless stream keep no frames"
+        recording, sizes = self._recording, (padded, kept, size)
         scores = self.scores().cpu()
         count = min(max_tracks, scores.numel())
         tubes, labels = np.divmod(scores.flatten().topk(count).indices.numpy(), scores.shape[1])
@@ -158,17 +117,20 @@ class Tubes:
             np.concatenate([labels, listed.ravel()]),
             scores,
         )
-        store = MaskStore(chosen, size, self._limit)
+        store = MaskStore(chosen, size, recording.limit)
         try:
             silent = array("b")
             confidence, pixels = np.zeros(len(pairs.tubes)), np.zeros(len(pairs.tubes))
-            for record in self._records.objects():
-                hidden = self._silenced(record, pairs)
-                confidence += np.where(hidden, 0, record[2][pairs.tubes])
-                pixels += np.where(hidden, 0, record[3][pairs.tubes])
+            orders = np.frombuffer(self._orders, dtype=np.int16).reshape(len(recording), -1)
+            for number, (record, order) in enumerate(zip(recording, orders, strict=True)):
+                queries = order[pairs.tubes]
+                hidden = self._silenced(record, queries, pairs)
+                confidence += np.where(hidden, 0, record.confidence[queries])
+                pixels += np.where(hidden, 0, record.pixels[queries])
                 silent.frombytes(hidden[:count].tobytes())
                 seen = np.unique(tubes[~hidden[:count]])
-                store.add(_frame_masks(record[4], seen, padded, kept, size))
+                found = recording.masks(number, record.masks, order[seen].astype(np.int64), sizes)
+                store.add({tube: found[query] for tube, query in zip(seen, order[seen], strict=True) if query in found})
         except BaseException:
             store.close()
             raise
@@ -193,30 +155,19 @@ class Tubes:
                 )
         return tracks, store
 
-    def _silenced(self, record: Any, pairs: _Pairs) -> NDArray[np.bool_]:
-        """Return which pairs (P) a frame shows nothing of."""
-        objects, kept_classes = record[0], record[1]
+    def _silenced(self, record: FrameRecord, queries: NDArray[np.int16], pairs: _Pairs) -> NDArray[np.bool_]:
+        """Return which pairs (P) a frame shows nothing of; `queries` (P) continue their tubes there."""
         if self._settings.silence is None:
             return np.zeros(len(pairs.tubes), dtype=np.bool_)
-        rows, packed = kept_classes
-        table = np.frombuffer(zlib.decompress(packed), dtype=np.float32).reshape(len(rows), len(self.labels))
-        # A tube without kept classes is never silenced: any class score says so, such as 1.
-        classes = np.ones(len(pairs.tubes), dtype=np.float32)
-        if len(rows):
-            place = np.searchsorted(rows, pairs.tubes).clip(max=len(rows) - 1)
-            found = rows[place] == pairs.tubes
-            classes[found] = table[place[found], pairs.labels[found]]
+        # A query without kept classes is never silenced: any class score says so.
+        classes = record.classes[class_key(self._settings)].of(queries, pairs.labels, len(self.labels))
         hidden = scoring.silenced(
             torch.from_numpy(classes),
-            torch.from_numpy(objects[pairs.tubes]),
+            torch.from_numpy(record.objects[queries]),
             pairs.scores,
             self._settings.silence,
         )
         return hidden.numpy()
-
-    def close(self) -> None:
-        """Free the records."""
-        self._records.close()
 
 
 class _Pairs:
@@ -225,14 +176,6 @@ class _Pairs:
     def __init__(self, tubes: NDArray[np.int64], labels: NDArray[np.int64], scores: Tensor) -> None:
         self.tubes, self.labels = tubes, labels
         self.scores = scores[torch.from_numpy(tubes), torch.from_numpy(labels)]
-
-
-def _frame_masks(
-    code: MaskCode, tubes: NDArray[Any], padded: tuple[int, int], kept: tuple[int, int], size: tuple[int, int]
-) -> dict[int, Rle]:
-    """Return the masks of the tubes that have any in a frame, by tube."""
-    masks = {tube: rle_from_logits(x, padded, kept, size) for tube, x in unpack(code, tubes).items()}
-    return {tube: mask for tube, mask in masks.items() if mask is not None}
 
 
 class MaskStore:
@@ -244,7 +187,7 @@ class MaskStore:
         limit: bytes that stay in memory.
     """
 
-    def __init__(self, tubes: NDArray[Any], size: tuple[int, int], limit: int) -> None:
+    def __init__(self, tubes: NDArray[np.int64], size: tuple[int, int], limit: int) -> None:
         self._row = {int(tube): row for row, tube in enumerate(tubes)}
         self._size = list(size)
         self._codes = Spill(limit)

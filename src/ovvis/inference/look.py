@@ -1,0 +1,144 @@
+"""The network's pass over a video: what it says of each window, before anyone follows or names a tube."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ovvis.errors import InputError
+from ovvis.inference import scoring
+from ovvis.inference.stopwatch import Stopwatch
+from ovvis.inference.windows import groups, make_window
+from ovvis.io.source import Source
+from ovvis.models.model import ClassScore, Model, VideoSettings
+from ovvis.pixels import network_size, padded_size
+from ovvis.structures import Prediction, TextEmbeddings, Window
+
+ClassKey = tuple[ClassScore, float | None]
+
+
+def class_key(settings: VideoSettings) -> ClassKey:
+    """Return what of the settings decides a window's class scores."""
+    return settings.class_score, settings.none_logit
+
+
+class Seen:
+    """What the network says of one window, its queries in the network's own order.
+
+    What the scores' settings decide is computed once for each choice, however many tubes ask for it.
+
+    Args:
+        prediction: a batch of one window.
+        class_logits: 1, Q, K.
+        logit_scale: factor between cosine and class logit.
+    """
+
+    def __init__(self, prediction: Prediction, class_logits: Tensor, logit_scale: float) -> None:
+        self.prediction = prediction
+        self.object_logits = prediction.object_logits[0].float()  # Q, 2
+        self.objects = self.object_logits.softmax(-1)[:, scoring.OBJECT]  # Q; in [0, 1]
+        self._class_logits = class_logits
+        self._logit_scale = logit_scale
+        self._classes: dict[ClassKey, Tensor] = {}
+        self._scores: dict[object, Tensor] = {}
+
+    @cached_property
+    def masks(self) -> Tensor:
+        """The mask logits (Q, T, h, w), float32."""
+        return self.prediction.mask_logits[0].float()
+
+    @cached_property
+    def confidence(self) -> Tensor:
+        """The sum of the sigmoids of each mask's positive cells (Q, T)."""
+        return (self.masks.sigmoid() * (self.masks > 0)).flatten(2).sum(2)
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        """The number of each mask's positive cells (Q, T)."""
+        return (self.masks > 0).flatten(2).sum(2)
+
+    def classes(self, settings: VideoSettings) -> Tensor:
+        """Return the class scores (Q, K), in [0, 1]."""
+        key = class_key(settings)
+        if key not in self._classes:
+            logits = self._class_logits[0].float()
+            self._classes[key] = scoring.class_scores(
+                logits, settings.class_score, self._logit_scale, settings.none_logit
+            )
+        return self._classes[key]
+
+    def scores(self, settings: VideoSettings) -> Tensor:
+        """Return the weighted class scores (Q, K): what a tube takes the mean of."""
+        key = (*class_key(settings), settings.use_iou, settings.weighting)
+        if key not in self._scores:
+            ious = None if self.prediction.mask_ious is None else self.prediction.mask_ious[0].float()
+            self._scores[key] = scoring.window_scores(self.classes(settings), ious, settings)
+        return self._scores[key]
+
+
+class Look:
+    """Runs the network and the classifier over a video, from its first window to its last.
+
+    Args:
+        model: the model.
+        text: the vocabulary.
+        source: the frames.
+        window: frames that the network sees at once.
+        edges: pixels of a frame's short edge in the network, None for the frame's own, and most of the long edge.
+        batch: windows that go through the network together.
+        watch: takes the time of the stages.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        text: TextEmbeddings,
+        source: Source,
+        window: int,
+        edges: tuple[int | None, int],
+        batch: int = 1,
+        watch: Stopwatch | None = None,
+    ) -> None:
+        info = source.info
+        self._model, self._text, self._source = model, text, source
+        self._window, self._batch = window, batch
+        self.watch = watch or Stopwatch(model.device)
+        self.size = network_size(info.height, info.width, *edges)  # of the network's input
+        self.padded = padded_size(self.size)
+
+    @torch.no_grad()
+    def __iter__(self) -> Iterator[tuple[Window, Seen]]:
+        """Yield each window with what the network says of it.
+
+        Raises:
+            InputError: the source cannot be read, or the network overflows.
+        """
+        model = self._model
+        frames = groups(self._source, self._window)
+        made = (make_window(group, self.size, model.pixel_mean, model.pixel_std) for group in frames)
+        for batch in self.watch.each("read", _batches(made, self._batch)):
+            with self.watch("network"):
+                predictions = self._predict(batch)
+            with self.watch("names"):
+                class_logits = model.classifier(predictions, self._text)
+            for i, window in enumerate(batch):
+                yield window, Seen(predictions.window(i), class_logits[i : i + 1], model.clip.logit_scale)
+
+    def _predict(self, batch: Sequence[Window]) -> Prediction:
+        predictions: Prediction = self._model(torch.stack([window.pixels for window in batch]))
+        if not predictions.embeddings.isfinite().all():
+            kind = str(self._model.dtype).removeprefix("torch.")
+            raise InputError(f"the network overflows in {kind}: use bfloat16 or float32, or check the weights")
+        return predictions
+
+
+def _batches(windows: Iterator[Window], count: int) -> Iterator[tuple[Window, ...]]:
+    """Yield groups of `count` windows of the same length; the last window of a video may be a shorter one."""
+    for group in groups(windows, count):
+        full = tuple(w for w in group if len(w.frames) == len(group[0].frames))
+        yield full
+        if len(full) < len(group):
+            yield group[len(full) :]
