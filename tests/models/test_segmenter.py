@@ -28,9 +28,9 @@ def trained(clip="tiny-resnet", **changes):
     return model
 
 
-@pytest.mark.parametrize("clip", ["tiny-resnet", "tiny-convnext"])
-def test_the_last_layer_of_training_is_the_prediction(clip):
-    model = build_tiny(clip)
+@pytest.mark.parametrize(("clip", "source"), [("tiny-resnet", "queries"), ("tiny-convnext", "pixels")])
+def test_the_last_layer_of_training_is_the_prediction(clip, source):
+    model = build_tiny(clip, iou_from=source)
     with torch.no_grad():
         prediction, layered = model(PIXELS), model(PIXELS, every_layer=True)
     layers = len(model.network.query_decoder.layers) + 1
@@ -43,10 +43,10 @@ def test_the_last_layer_of_training_is_the_prediction(clip):
     assert not torch.allclose(layered.object_logits[0], layered.object_logits[-1])
 
 
-@pytest.mark.parametrize("clip", ["tiny-resnet", "tiny-convnext"])
+@pytest.mark.parametrize(("clip", "source"), [("tiny-resnet", "queries"), ("tiny-convnext", "pixels")])
 @pytest.mark.parametrize("autocast", [False, True])
-def test_every_weight_but_clips_gets_a_gradient(clip, autocast):
-    model = trained(clip).train()
+def test_every_weight_but_clips_gets_a_gradient(clip, source, autocast):
+    model = trained(clip, iou_from=source).train()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         layered = model(PIXELS, every_layer=True)
     random_sum(layered).backward()

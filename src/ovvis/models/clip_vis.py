@@ -11,7 +11,7 @@ from torch import Tensor
 from ovvis.models.backbones.conv_clip import ConvClipBackbone
 from ovvis.models.classifiers import MaskPooledClassifier
 from ovvis.models.clip import FrozenClip
-from ovvis.models.heads import IouActivation, MaskIouHead, ObjectHead
+from ovvis.models.heads import IouActivation, IouSource, MaskIouHead, ObjectHead
 from ovvis.models.mask_pooling import Pooling
 from ovvis.models.model import ClassScore, Model, VideoSettings, Weighting
 from ovvis.models.pixel_decoder import ATTENDED_LEVELS, PixelDecoder
@@ -41,6 +41,7 @@ class ClipVisConfig:
     pixel_hidden: int = 1024  # feed-forward width in the pixel decoder
     decoder_hidden: int = 2048  # feed-forward width in the query decoder
     iou_activation: IouActivation = "sigmoid"  # "relu" in the paper (eq. 3)
+    iou_from: IouSource = "queries"  # "pixels": the mean feature under the mask (Table IV); trained so, or useless
     pooling: Pooling = "clip"  # "mean" in the paper (eq. 9)
     class_score: ClassScore = "softmax"  # "cosine" in the paper (eq. 10)
     none_logit: float | None = None  # of "none of these" in that softmax, calibrated; None: no such answer, as released
@@ -74,7 +75,7 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
             ATTENDED_LEVELS,
         ),
         ObjectHead(config.width, layers=3),
-        MaskIouHead(config.width, config.iou_activation),
+        MaskIouHead(config.width, config.iou_activation, config.iou_from),
     )
     return Model(
         name=name,

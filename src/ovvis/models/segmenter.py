@@ -66,18 +66,20 @@ class Segmenter(nn.Module):
         states = self.query_decoder([level.unflatten(0, windows) for level in levels], mask_features)
         if every_layer:
             state = torch.stack(states)  # the heads read all layers in one call
+            masks = self.query_decoder.mask_head(state)
             return LayeredPrediction(
-                mask_embeddings=self.query_decoder.mask_head(state),
+                mask_embeddings=masks,
                 mask_features=mask_features,
                 object_logits=self.object_head(state),
-                mask_ious=None if self.iou_head is None else self.iou_head(state),
+                mask_ious=None if self.iou_head is None else self.iou_head(state, masks, mask_features),
                 embeddings=state,
             )
         state = states[-1]
+        masks = self.query_decoder.mask_head(state)
         return Prediction(
-            mask_logits=self.query_decoder.masks(state, mask_features),
+            mask_logits=torch.einsum("bqd,btdhw->bqthw", masks, mask_features),
             object_logits=self.object_head(state),
-            mask_ious=None if self.iou_head is None else self.iou_head(state),
+            mask_ious=None if self.iou_head is None else self.iou_head(state, masks, mask_features),
             embeddings=state,
             features=None if pyramid.dense is None else pyramid.dense.unflatten(0, windows),
         )

@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from ovvis.models.heads import MaskIouHead
+
+# Two frames of two cells with two features; the first query's mask is the left cell of both frames and the right one of
+# the second, the other query's is empty.
+FEATURES = torch.tensor([[[[1.0, -9.0]], [[2.0, 5.0]]], [[[3.0, 4.0]], [[4.0, 6.0]]]])[None]  # 1, T, D, 1, 2
+EMBEDDINGS = torch.tensor([[[1.0, 0.0], [-1.0, -1.0]]])  # 1, Q, D
+MEANS = torch.tensor([[[8 / 3, 4.0], [-9.0, 5.0]]])
+
+
+def reader():
+    """Return a head that answers with the second of the features it reads."""
+    head = MaskIouHead(2, "relu", "pixels")
+    head.mlp = torch.nn.Linear(2, 1, bias=False)
+    head.mlp.weight.data = torch.tensor([[0.0, 1.0]])
+    return head
+
+
+def test_pixels_are_the_mean_under_the_mask():
+    masks = torch.einsum("bqd,btdhw->bqthw", EMBEDDINGS, FEATURES) > 0
+    assert masks[0].flatten(1).tolist() == [[True, False, True, True], [False, True, False, False]]
+    queries = torch.full((1, 2, 2), torch.nan)  # not looked at
+    assert torch.allclose(reader()(queries, EMBEDDINGS, FEATURES), MEANS[..., 1])
+    layers = torch.stack([EMBEDDINGS, EMBEDDINGS.flip(1), -0.0 * EMBEDDINGS])
+    wanted = torch.stack([MEANS[..., 1], MEANS[..., 1].flip(1), torch.zeros(1, 2)])  # an empty mask: nothing
+    assert torch.allclose(reader()(queries, layers, FEATURES), wanted)
+
+
+def test_gradients_reach_the_features_and_not_the_mask():
+    features, embeddings = FEATURES.clone().requires_grad_(), EMBEDDINGS.clone().requires_grad_()
+    reader()(torch.zeros(1, 2, 2), embeddings, features).sum().backward()
+    assert embeddings.grad is None
+    assert torch.allclose(features.grad[0, :, 1, 0], torch.tensor([[1 / 3, 1.0], [1 / 3, 1 / 3]]))
+    assert not features.grad[0, :, 0].any()
+
+
+@pytest.mark.parametrize(("activation", "bound"), [("sigmoid", 1.0), ("relu", torch.inf)])
+def test_queries_are_read_alone(activation, bound):
+    head = MaskIouHead(4, activation)
+    given = torch.randn(3, 2, 5, 4)
+    nothing = torch.full((1,), torch.nan)
+    out = head(given, nothing, nothing)
+    assert out.shape == (3, 2, 5) and (out >= 0).all() and (out <= bound).all()
