@@ -190,6 +190,15 @@ def check_prompts(prompts: Sequence[str], where: str = "prompts") -> tuple[str, 
     return tuple(prompts)
 
 
+def plain_word(name: str) -> str:
+    """Return a name without case, underscores and needless blanks: what two ways to write it have in common.
+
+    >>> plain_word("Traffic_light ")
+    'traffic light'
+    """
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
 def _stem(word: str) -> str:
     """Return a list's name without case, digits and marks."""
     return re.sub(r"[\W\d_]", "", word.lower()).removesuffix("v")

@@ -268,6 +268,8 @@ def test_a_broken_video_stops_the_run_or_is_passed_over(
         (["--shard", "3/2"], "shard '3/2'"),
         (["--model", "clip-vis-r5"], "clip-vis-r50"),
         (["--prompts", "gone.txt"], "gone.txt"),
+        (["--text-embeddings", "gone.npy"], "gone.npy"),
+        (["--text-rows", "lvvis"], "--text-rows says"),
         (["--batch", "0"], "batch"),
     ],
 )

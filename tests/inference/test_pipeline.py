@@ -308,6 +308,31 @@ def test_a_whole_network(model_name, request):
                 assert a.score == pytest.approx(b.score, abs=1e-4)
 
 
+def test_text_embeddings_of_somebody_else(tiny_model, tmp_path):
+    """A matrix of CLIP's own embeddings gives CLIP's own tracks, in whatever order its rows are."""
+    options = {"short_edge": 64, "cache": False, "max_tracks": 12}
+    clip = VideoSegmenter(tiny_model, LABELS, prompts=["a {}"], **options)
+    assert "text_embeddings_sha256" not in clip.describe()
+    names = clip.vocabulary.names
+    rows = clip.text.vectors[[clip.text.label_of_row.tolist().index(k) for k in range(len(names))]]
+    np.save(tmp_path / "reversed.npy", 3 * rows.flip(0).numpy())
+    given = VideoSegmenter(
+        tiny_model, names, text_embeddings=tmp_path / "reversed.npy", text_rows=names[::-1], **options
+    )
+    same = VideoSegmenter(tiny_model, names, prompts=["a {}"], **options)
+    with given(noise_video()) as first, same(noise_video()) as second:
+        for a, b in zip(first.tracks, second.tracks, strict=True):
+            assert (a.label, a.score) == (b.label, pytest.approx(b.score, abs=1e-5))
+        assert first.settings["prompts"] == [] and len(first.settings["text_embeddings_sha256"]) == 64
+    again = VideoSegmenter(tiny_model, names, text_embeddings=given.text, **options)
+    assert again.describe() == given.describe()
+    with pytest.raises(InputError, match="not of the 1 of the vocabulary"):
+        VideoSegmenter(tiny_model, ["dog"], text_embeddings=given.text, **options)
+    np.save(tmp_path / "wide.npy", np.ones((len(names), 25)))
+    with pytest.raises(InputError, match=r"25 numbers in a row, but .* compares 24"):
+        VideoSegmenter(tiny_model, names, text_embeddings=tmp_path / "wide.npy", **options)
+
+
 def test_text_embeddings_are_kept(tiny_model, monkeypatch):
     VideoSegmenter(tiny_model, LABELS, prompts=["a {}"])
 

@@ -61,6 +61,8 @@ def predict(
     min_score: shared.MinScore = 0.0,
     max_tracks: shared.MaxTracks = 50,
     prompts: shared.Prompts = None,
+    text_embeddings: shared.TextFile = None,
+    text_rows: shared.TextRows = None,
     memory: shared.Memory = None,
     matched: shared.Matched = None,
     momentum: shared.Momentum = None,
@@ -90,6 +92,8 @@ def predict(
         min_score=min_score,
         max_tracks=max_tracks,
         prompts=prompts,
+        text_embeddings=text_embeddings,
+        text_rows=text_rows,
         memory=memory,
         matched=matched,
         momentum=momentum,
@@ -104,6 +108,7 @@ def predict(
         )
     split = open_dataset(dataset, data_root, frames)
     vocabulary, ids = dataset_vocabulary(split.categories, labels)
+    options.text(vocabulary)  # refused before anything is written
     with PredictionFolder(output, split, split.rules == COCO, part) as folder:
         run = _Run(folder, ids, skip_broken, folder.mine() if restart else folder.pending())
         run.look_for_frames()

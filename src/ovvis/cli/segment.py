@@ -50,6 +50,8 @@ def segment(
     paint_above: Annotated[float, typer.Option(help="Show and paint only tracks of at least this score.")] = 0.3,
     video: Annotated[bool, typer.Option("--video/--no-video", help="Write the painted video.")] = True,
     prompts: shared.Prompts = None,
+    text_embeddings: shared.TextFile = None,
+    text_rows: shared.TextRows = None,
     memory: shared.Memory = None,
     matched: shared.Matched = None,
     momentum: shared.Momentum = None,
@@ -70,12 +72,15 @@ def segment(
         min_score=min_score,
         max_tracks=max_tracks,
         prompts=prompts,
+        text_embeddings=text_embeddings,
+        text_rows=text_rows,
         memory=memory,
         matched=matched,
         momentum=momentum,
         batch=batch,
     )
     options.check()
+    options.text(vocabulary)
     frames = open_source(source, every=every, start=start, end=end, max_frames=max_frames, fps=fps)
     with OutputFolder(output or default_output(source)) as folder:
         tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)

@@ -10,11 +10,14 @@ import typer
 
 from ovvis.cli.console import progress, warn
 from ovvis.cli.process import keep_freed_memory, quiet_libraries
+from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.download import sha256
 from ovvis.models.load import UNTRAINED, Precision, load_model, weights_path
+from ovvis.models.text_file import text_from_file
 from ovvis.models.zoo import find_model
+from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
 
 LABELS = '"dog, cat|kitten" (bars between synonyms), @file.txt (a label a line), or a list\'s name: lvvis.'
@@ -42,6 +45,20 @@ MaxTracks = Annotated[int, typer.Option("--max-tracks", min=1, help="Most (insta
 Prompts = Annotated[
     Path | None, typer.Option("--prompts", help='Text file with prompts, a line each, "{}" for the word.')
 ]
+TextFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--text-embeddings",
+        help="A matrix in place of CLIP's own texts: .npy (DetPro's), .safetensors or .pt, a row a label.",
+        metavar="FILE",
+    ),
+]
+TextRows = Annotated[
+    str | None,
+    typer.Option(
+        "--text-rows", help="What the rows of --text-embeddings stand for, as --labels; found by number if not given."
+    ),
+]
 Memory = Annotated[
     int | None,
     typer.Option("--memory", min=1, help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS."),
@@ -66,6 +83,8 @@ class SegmenterOptions:
     min_score: float
     max_tracks: int
     prompts: Path | None
+    text_embeddings: Path | None
+    text_rows: str | None
     memory: int | None
     matched: int | None
     momentum: float | None
@@ -75,10 +94,25 @@ class SegmenterOptions:
         """Refuse what can be refused before anything is loaded, and return the prompts.
 
         Raises:
-            InputError: an unknown model, or a file of prompts that cannot be used.
+            InputError: an unknown model, or a file of prompts or embeddings that cannot be used.
         """
         find_model(self.model)
+        if self.text_embeddings and self.prompts:
+            raise InputError("--prompts and --text-embeddings exclude each other: a matrix asks no words; drop one")
+        if self.text_rows and not self.text_embeddings:
+            raise InputError("--text-rows says what the rows of --text-embeddings are; give both or none")
         return read_prompts(self.prompts) if self.prompts else VILD_PROMPTS
+
+    def text(self, vocabulary: Vocabulary) -> TextEmbeddings | None:
+        """Return the embeddings of the labels from the file that was given, if one was.
+
+        Raises:
+            InputError: it cannot be used for these labels.
+        """
+        if self.text_embeddings is None:
+            return None
+        rows = Vocabulary.parse(self.text_rows) if self.text_rows else None
+        return text_from_file(self.text_embeddings, vocabulary, rows)
 
     def weights_digest(self) -> str | None:
         """Return the SHA-256 of the checkpoint, in hexadecimal digits; None for an untrained network."""
@@ -93,7 +127,7 @@ class SegmenterOptions:
             InputError: an option cannot be used.
             ResourceError: weights cannot be fetched.
         """
-        templates = self.check()
+        templates, text = self.check(), self.text(vocabulary)
         if self.weights == UNTRAINED:
             warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
         asked = {"memory": self.memory, "matched": self.matched, "momentum": self.momentum}
@@ -115,6 +149,7 @@ class SegmenterOptions:
                 max_tracks=self.max_tracks,
                 min_score=self.min_score,
                 prompts=templates,
+                text_embeddings=text,
                 settings=replace(network.video, **tracking),
                 batch=self.batch,
                 on_text=read,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ovvis.errors import InputError, nearest
 from ovvis.evaluation.records import Category
-from ovvis.vocabulary import Label, Vocabulary
+from ovvis.vocabulary import Label, Vocabulary, plain_word
 
 
 def dataset_vocabulary(categories: Sequence[Category], labels: str | None = None) -> tuple[Vocabulary, tuple[int, ...]]:
@@ -29,14 +29,14 @@ def dataset_vocabulary(categories: Sequence[Category], labels: str | None = None
         named = Vocabulary([Label(category.name, (category.name,)) for category in categories])
         return named, tuple(category.id for category in categories)
     vocabulary = Vocabulary.parse(labels)
-    known = {_plain(category.name): category for category in categories}
+    known = {plain_word(category.name): category for category in categories}
     found: dict[int, str] = {}
     for label in vocabulary:
-        category = known.get(_plain(label.name))
+        category = known.get(plain_word(label.name))
         if category is None:
             raise InputError(
-                f"label {label.name!r} is no category of the dataset: {nearest(_plain(label.name), known)}; put the "
-                "category's name first and other words behind bars"
+                f"label {label.name!r} is no category of the dataset: {nearest(plain_word(label.name), known)}; put "
+                "the category's name first and other words behind bars"
             )
         if category.id in found:
             raise InputError(
@@ -45,7 +45,3 @@ def dataset_vocabulary(categories: Sequence[Category], labels: str | None = None
             )
         found[category.id] = label.name
     return vocabulary, tuple(found)
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.replace("_", " ").casefold().split())

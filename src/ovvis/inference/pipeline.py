@@ -21,6 +21,7 @@ from ovvis.io.video import Source, open_source
 from ovvis.masks import box
 from ovvis.models.model import Model, VideoSettings
 from ovvis.models.text import Progress, embed_vocabulary
+from ovvis.models.text_file import check_labels, check_width, digest, text_from_file
 from ovvis.paths import cache_folder
 from ovvis.structures import FrameResult, Instance, TextEmbeddings, VideoResult, Window
 from ovvis.tracking.tracker import Tracker
@@ -54,6 +55,9 @@ class VideoSegmenter:
         max_tracks: number of (tube, label) pairs that become tracks.
         min_score: in [0, 1]; tracks below it are left out.
         prompts: texts with one "{}" for the word.
+        text_embeddings: a file of text embeddings (see `ovvis.models.text_file`), or embeddings of the vocabulary's
+            labels, in place of those that the model's CLIP makes of words and prompts.
+        text_rows: what the file's rows stand for, as `Vocabulary` takes it; None finds out.
         settings: how predictions become tracks; None takes the model's own.
         batch: windows that go through the network together.
         cache: whether text embeddings are kept on disk.
@@ -83,6 +87,8 @@ class VideoSegmenter:
         max_tracks: int = 50,
         min_score: float = 0.0,
         prompts: Sequence[str] = VILD_PROMPTS,
+        text_embeddings: str | Path | TextEmbeddings | None = None,
+        text_rows: Vocabulary | str | Iterable[str | Sequence[str] | Label] | None = None,
         settings: VideoSettings | None = None,
         batch: int = 1,
         cache: bool = True,
@@ -101,17 +107,24 @@ class VideoSegmenter:
         if not (0 <= min_score <= 1):
             raise InputError(f"min_score {min_score}: it must lie in [0, 1]")
         self.model = model.eval()
-        if isinstance(vocabulary, str):
-            vocabulary = Vocabulary.parse(vocabulary)
-        self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
+        self.vocabulary = _vocabulary(vocabulary)
         self.settings = settings or model.video
         self._check_settings()
         self.long_edge = long_edge
         self.max_tracks, self.min_score = max_tracks, min_score
         self.batch, self.memory_limit = batch, memory_limit
-        self.prompts = tuple(prompts)
-        file = cache_folder() / TEXT_CACHE if cache else None
-        text = embed_vocabulary(model.clip, self.vocabulary, self.prompts, file, on_text)
+        self.prompts = tuple(prompts) if text_embeddings is None else ()
+        if text_embeddings is None:
+            file = cache_folder() / TEXT_CACHE if cache else None
+            text = embed_vocabulary(model.clip, self.vocabulary, self.prompts, file, on_text)
+        elif isinstance(text_embeddings, TextEmbeddings):
+            text = text_embeddings
+            check_labels(text, self.vocabulary)
+        else:
+            rows = None if text_rows is None else _vocabulary(text_rows)
+            text = text_from_file(text_embeddings, self.vocabulary, rows)
+        check_width(text, model.clip.width, model.name)
+        self._text_digest = None if text_embeddings is None else digest(text)
         self.text: TextEmbeddings = replace(text, vectors=text.vectors.to(model.device))
 
     def _check_settings(self) -> None:
@@ -231,8 +244,15 @@ class VideoSegmenter:
             "max_tracks": self.max_tracks,
             "min_score": self.min_score,
             "prompts": list(self.prompts),
+            **({} if self._text_digest is None else {"text_embeddings_sha256": self._text_digest}),
             "tracks": asdict(self.settings),
         }
+
+
+def _vocabulary(labels: Vocabulary | str | Iterable[str | Sequence[str] | Label]) -> Vocabulary:
+    if isinstance(labels, str):
+        return Vocabulary.parse(labels)
+    return labels if isinstance(labels, Vocabulary) else Vocabulary(labels)
 
 
 class _Run:

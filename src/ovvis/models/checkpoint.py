@@ -79,16 +79,21 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise InputError(f"checkpoint {str(path)!r} has damaged metadata ({_line(error)}); fetch it again") from error
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def read_pickle(path: Path, what: str = "checkpoint") -> Any:
+    """Return what PyTorch saved in a file, nothing executed; `what` is the file's name in a message.
+
+    Raises:
+        InputError: a truncated or foreign file, or one that tries to execute code.
+    """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         found = re.search(r"(?:GLOBAL|Unsupported global:|Unsupported class)\s+([\w.]+)", str(error))
         if found is None and "Unsupported operand" in str(error):
-            raise _damaged(path, "it holds no tensors") from error  # PyTorch's advice would mislead
-        what = f"it asks for {found[1]}" if found else _line(error)
+            raise _damaged(path, "it holds no tensors", what) from error  # PyTorch's advice would mislead
+        asked = f"it asks for {found[1]}" if found else _line(error)
         raise InputError(
-            f"checkpoint {str(path)!r} is refused: opening it would execute code ({what}); give a file of plain "
+            f"{what} {str(path)!r} is refused: opening it would execute code ({asked}); give a file of plain "
             "tensors from a source you trust"
         ) from error
     except (
@@ -101,7 +106,11 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         IndexError,
         TypeError,
     ) as error:
-        raise _damaged(path, _line(error)) from error
+        raise _damaged(path, _line(error), what) from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    content = read_pickle(path)
     # detectron2 writes {"model": ..., "optimizer": ..., "iteration": ...}.
     if isinstance(content, Mapping):
         state = next(
@@ -115,8 +124,8 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     )
 
 
-def _damaged(path: Path, reason: str) -> InputError:
-    return InputError(f"checkpoint {str(path)!r} is truncated or no PyTorch file ({reason}); fetch it again")
+def _damaged(path: Path, reason: str, what: str) -> InputError:
+    return InputError(f"{what} {str(path)!r} is truncated or no PyTorch file ({reason}); fetch it again")
 
 
 def _line(error: Exception) -> str:
