@@ -92,9 +92,10 @@ class FakeModel(nn.Module):
         self.clip = FakeClip()
         self.pixel_mean, self.pixel_std = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
         self.device, self.dtype = torch.device("cpu"), torch.float32
+        self.view_side = None
         self.batches: list[int] = []  # windows of each call
 
-    def forward(self, pixels: torch.Tensor) -> Prediction:
+    def forward(self, pixels: torch.Tensor, images: torch.Tensor | None = None) -> Prediction:
         self.batches.append(len(pixels))
         answers = [self.predictions[int(window[0, 0, 0, 0])] for window in pixels]
         return Prediction(
@@ -109,6 +110,9 @@ class FakeModel(nn.Module):
         logits = prediction.features[:, 0, :, 0]
         assert logits.shape[-1] == len(text.labels)
         return logits
+
+
+FakeModel.classifier.one_frame = False
 
 
 def fake_frames(count: int, height: int = 32, width: int = 64) -> list[np.ndarray]:

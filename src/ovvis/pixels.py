@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 STRIDE = 32  # pixels; the network's coarsest
@@ -32,6 +36,26 @@ def network_size(height: int, width: int, short_edge: int | None, long_edge: int
         shrink = long_edge / max(new_height, new_width)
         new_height, new_width = new_height * shrink, new_width * shrink
     return max(int(new_height + 0.5), 1), max(int(new_width + 0.5), 1)
+
+
+def clip_view(image: NDArray[np.uint8], side: int) -> Tensor:
+    """Return an image as CLIP's image encoder wants it: its short edge resized to `side`, the middle square of that.
+
+    CLIP's own way: Pillow's bicubic filter, then a centre crop.
+
+    Args:
+        image: H, W, 3; RGB.
+        side: pixels.
+
+    Returns:
+        3, side, side; uint8.
+    """
+    height, width = image.shape[:2]
+    size = (side, int(side * height / width)) if width <= height else (int(side * width / height), side)
+    resized = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
+    left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
+    square = np.asarray(resized.crop((left, top, left + side, top + side)))
+    return torch.from_numpy(square.copy()).permute(2, 0, 1)
 
 
 def padded_size(size: tuple[int, int]) -> tuple[int, int]:

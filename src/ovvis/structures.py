@@ -48,6 +48,7 @@ class Window:
     pixels: Tensor  # T, 3, H, W; normalised, padded with zeros at the right and bottom
     image_size: tuple[int, int]  # height and width without the padding
     frames: tuple[Frame, ...]  # T
+    views: Tensor | None = None  # T, 3, S, S; uint8: the frames as CLIP's image encoder wants them, where it is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class Prediction:
     object_logits: Tensor  # B, Q, 2; index 0 is "object"
     mask_ious: Tensor | None  # B, Q; the predicted overlap of the mask with the truth
     embeddings: Tensor  # B, Q, D; what the tracker compares
-    features: Tensor | None  # B, T, C, h, w; dense CLIP features at stride 32, for naming
+    features: Tensor | None  # B, T, C, h, w; dense CLIP features at stride 32, for naming (CLIP-VIS)
+    class_embeddings: Tensor | None = None  # B, Q, E; the queries in CLIP's space, for naming (OVFormer)
 
     def window(self, index: int) -> Prediction:
         """Return one window of the batch, as a batch of one."""
@@ -76,6 +78,7 @@ class Prediction:
             mask_ious=None if self.mask_ious is None else change(self.mask_ious),
             embeddings=change(self.embeddings),
             features=None if self.features is None else change(self.features),
+            class_embeddings=None if self.class_embeddings is None else change(self.class_embeddings),
         )
 
 
@@ -93,6 +96,7 @@ class LayeredPrediction:
     mask_ious: Tensor | None  # L, B, Q
     embeddings: Tensor  # L, B, Q, D; the query states
     class_logits: Tensor | None = None  # L, B, Q, K; over the training set's labels, where training names
+    class_embeddings: Tensor | None = None  # L, B, Q, E; in CLIP's space, not normalised
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,6 @@ def test_classes_that_are_kept_and_those_that_are_not():
     rows = np.array([[0.25, 0.5], [0.75, 0.125]], np.float32)
     kept = KeptClasses(np.array([1, 4]), zlib.compress(rows.tobytes()))
     asked = np.array([4, 0, 1, 5, 1]), np.array([1, 0, 0, 1, 1])
-    assert kept.of(*asked, 2).tolist() == [0.125, 1, 0.25, 1, 0.5]
+    assert kept.of(*asked, 2).tolist() == [0.125, np.inf, 0.25, np.inf, 0.5]
     none = KeptClasses(np.array([], np.int64), zlib.compress(b""))
-    assert none.of(*asked, 2).tolist() == [1] * 5
+    assert none.of(*asked, 2).tolist() == [np.inf] * 5

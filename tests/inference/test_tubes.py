@@ -81,12 +81,6 @@ def test_object_scores_are_the_softmax_of_mean_logits():
     assert torch.allclose(tubes.scores(), wanted.expand(1, 2), atol=1e-6)
 
 
-def test_add_returns_the_object_scores_of_the_window():
-    p = fake_prediction(square(2), torch.zeros(2, 2), [[0.0, 0.0], [100.0, 0.0]])
-    assert run([]).add(seen_of(p), torch.arange(2)).tolist() == [0.5, 1]
-    assert run([]).add(seen_of(p), torch.tensor([1, 0])).tolist() == [1, 0.5]
-
-
 def test_mask_quality_is_the_mean_confidence_of_positive_cells():
     bright, dim = square(value=3.0), square(value=0.5)
     tubes = run([frame(masks=bright), frame(masks=dim), frame(masks=-torch.ones(1, 8, 8))])

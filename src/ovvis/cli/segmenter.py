@@ -59,6 +59,10 @@ TextRows = Annotated[
         "--text-rows", help="What the rows of --text-embeddings stand for, as --labels; found by number if not given."
     ),
 ]
+WindowLength = Annotated[
+    int | None,
+    typer.Option("--window", min=0, help="Frames that the network sees at once (OVFormer); 0 for the whole video."),
+]
 Memory = Annotated[
     int | None,
     typer.Option("--memory", min=1, help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS."),
@@ -85,6 +89,7 @@ class SegmenterOptions:
     prompts: Path | None
     text_embeddings: Path | None
     text_rows: str | None
+    window: int | None  # frames; 0 for the whole video; None: the model's own
     memory: int | None
     matched: int | None
     momentum: float | None
@@ -132,6 +137,8 @@ class SegmenterOptions:
             warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
         asked = {"memory": self.memory, "matched": self.matched, "momentum": self.momentum}
         tracking: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        if self.window is not None:
+            tracking["window"] = self.window or None
         with watch("load"), progress(f"fetching {self.model}", "B") as fetched:
             network = load_model(
                 self.model,

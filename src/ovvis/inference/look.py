@@ -46,6 +46,10 @@ class Seen:
         self._scores: dict[object, Tensor] = {}
 
     @cached_property
+    def _logits(self) -> Tensor:
+        return self._class_logits[0].float()
+
+    @cached_property
     def masks(self) -> Tensor:
         """The mask logits (Q, T, h, w), float32."""
         return self.prediction.mask_logits[0].float()
@@ -64,14 +68,19 @@ class Seen:
         """Return the class scores (Q, K), in [0, 1]."""
         key = class_key(settings)
         if key not in self._classes:
-            logits = self._class_logits[0].float()
             self._classes[key] = scoring.class_scores(
-                logits, settings.class_score, self._logit_scale, settings.none_logit
+                self._logits, settings.class_score, self._logit_scale, settings.none_logit
             )
         return self._classes[key]
 
+    def evidence(self, settings: VideoSettings) -> Tensor:
+        """Return what the choice of silenced frames takes the sigmoid of (Q, K): see `scoring.silenced`."""
+        return self._logits if settings.class_score == "sigmoid" else self.classes(settings)
+
     def scores(self, settings: VideoSettings) -> Tensor:
-        """Return the weighted class scores (Q, K): what a tube takes the mean of."""
+        """Return what a tube takes the mean of (Q, K): class logits, or class scores weighted by mask IoUs."""
+        if settings.average == "logits":
+            return self._logits
         key = (*class_key(settings), settings.use_iou, settings.weighting)
         if key not in self._scores:
             ious = None if self.prediction.mask_ious is None else self.prediction.mask_ious[0].float()
@@ -86,7 +95,7 @@ class Look:
         model: the model.
         text: the vocabulary.
         source: the frames.
-        window: frames that the network sees at once.
+        window: frames that the network sees at once; None for all of them.
         edges: pixels of a frame's short edge in the network, None for the frame's own, and most of the long edge.
         batch: windows that go through the network together.
         watch: takes the time of the stages.
@@ -97,7 +106,7 @@ class Look:
         model: Model,
         text: TextEmbeddings,
         source: Source,
-        window: int,
+        window: int | None,
         edges: tuple[int | None, int],
         batch: int = 1,
         watch: Stopwatch | None = None,
@@ -118,7 +127,8 @@ class Look:
         """
         model = self._model
         frames = groups(self._source, self._window)
-        made = (make_window(group, self.size, model.pixel_mean, model.pixel_std) for group in frames)
+        look = (self.size, model.pixel_mean, model.pixel_std, model.view_side)
+        made = (make_window(group, *look) for group in frames)
         for batch in self.watch.each("read", _batches(made, self._batch)):
             with self.watch("network"):
                 predictions = self._predict(batch)
@@ -128,7 +138,9 @@ class Look:
                 yield window, Seen(predictions.window(i), class_logits[i : i + 1], model.clip.logit_scale)
 
     def _predict(self, batch: Sequence[Window]) -> Prediction:
-        predictions: Prediction = self._model(torch.stack([window.pixels for window in batch]))
+        views = [window.views for window in batch if window.views is not None]
+        images = self._model.clip.embed_images(torch.stack(views)) if views else None
+        predictions: Prediction = self._model(torch.stack([window.pixels for window in batch]), images=images)
         if not predictions.embeddings.isfinite().all():
             kind = str(self._model.dtype).removeprefix("torch.")
             raise InputError(f"the network overflows in {kind}: use bfloat16 or float32, or check the weights")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -128,7 +127,13 @@ class VideoSegmenter:
         self.text: TextEmbeddings = replace(text, vectors=text.vectors.to(model.device))
 
     def _check_settings(self) -> None:
-        """Refuse a tracker that cannot be built, before any frame is read."""
+        """Refuse a window that the model cannot name, and a tracker that cannot be built, before any frame is read."""
+        window = self.settings.window
+        if window is not None and window < 1:
+            raise InputError(f"window {window}: it must be at least 1 frame; None takes the whole video")
+        if window != 1 and self.model.classifier.one_frame:
+            shown = "of the whole video" if window is None else window
+            raise InputError(f"window {shown}: {self.model.name} names frame by frame; leave its window at 1")
         try:
             build_tracker(self.settings)
         except ValueError as error:
@@ -155,7 +160,7 @@ class VideoSegmenter:
         try:
             indices: list[int] = []
             times: list[float] = []
-            for window, _, _, _ in run.windows():
+            for window, _, _ in run.windows():
                 indices += [frame.index for frame in window.frames]
                 times += [frame.time for frame in window.frames]
                 if on_frame is not None:
@@ -197,8 +202,8 @@ class VideoSegmenter:
         source = source if isinstance(source, Source) else open_source(source)
         run = _Run(self, source, keep_frames=False)
         try:
-            for window, seen, order, objects in run.windows():
-                yield from self._known(window, seen, order, objects, run)
+            for window, seen, order in run.windows():
+                yield from self._known(window, seen, order, run)
         finally:
             run.close()
 
@@ -207,16 +212,13 @@ class VideoSegmenter:
         edges = (self.short_edge or None, self.long_edge)
         return Look(self.model, self.text, source, self.settings.window, edges, self.batch)
 
-    def _known(self, window: Window, seen: Seen, order: Tensor, objects: Tensor, run: _Run) -> Iterator[FrameResult]:
+    def _known(self, window: Window, seen: Seen, order: Tensor, run: _Run) -> Iterator[FrameResult]:
         """Yield what is known of a window's frames."""
         scores, labels = run.tubes.scores().max(1)
         scores = (scores * run.tubes.mask_quality()).cpu()
         best = scores.argsort(descending=True)[: self.max_tracks].tolist()
-        silence = self.settings.silence or 0.0
-        # Without the class score of the frame the weakest bound is asked for: a sigmoid is at least 1/2.
-        shown = [
-            q for q in best if scores[q] >= self.min_score and math.sqrt(float(objects[q]) / 2) >= silence * scores[q]
-        ]
+        silenced = run.tubes.silenced(seen, order, labels).cpu()
+        shown = [q for q in best if scores[q] >= self.min_score and not silenced[q]]
         logits = seen.masks[order.to(seen.masks.device)].cpu()
         for t, frame in enumerate(window.frames):
             height, width = frame.image.shape[:2]
@@ -265,16 +267,16 @@ class _Run:
         self.recording = Recording([segmenter.settings], segmenter.memory_limit) if keep_frames else None
         self.tubes = Tubes(segmenter.text.labels, segmenter.settings, self.recording)
 
-    def windows(self) -> Iterator[tuple[Window, Seen, Tensor, Tensor]]:
-        """Yield each window, what the network says of it, its tube order (Q) and its object scores in it (Q)."""
+    def windows(self) -> Iterator[tuple[Window, Seen, Tensor]]:
+        """Yield each window, what the network says of it, and its tube order (Q)."""
         for window, seen in self.look:
             with self.watch("tracking"):
                 order = self.tracker.update(seen.prediction.embeddings[0])
             with self.watch("tubes"):
                 if self.recording is not None:
                     self.recording.add(seen)
-                objects = self.tubes.add(seen, order)
-            yield window, seen, order, objects
+                self.tubes.add(seen, order)
+            yield window, seen, order
 
     def close(self) -> None:
         """Free the records."""

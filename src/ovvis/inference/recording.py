@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ovvis.inference import scoring
@@ -22,14 +22,14 @@ from ovvis.models.model import VideoSettings
 
 @dataclass(frozen=True, slots=True)
 class KeptClasses:
-    """Class scores of some queries of a frame."""
+    """What a frame says for each label of some queries: see `scoring.undecided`."""
 
     queries: NDArray[np.int64]  # ascending
     packed: bytes  # their rows (n, K), float32, compressed
 
     def of(self, queries: NDArray[Any], labels: NDArray[Any], count: int) -> NDArray[np.float32]:
-        """Return the scores of pairs of queries and labels out of `count`; 1 where the query's are not kept."""
-        scores = np.ones(len(queries), dtype=np.float32)
+        """Return those of pairs of queries and labels out of `count`; infinite where the query's are not kept."""
+        scores = np.full(len(queries), np.inf, dtype=np.float32)
         if len(self.queries):
             table = np.frombuffer(zlib.decompress(self.packed), dtype=np.float32).reshape(-1, count)
             place = np.searchsorted(self.queries, queries).clip(max=len(self.queries) - 1)
@@ -83,21 +83,17 @@ class Recording:
 
     def _classes(self, seen: Seen) -> dict[ClassKey, KeptClasses]:
         """Return the class scores that the choice of silenced frames may ask for."""
-        needed: dict[ClassKey, torch.Tensor] = {}
-        rows: dict[ClassKey, torch.Tensor] = {}
+        shares: dict[ClassKey, tuple[float, VideoSettings]] = {}
         for settings in self._settings:
             assert settings.silence is not None
-            wanted = scoring.needs_classes(seen.objects, settings.silence)
-            if not settings.scores_bounded:
-                wanted = torch.ones_like(wanted)
+            share = settings.silence if settings.scores_bounded else math.inf
             key = class_key(settings)
-            needed[key] = needed[key] | wanted if key in needed else wanted
-            rows[key] = seen.classes(settings)
+            # What is undecided at a share is undecided at any larger one.
+            shares[key] = max(share, shares[key][0] if key in shares else 0), settings
         kept = {}
-        for key, wanted in needed.items():
-            queries = torch.nonzero(wanted).flatten()
-            scores = scoring.sparse_classes(rows[key][queries])
-            kept[key] = KeptClasses(queries.cpu().numpy(), zlib.compress(scores.cpu().numpy().tobytes(), 1))
+        for key, (share, settings) in shares.items():
+            queries, rows = scoring.undecided(seen.evidence(settings), seen.objects, share, settings.class_score)
+            kept[key] = KeptClasses(queries.cpu().numpy(), zlib.compress(rows.cpu().numpy().tobytes(), 1))
         return kept
 
     def masks(

@@ -10,18 +10,25 @@ from ovvis.models.model import ClassScore, VideoSettings, Weighting
 OBJECT = 0  # index of "object" in the object logits
 
 
-def class_scores(logits: Tensor, kind: ClassScore, logit_scale: float, none_logit: float | None = None) -> Tensor:
+def class_scores(
+    logits: Tensor, kind: ClassScore, logit_scale: float | None = None, none_logit: float | None = None
+) -> Tensor:
     """Return the class scores (Q, K) of one window, in [0, 1], from its class logits.
 
     Args:
         logits: Q, K.
-        kind: "softmax" over the vocabulary, as released; "cosine", as in the paper (CLIP-VIS eq. 10).
-        logit_scale: the factor between cosine and logit.
+        kind: "softmax" over the vocabulary, as CLIP-VIS released it; "cosine", as in its paper (eq. 10); "sigmoid"
+            of each logit by itself, as OVFormer released it.
+        logit_scale: the factor between cosine and logit, for "cosine".
         none_logit: logit of "none of these", which takes its share of the softmax and is left out; None: there is no
             such answer, so that a list of one word scores 1 on everything, as released.
     """
     if kind == "cosine":
+        if logit_scale is None:
+            raise ValueError("class scores by cosine need the factor between cosine and logit")
         return (logits / logit_scale).clamp(min=0)
+    if kind == "sigmoid":
+        return logits.sigmoid()
     if none_logit is None:
         return logits.softmax(-1)
     none = logits.new_full((*logits.shape[:-1], 1), none_logit)
@@ -55,7 +62,8 @@ def silenced(classes: Tensor, objects: Tensor, scores: Tensor, share: float) -> 
     """Return for which (tube, label) pairs a frame shows nothing (released behaviour).
 
     Args:
-        classes: P; class scores of the pairs in the frame.
+        classes: P; class scores of the pairs in the frame: CLIP-VIS takes the sigmoid of its softmax. Where a score
+            is the sigmoid of a logit, it is the logit.
         objects: P; object scores of the pairs' tubes in the frame.
         scores: P; the pairs' scores over the video.
         share: a frame is silenced below this share of the score.
@@ -75,3 +83,24 @@ def needs_classes(objects: Tensor, share: float) -> Tensor:
 def sparse_classes(classes: Tensor) -> Tensor:
     """Return class scores with those at zero that cannot change a float32 sigmoid; they compress well."""
     return torch.where(classes < 2.0**-23, 0.0, classes)
+
+
+def undecided(evidence: Tensor, objects: Tensor, share: float, kind: ClassScore) -> tuple[Tensor, Tensor]:
+    """Return the queries for which `silenced` can depend on the frame's evidence, and theirs, so that it packs well.
+
+    Args:
+        evidence: Q, K.
+        objects: Q; object scores in the frame.
+        share: a frame is silenced below this share of the score; infinite where scores have no upper bound.
+        kind: of the class scores. A logit is made infinite where the pair is never silenced.
+
+    Returns:
+        queries: n; int64, ascending.
+        rows: n, K.
+    """
+    if kind == "sigmoid":
+        sure = (evidence.sigmoid() * objects[:, None]).sqrt() >= share
+        queries = torch.nonzero(~sure.all(-1)).flatten()
+        return queries, evidence.masked_fill(sure, torch.inf)[queries]
+    queries = torch.nonzero(needs_classes(objects, share)).flatten()
+    return queries, sparse_classes(evidence[queries])

@@ -44,8 +44,8 @@ class Tubes:
         self._confidence_sum = torch.zeros(0)
         self._pixel_sum = torch.zeros(0)
 
-    def add(self, seen: Seen, order: Tensor) -> Tensor:
-        """Take the next window and return its object scores in tube order (Q).
+    def add(self, seen: Seen, order: Tensor) -> None:
+        """Take the next window.
 
         Args:
             seen: the window.
@@ -62,7 +62,21 @@ class Tubes:
         self._pixel_sum += seen.pixels[here].sum(1)
         if self._recording is not None:
             self._orders.frombytes(order.numpy().astype(np.int16).tobytes() * seen.masks.shape[1])
-        return seen.objects[here]
+
+    def silenced(self, seen: Seen, order: Tensor, labels: Tensor) -> Tensor:
+        """Return of which tubes (Q) a window shows nothing, each under a label of its own.
+
+        Args:
+            seen: the window that was added last.
+            order: Q; the query that continues each tube.
+            labels: Q.
+        """
+        if self._settings.silence is None:
+            return torch.zeros_like(labels, dtype=torch.bool)
+        here, picked = order.to(labels.device), labels[:, None]
+        evidence = seen.evidence(self._settings)[here].gather(1, picked)[:, 0]
+        scores = self.scores().gather(1, picked)[:, 0]
+        return scoring.silenced(evidence, seen.objects[here], scores, self._settings.silence)
 
     def _start(self, scores: Tensor) -> None:
         tubes, device = len(scores), scores.device
@@ -75,7 +89,10 @@ class Tubes:
 
     def scores(self) -> Tensor:
         """Return the scores (Q, K) of the video so far, in [0, 1], without the masks' quality."""
+        settings = self._settings
         mean = (self._score_sum / self._windows).float()
+        if settings.average == "logits":
+            mean = scoring.class_scores(mean, settings.class_score, none_logit=settings.none_logit)
         return scoring.tube_scores(mean, (self._object_sum / self._windows).float(), self._settings)
 
     def mask_quality(self) -> Tensor:
@@ -159,7 +176,7 @@ class Tubes:
         """Return which pairs (P) a frame shows nothing of; `queries` (P) continue their tubes there."""
         if self._settings.silence is None:
             return np.zeros(len(pairs.tubes), dtype=np.bool_)
-        # A query without kept classes is never silenced: any class score says so.
+        # A query that is not kept is never silenced.
         classes = record.classes[class_key(self._settings)].of(queries, pairs.labels, len(self.labels))
         hidden = scoring.silenced(
             torch.from_numpy(classes),

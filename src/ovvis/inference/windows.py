@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ovvis.pixels import normalise, pad, padded_size
+from ovvis.pixels import clip_view, normalise, pad, padded_size
 from ovvis.structures import Frame, Window
 
 Item = TypeVar("Item")
@@ -25,7 +25,9 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
-def make_window(frames: tuple[Frame, ...], size: tuple[int, int], mean: Tensor, std: Tensor) -> Window:
+def make_window(
+    frames: tuple[Frame, ...], size: tuple[int, int], mean: Tensor, std: Tensor, view_side: int | None = None
+) -> Window:
     """Return frames as a window.
 
     Args:
@@ -33,14 +35,16 @@ def make_window(frames: tuple[Frame, ...], size: tuple[int, int], mean: Tensor, 
         size: height and width to resize them to.
         mean: (3, 1, 1), of the colour channels in [0, 255].
         std: likewise.
+        view_side: pixels of CLIP's square views of the frames; None for none.
     """
     images = np.stack([resize(frame.image, size) for frame in frames])
     pixels = torch.from_numpy(images).to(mean.device).permute(0, 3, 1, 2)  # T, 3, H, W; channels-last in memory
-    return Window(normalise(pad(pixels, padded_size(size)), size, mean, std), size, frames)
+    views = None if view_side is None else torch.stack([clip_view(frame.image, view_side) for frame in frames])
+    return Window(normalise(pad(pixels, padded_size(size)), size, mean, std), size, frames, views)
 
 
-def groups(items: Iterable[Item], count: int) -> Iterator[tuple[Item, ...]]:
-    """Yield tuples of `count` items; the last may be shorter.
+def groups(items: Iterable[Item], count: int | None) -> Iterator[tuple[Item, ...]]:
+    """Yield tuples of `count` items, or of all there are; the last may be shorter.
 
     >>> list(groups("abcde", 2))
     [('a', 'b'), ('c', 'd'), ('e',)]

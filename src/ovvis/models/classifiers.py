@@ -14,7 +14,13 @@ from ovvis.structures import Prediction, TextEmbeddings
 
 
 class Classifier(nn.Module):
-    """Compares queries with the texts of a vocabulary."""
+    """Compares queries with the texts of a vocabulary.
+
+    Attributes:
+        one_frame: whether it names windows of one frame only.
+    """
+
+    one_frame = False
 
     @abstractmethod
     def forward(self, prediction: Prediction, text: TextEmbeddings) -> Tensor:
@@ -30,6 +36,8 @@ class MaskPooledClassifier(Classifier):
         clip: the frozen CLIP that made the prediction's features.
         pooling: "clip" as released or "mean" as in the paper.
     """
+
+    one_frame = True
 
     def __init__(self, clip: FrozenClip, pooling: Pooling = "clip") -> None:
         super().__init__()
@@ -57,10 +65,41 @@ class MaskPooledClassifier(Classifier):
         empty = ~masks.flatten(2).any(-1)  # B, Q
         if self.blind_without_cells:
             masks = masks | empty[..., None, None]  # keeps the softmax finite; the logits are cleared below
-        pooled = F.normalize(self.pool(features, masks).float(), dim=-1)
-        logits = self._clip[0].logit_scale * pooled @ text.vectors.to(pooled).T
+        pooled = self.pool(features, masks)
+        logits = self._clip[0].logit_scale * cosine(pooled, text.vectors)
         logits = best_synonym(logits, text)
         return logits.masked_fill(empty[..., None], 0.0) if self.blind_without_cells else logits
+
+
+class EmbeddingClassifier(Classifier):
+    """Similarity of the queries' own embeddings in CLIP's space (OVFormer eq. 9, OV2Seg).
+
+    Args:
+        scale: factor between cosine and logit.
+    """
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, prediction: Prediction, text: TextEmbeddings) -> Tensor:
+        """Return class logits (B, Q, K) of windows.
+
+        Raises:
+            ValueError: the prediction carries no class embeddings.
+        """
+        if prediction.class_embeddings is None:
+            raise ValueError("naming by embeddings needs a network with a class head")
+        return self.logits(prediction.class_embeddings, text)
+
+    def logits(self, embeddings: Tensor, text: TextEmbeddings) -> Tensor:
+        """Return class logits (..., K) of class embeddings (..., E), not normalised; with gradient, for training."""
+        return best_synonym(self.scale * cosine(embeddings, text.vectors), text)
+
+
+def cosine(embeddings: Tensor, vectors: Tensor) -> Tensor:
+    """Return the cosines of embeddings (..., E) with unit vectors (P, E): (..., P), float32."""
+    return F.normalize(embeddings.float(), dim=-1) @ vectors.to(embeddings.device, torch.float32).T
 
 
 def best_synonym(logits: Tensor, text: TextEmbeddings) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any, cast
 
 import open_clip
@@ -16,6 +15,11 @@ from torch import Tensor, nn
 from ovvis.errors import InputError
 
 MAX_LOGIT_SCALE = 100.0
+
+# Of the colour channels of CLIP's images (OpenAI's), times 255.
+CLIP_MEAN = (122.7709383, 116.7460125, 104.09373615)
+CLIP_STD = (68.5005327, 66.6321579, 70.32316305)
+IMAGES_AT_ONCE = 32  # that go through the image encoder together
 
 
 class FrozenClip(nn.Module):
@@ -60,6 +64,12 @@ class FrozenClip(nn.Module):
             stages = (self.visual.layer1, self.visual.layer2, self.visual.layer3, self.visual.layer4)
             a, b, c, d = (stage[-1].bn3.num_features for stage in stages)
         return a, b, c, d
+
+    @property
+    def image_side(self) -> int:
+        """Side in pixels of the square images that the image encoder was trained with."""
+        size = self.visual.image_size
+        return int(size[0] if isinstance(size, tuple) else size)
 
     @property
     def logit_scale(self) -> float:
@@ -125,6 +135,22 @@ class FrozenClip(nn.Module):
                 on_batch(len(part))
         return out
 
+    @torch.no_grad()
+    def embed_images(self, views: Tensor) -> Tensor:
+        """Return the embeddings of images, (..., E), float32, not normalised.
+
+        Args:
+            views: ..., 3, S, S; uint8: what `pixels.clip_view` gives, with `image_side` S.
+        """
+        weight = next(self.visual.parameters())
+        mean, std = (torch.tensor(x, device=weight.device).view(3, 1, 1) for x in (CLIP_MEAN, CLIP_STD))
+        parts = []
+        for part in views.flatten(0, -4).split(IMAGES_AT_ONCE):
+            pixels = (part.to(weight.device).float() - mean) / std
+            parts.append(self.visual(pixels.to(weight.dtype)).float())
+        out: Tensor = torch.cat(parts).unflatten(0, views.shape[:-3])
+        return out
+
     def _encode(self, tokens: Tensor) -> Tensor:
         """Run the text tower on tokens (N, L), L at most its context length."""
         model, length = self.model, tokens.shape[1]
@@ -136,15 +162,6 @@ class FrozenClip(nn.Module):
     def set_image_precision(self, dtype: torch.dtype) -> None:
         """Move the image encoder alone to a floating type."""
         self.visual.to(dtype)
-
-    def fold_batch_norm(self) -> None:
-        """Fold every BatchNorm of the image encoder into the convolution before it: the same function, faster."""
-        for module in list(self.visual.modules()):
-            children = list(module.named_children())
-            for (first, convolution), (second, norm) in pairwise(children):
-                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    setattr(module, first, nn.utils.fuse_conv_bn_eval(convolution, norm))
-                    setattr(module, second, nn.Identity())
 
 
 def ensemble(embeddings: Tensor) -> Tensor:

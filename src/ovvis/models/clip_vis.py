@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ovvis.models.backbones.conv_clip import ConvClipBackbone
 from ovvis.models.classifiers import MaskPooledClassifier
-from ovvis.models.clip import FrozenClip
+from ovvis.models.clip import CLIP_MEAN, CLIP_STD, FrozenClip
 from ovvis.models.heads import IouActivation, IouSource, MaskIouHead, ObjectHead
 from ovvis.models.mask_pooling import Pooling
 from ovvis.models.model import ClassScore, Model, VideoSettings, Weighting
@@ -19,10 +19,6 @@ from ovvis.models.query_decoder import QueryDecoder
 from ovvis.models.segmenter import Segmenter
 
 FAMILY = "clip-vis"
-
-# CLIP's own (OpenAI), times 255.
-PIXEL_MEAN = (122.7709383, 116.7460125, 104.09373615)
-PIXEL_STD = (68.5005327, 66.6321579, 70.32316305)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +80,8 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
         clip=clip,
         network=network,
         classifier=MaskPooledClassifier(clip, config.pooling),
-        pixel_mean=PIXEL_MEAN,
-        pixel_std=PIXEL_STD,
+        pixel_mean=CLIP_MEAN,
+        pixel_std=CLIP_STD,
         video=VideoSettings(
             window=1,
             memory=config.memory,

@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from ovvis.models import clip_vis
+from ovvis.models import clip_vis, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.model import Model
+from ovvis.models.ovformer import OvFormerConfig
 
-FamilyConfig = ClipVisConfig  # of any family
+FamilyConfig = ClipVisConfig | OvFormerConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     clip_vis.FAMILY: Family("CLIP-VIS", ClipVisConfig, clip_vis.build_clip_vis, ("clip",), clip_vis.fits),
+    ovformer.FAMILY: Family(
+        "OVFormer", OvFormerConfig, ovformer.build_ovformer, ("backbone", "alignment"), ovformer.fits
+    ),
 }
 
 

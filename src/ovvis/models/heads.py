@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovvis.models.layers.attention import Attention
 from ovvis.models.layers.mlp import MLP
 
 IouActivation = Literal["sigmoid", "relu"]
 IouSource = Literal["queries", "pixels"]
+Alignment = Literal["released", "paper", "none"]
 
 
 class MaskIouHead(nn.Module):
@@ -74,3 +76,73 @@ class ObjectHead(nn.Module):
     def forward(self, queries: Tensor) -> Tensor:
         """Map queries (B, Q, D) to logits (B, Q, 2); index 0 is "object"."""
         return self.mlp(queries)  # type: ignore[no-any-return]
+
+
+class ClassHead(nn.Module):
+    """Gives each query an embedding in CLIP's space, which the texts of a vocabulary are compared with.
+
+    Args:
+        width: width D of the queries.
+        clip_width: width E of CLIP's space.
+        alignment: how CLIP's embeddings of the window's frames come in (OVFormer section 3.2). "released": attention
+            of 8 heads over them, a residual, a norm. "paper": one softmax, no residual (eq. 7), so that all queries
+            of a window of one frame get the same embedding. "none": not at all (OV2Seg).
+    """
+
+    def __init__(self, width: int, clip_width: int, alignment: Alignment) -> None:
+        super().__init__()
+        self.mlp = MLP(width, clip_width // 2, clip_width, 2)
+        self.alignment: _ReleasedAlignment | _PaperAlignment | None = None
+        if alignment != "none":
+            kind = _ReleasedAlignment if alignment == "released" else _PaperAlignment
+            self.alignment = kind(clip_width)
+
+    def forward(self, queries: Tensor, images: Tensor | None) -> Tensor:
+        """Return the class embeddings of queries.
+
+        Args:
+            queries: ..., B, Q, D.
+            images: B, T, E; CLIP's embeddings of the frames. Not looked at without alignment.
+
+        Returns:
+            ..., B, Q, E; not normalised.
+
+        Raises:
+            ValueError: an alignment without images.
+        """
+        embeddings: Tensor = self.mlp(queries)
+        if self.alignment is None:
+            return embeddings
+        if images is None:
+            raise ValueError("the class head aligns queries with CLIP's embeddings of the frames: give them")
+        *layers, batch, count, _ = embeddings.shape
+        # Queries do not see each other here, so those of all decoder layers go through together.
+        flat = embeddings.reshape(-1, batch, count, embeddings.shape[-1]).transpose(0, 1).flatten(1, 2)
+        aligned: Tensor = self.alignment(flat, images.to(flat.dtype))  # B, L * Q, E
+        out: Tensor = aligned.unflatten(1, (-1, count)).transpose(0, 1).reshape(*layers, batch, count, -1)
+        return out
+
+
+class _ReleasedAlignment(nn.Module):
+    """Attention over the frames' embeddings, a residual, a norm."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attention = Attention(width, heads=8)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, queries: Tensor, images: Tensor) -> Tensor:
+        """Align queries (B, N, E) with images (B, T, E)."""
+        return self.norm(queries + self.attention(queries, images, images))  # type: ignore[no-any-return]
+
+
+class _PaperAlignment(nn.Module):
+    """One softmax over the frames' embeddings (OVFormer eq. 6 and 7)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.key, self.value = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, queries: Tensor, images: Tensor) -> Tensor:
+        """Align queries (B, N, E) with images (B, T, E)."""
+        return F.scaled_dot_product_attention(queries, self.key(images), self.value(images))

@@ -10,26 +10,29 @@ from torch import Tensor, nn
 
 from ovvis.models.classifiers import Classifier
 from ovvis.models.clip import FrozenClip
+from ovvis.models.layers.folding import fold_batch_norm
 from ovvis.models.layers.linear import replace_linears
 from ovvis.models.segmenter import Segmenter
 from ovvis.structures import LayeredPrediction, Prediction
 
 Weighting = Literal["released", "paper"]
-ClassScore = Literal["softmax", "cosine"]
+ClassScore = Literal["softmax", "cosine", "sigmoid"]
+Average = Literal["scores", "logits"]
 
 
 @dataclass(frozen=True, slots=True)
 class VideoSettings:
     """How a model's predictions become tracks, as its authors ran it."""
 
-    window: int = 1  # frames that the network sees at once
+    window: int | None = 1  # frames that the network sees at once; None: the whole video
     # tracking
     memory: int = 9  # T: windows that the tracker remembers
     matched: int = 5  # K: best of them that vote
     recency_weighted: bool = True  # multiply the costs of slot i by i + 1 before the vote (released)
     momentum: float | None = None  # share of the new embedding in a running one; replaces the memory
     # scores
-    class_score: ClassScore = "softmax"  # of the logits over the vocabulary; "cosine" in the paper (eq. 10)
+    class_score: ClassScore = "softmax"  # of the logits; "cosine" in CLIP-VIS's paper (eq. 10), "sigmoid" in OVFormer
+    average: Average = "scores"  # what a tube takes the mean of over windows; "logits" are squashed after it (OVFormer)
     none_logit: float | None = None  # of "none of these" beside the vocabulary in the softmax; None: no such answer
     weighting: Weighting = "released"  # "paper": the plain product (eq. 11)
     use_iou: bool = True  # weight by the predicted mask IoU
@@ -38,6 +41,10 @@ class VideoSettings:
     # choice
     silence: float | None = 0.1  # a frame is silenced below this share of the track's score; None silences none
     mask_quality: bool = True  # multiply the score by the mean confidence of the mask's pixels
+
+    def __post_init__(self) -> None:
+        if self.class_score == "cosine" and self.average == "logits":
+            raise ValueError("class_score cosine goes with average scores: it is one window's own")
 
 
 class Model(nn.Module):
@@ -93,18 +100,35 @@ class Model(nn.Module):
         """The floating type that the network computes in."""
         return self.network.query_decoder.query_features.dtype
 
-    @overload
-    def forward(self, pixels: Tensor, every_layer: Literal[False] = False) -> Prediction: ...
+    @property
+    def view_side(self) -> int | None:
+        """Side in pixels of the views that `forward` wants images of; None where it wants none."""
+        head = self.network.class_head
+        return None if head is None or head.alignment is None else self.clip.image_side
 
     @overload
-    def forward(self, pixels: Tensor, every_layer: Literal[True]) -> LayeredPrediction: ...
+    def forward(
+        self, pixels: Tensor, every_layer: Literal[False] = False, images: Tensor | None = None
+    ) -> Prediction: ...
 
-    def forward(self, pixels: Tensor, every_layer: bool = False) -> Prediction | LayeredPrediction:
-        """Predict the instances of windows (B, T, 3, H, W) of normalised, padded frames.
+    @overload
+    def forward(
+        self, pixels: Tensor, every_layer: Literal[True], images: Tensor | None = None
+    ) -> LayeredPrediction: ...
 
-        With `every_layer`, give what the loss wants: the answers after every decoder layer.
+    def forward(
+        self, pixels: Tensor, every_layer: bool = False, images: Tensor | None = None
+    ) -> Prediction | LayeredPrediction:
+        """Predict the instances of windows.
+
+        Args:
+            pixels: B, T, 3, H, W; normalised, padded frames.
+            every_layer: give what the loss wants, the answers after every decoder layer.
+            images: B, T, E; CLIP's embeddings of the frames, which `clip.embed_images` computes from views of
+                `view_side` pixels. Only for a model that has a `view_side`; whoever sees a frame again may keep them.
         """
-        return self.network(pixels.to(self.device, self.dtype), every_layer)  # type: ignore[no-any-return]
+        images = None if images is None else images.to(self.device, self.dtype)
+        return self.network(pixels.to(self.device, self.dtype), every_layer, images)  # type: ignore[no-any-return]
 
     def for_inference(self, device: torch.device, dtype: torch.dtype) -> Model:
         """Make the model as fast as it can be without training it, in place, and return it.
@@ -113,7 +137,8 @@ class Model(nn.Module):
         moves the network and CLIP's image encoder to `dtype`. The text tower stays in float32.
         """
         self.eval().requires_grad_(False)
-        self.clip.fold_batch_norm()
+        for part in (self.network, self.clip.visual):
+            fold_batch_norm(part)
         replace_linears(self)
         self.to(device)
         for part in (self.network, self.clip.visual):

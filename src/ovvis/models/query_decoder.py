@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ovvis.models.layers.attention import Attention, FeedForward
 from ovvis.models.layers.mlp import MLP
-from ovvis.models.layers.position import sine_code_2d
+from ovvis.models.layers.position import sine_code_2d, sine_code_3d
 
 
 class QueryDecoder(nn.Module):
@@ -25,10 +25,14 @@ class QueryDecoder(nn.Module):
         heads: attention heads.
         hidden: width of the feed-forward blocks.
         levels: number of feature levels, visited in turn.
+        temporal: whether a cell's position code says its frame too (OVFormer, video-trained).
     """
 
-    def __init__(self, queries: int, width: int, layers: int, heads: int, hidden: int, levels: int) -> None:
+    def __init__(
+        self, queries: int, width: int, layers: int, heads: int, hidden: int, levels: int, temporal: bool = False
+    ) -> None:
         super().__init__()
+        self.temporal = temporal
         self.query_features = nn.Parameter(torch.randn(queries, width))
         self.query_code = nn.Parameter(torch.randn(queries, width))
         self.level_code = nn.Parameter(torch.randn(levels, width))
@@ -49,9 +53,9 @@ class QueryDecoder(nn.Module):
         batch = mask_features.shape[0]
         memories, codes, small_masks = [], [], []
         for level, code in zip(levels, self.level_code, strict=True):
-            t, d, h, w = level.shape[1:]
+            t, _, h, w = level.shape[1:]
             memories.append(level.permute(0, 1, 3, 4, 2).flatten(1, 3) + code)  # B, T * h * w, D
-            codes.append(sine_code_2d(h, w, d, level.device, level.dtype).repeat(t, 1))  # T * h * w, D
+            codes.append(self._position(t, h, w, level))  # T * h * w, D
             # The mask product commutes with bilinear resizing: resize the features once, not each layer's masks.
             resized = F.interpolate(mask_features.flatten(0, 1), size=(h, w), mode="bilinear", align_corners=False)
             small_masks.append(resized.unflatten(0, (batch, t)))
@@ -63,6 +67,12 @@ class QueryDecoder(nn.Module):
             queries = layer(queries, self.query_code, memories[turn], codes[turn], allowed)
             states.append(self.norm(queries))
         return states
+
+    def _position(self, frames: int, height: int, width: int, like: Tensor) -> Tensor:
+        """Return the position code of a window's cells, (T * h * w, D)."""
+        if self.temporal:
+            return sine_code_3d(frames, height, width, like.shape[2], like.device, like.dtype)
+        return sine_code_2d(height, width, like.shape[2], like.device, like.dtype).repeat(frames, 1)
 
     def masks(self, state: Tensor, features: Tensor) -> Tensor:
         """Return mask logits (B, Q, T, h, w) of a state (B, Q, D) over features (B, T, D, h, w) (CLIP-VIS eq. 1)."""

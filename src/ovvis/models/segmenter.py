@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ovvis.models.backbones.pyramid import STRIDES, Backbone
-from ovvis.models.heads import MaskIouHead, ObjectHead
+from ovvis.models.heads import ClassHead, MaskIouHead, ObjectHead
 from ovvis.models.pixel_decoder import PixelDecoder
 from ovvis.models.query_decoder import QueryDecoder
 from ovvis.structures import LayeredPrediction, Prediction
@@ -24,6 +24,7 @@ class Segmenter(nn.Module):
         query_decoder: these to query states.
         object_head: object or not.
         iou_head: predicted overlap of the mask, or None.
+        class_head: the queries in CLIP's space, or None.
     """
 
     def __init__(
@@ -32,7 +33,8 @@ class Segmenter(nn.Module):
         pixel_decoder: PixelDecoder,
         query_decoder: QueryDecoder,
         object_head: ObjectHead,
-        iou_head: MaskIouHead | None,
+        iou_head: MaskIouHead | None = None,
+        class_head: ClassHead | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -40,19 +42,27 @@ class Segmenter(nn.Module):
         self.query_decoder = query_decoder
         self.object_head = object_head
         self.iou_head = iou_head
+        self.class_head = class_head
 
     @overload
-    def forward(self, pixels: Tensor, every_layer: Literal[False] = False) -> Prediction: ...
+    def forward(
+        self, pixels: Tensor, every_layer: Literal[False] = False, images: Tensor | None = None
+    ) -> Prediction: ...
 
     @overload
-    def forward(self, pixels: Tensor, every_layer: Literal[True]) -> LayeredPrediction: ...
+    def forward(
+        self, pixels: Tensor, every_layer: Literal[True], images: Tensor | None = None
+    ) -> LayeredPrediction: ...
 
-    def forward(self, pixels: Tensor, every_layer: bool = False) -> Prediction | LayeredPrediction:
+    def forward(
+        self, pixels: Tensor, every_layer: bool = False, images: Tensor | None = None
+    ) -> Prediction | LayeredPrediction:
         """Predict the instances of a batch of windows.
 
         Args:
             pixels: B, T, 3, H, W; normalised, H and W multiples of 32.
             every_layer: give what the loss wants, the answers after every decoder layer, instead of a prediction.
+            images: B, T, E; CLIP's embeddings of the frames, for a class head that aligns queries with them.
 
         Raises:
             ValueError: the height or width is no multiple of 32.
@@ -73,6 +83,7 @@ class Segmenter(nn.Module):
                 object_logits=self.object_head(state),
                 mask_ious=None if self.iou_head is None else self.iou_head(state, masks, mask_features),
                 embeddings=state,
+                class_embeddings=None if self.class_head is None else self.class_head(state, images),
             )
         state = states[-1]
         masks = self.query_decoder.mask_head(state)
@@ -82,6 +93,7 @@ class Segmenter(nn.Module):
             mask_ious=None if self.iou_head is None else self.iou_head(state, masks, mask_features),
             embeddings=state,
             features=None if pyramid.dense is None else pyramid.dense.unflatten(0, windows),
+            class_embeddings=None if self.class_head is None else self.class_head(state, images),
         )
 
     def _decode_pixels(self, levels: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:

@@ -12,6 +12,7 @@ import yaml
 
 from ovvis.errors import InputError, nearest
 from ovvis.io.output import whole_file
+from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.zoo import find_model
 from ovvis.training.checkpoint import plain
 from ovvis.training.config import ModelConfig, TrainConfig
@@ -47,7 +48,10 @@ def load_config(recipe: str | Path | None, settings: Sequence[str] = ()) -> Trai
     defaults = TrainConfig()
     if names and isinstance(names[-1], str):
         name = names[-1]
-        defaults = replace(defaults, model=ModelConfig(name=name, network=find_model(name).config))
+        network = find_model(name).config
+        if not isinstance(network, ClipVisConfig):
+            raise InputError(f"model {name!r}: ovvis trains CLIP-VIS only so far; name one of those")
+        defaults = replace(defaults, model=ModelConfig(name=name, network=network))
     return overlay(TrainConfig, plain(defaults), layers)
 
 

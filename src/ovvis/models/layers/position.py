@@ -25,6 +25,23 @@ def sine_code_2d(height: int, width: int, channels: int, device: torch.device, d
         return code.flatten(0, 1).to(device, dtype)
 
 
+@lru_cache(maxsize=32)
+def sine_code_3d(
+    frames: int, height: int, width: int, channels: int, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """Return the space-time position code of a window, (frames * height * width, channels).
+
+    The sum of the frame's map code and a code of the frame's place in the window over all channels, the same sines
+    and cosines (OVFormer eq. 2). It is not zero with one frame either.
+    """
+    with torch.inference_mode(False):
+        place = sine_code_2d(height, width, channels, torch.device("cpu"), torch.float32)
+        wave = torch.arange(channels, dtype=torch.float32)
+        wave = 10_000 ** (2 * torch.div(wave, 2, rounding_mode="floor") / channels)
+        code = place + _sines(frames, wave)[:, None]  # T, h * w, D
+        return code.flatten(0, 1).to(device, dtype)
+
+
 def _sines(size: int, wave: Tensor) -> Tensor:
     """Return the code of one axis, (size, len(wave))."""
     position = torch.arange(1, size + 1, dtype=torch.float32) / (size + 1e-6) * 2 * math.pi

@@ -1,0 +1,113 @@
+"""OVFormer (Fang et al., 2024) and OV2Seg (Wang et al., 2023), which is OVFormer without alignment: the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from ovvis.models.backbones.timm_features import build_timm_backbone
+from ovvis.models.classifiers import EmbeddingClassifier
+from ovvis.models.clip import FrozenClip
+from ovvis.models.heads import Alignment, ClassHead, ObjectHead
+from ovvis.models.model import Model, VideoSettings, Weighting
+from ovvis.models.pixel_decoder import ATTENDED_LEVELS, PixelDecoder
+from ovvis.models.query_decoder import QueryDecoder
+from ovvis.models.segmenter import Segmenter
+
+FAMILY = "ovformer"
+
+# ImageNet's, times 255, as detectron2 writes them.
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+LOGIT_SCALE = 50.0  # the released factor from cosine to class logit
+
+
+@dataclass(frozen=True, slots=True)
+class OvFormerConfig:
+    """Everything that makes one OVFormer differ from another. The defaults are the released video-trained R50 model."""
+
+    clip: str = "ViT-B-32"  # open_clip architecture
+    clip_weights: str = "openai"  # open_clip's tag of its pretrained weights
+    quick_gelu: bool = True  # CLIP's activation; OpenAI's weights want it
+    backbone: str = "resnet50"  # timm architecture
+    frozen_norm: bool = True  # the backbone's BatchNorms are not trained, as released
+    drop_path: float = 0.0  # share of a Swin's residual branches left out in training; Swin-B: 0.3
+    width: int = 256  # of queries and features
+    queries: int = 100  # OV2Seg: 300
+    pixel_layers: int = 6
+    decoder_layers: int = 9  # OV2Seg: 6
+    heads: int = 8  # attention heads
+    points: int = 4  # deformable sampling points for each head and level
+    pixel_hidden: int = 1024  # feed-forward width in the pixel decoder
+    decoder_hidden: int = 2048  # feed-forward width in the query decoder
+    temporal: bool = True  # position codes say a cell's frame; False for the image-trained weights
+    alignment: Alignment = "released"  # "paper": one softmax, no residual (eq. 7); "none": OV2Seg
+    window: int = 5  # frames that the network sees at once: 1 is the online scheme
+    momentum: float | None = None  # share of the new embedding in a running one; image-trained: 0.7
+    class_score: Literal["sigmoid", "softmax"] = "sigmoid"  # "softmax" in the paper (eq. 9)
+    weighting: Weighting = "released"  # "paper": the plain product
+    choice: Literal["plain", "quality"] = "plain"  # "quality" silences frames and weighs by masks (image-trained)
+    short_edge: int = 360  # pixels of a frame's short edge at inference; Swin-B: 480
+
+
+def build_ovformer(config: OvFormerConfig, name: str = FAMILY) -> Model:
+    """Return an untrained OVFormer, or an OV2Seg where the configuration has no alignment."""
+    clip = FrozenClip(config.clip, config.quick_gelu)
+    backbone = build_timm_backbone(config.backbone, config.frozen_norm, config.drop_path)
+    network = Segmenter(
+        backbone,
+        PixelDecoder(
+            backbone.channels,
+            config.width,
+            config.pixel_layers,
+            config.heads,
+            config.points,
+            config.pixel_hidden,
+        ),
+        QueryDecoder(
+            config.queries,
+            config.width,
+            config.decoder_layers,
+            config.heads,
+            config.decoder_hidden,
+            ATTENDED_LEVELS,
+            config.temporal,
+        ),
+        ObjectHead(config.width, layers=2),
+        class_head=ClassHead(config.width, clip.width, config.alignment),
+    )
+    return Model(
+        name=name,
+        family=FAMILY,
+        config=config,
+        clip=clip,
+        network=network,
+        classifier=EmbeddingClassifier(LOGIT_SCALE),
+        pixel_mean=PIXEL_MEAN,
+        pixel_std=PIXEL_STD,
+        video=VideoSettings(
+            window=config.window,
+            memory=1,
+            matched=1,
+            momentum=config.momentum,
+            class_score=config.class_score,
+            average="logits",
+            weighting=config.weighting,
+            silence=0.1 if config.choice == "quality" else None,
+            mask_quality=config.choice == "quality",
+        ),
+        short_edge=config.short_edge,
+    )
+
+
+def fits(config: OvFormerConfig, state: Mapping[str, Tensor]) -> bool:
+    """Return whether a state has the backbone and the alignment of a configuration, as far as its tensors tell."""
+    swin = "network.backbone.patch_embed.proj.weight" in state
+    conv = any(name.startswith("network.backbone.net.") for name in state)
+    aligned = any(name.startswith("network.class_head.alignment.") for name in state)
+    backbone = swin if config.backbone.startswith("swin_") else conv
+    return backbone and aligned == (config.alignment != "none")
