@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -24,6 +25,7 @@ from ovvis.cli import segmenter
 from ovvis.inference import spill
 from ovvis.io.render import VideoWriter
 from ovvis.io.results import load_tracks
+from ovvis.models import zoo
 from ovvis.models.model import Model
 
 FRAMES = 5
@@ -54,6 +56,17 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 def segment(monkeypatch: pytest.MonkeyPatch, source: object, output: Path, *more: object) -> int:
     return call(monkeypatch, "segment", source, "--labels", "dog, cat|kitten", "--output", output, *more)
+
+
+@pytest.mark.parametrize(("packaged", "more", "said"), [(True, (), 1), (True, ("--model", "it"), 0), (False, (), 0)])
+def test_the_packaged_default_says_what_it_knows(quick, monkeypatch, clip, tmp_path, capsys, packaged, more, said):
+    entry = replace(zoo.ZOO["clip-vis-r50"], name="it", **({"url": ""} if packaged else {}))
+    monkeypatch.setitem(zoo.ZOO, "it", entry)
+    monkeypatch.setattr(segmenter, "DEFAULT_MODEL", "it")
+    assert segment(monkeypatch, clip, tmp_path / "out", "--no-video", *more) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "illustrated objects" in line]
+    assert len(lines) == said
+    assert all("520 kinds" in line and "--model clip-vis-r50" in line for line in lines)
 
 
 def test_writes_results_that_other_programs_read(quick, monkeypatch, clip, tmp_path, capsys):

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ovvis.cli.console import out
 from ovvis.models.load import list_models, weights_path
-from ovvis.models.zoo import ModelEntry
+from ovvis.models.zoo import DEFAULT_MODEL, ModelEntry
 
 
 def models() -> None:
@@ -18,22 +18,32 @@ def models() -> None:
     entries = list_models()
     out.print(_table(entries))
     for entry in entries:
-        here = weights_path(entry)
-        place = f"here: {here}" if here.is_file() else f"not here yet; fetched on first use from {entry.url}"
         out.print(f"[bold]{entry.name}[/bold]")
         for name, value in (
             ("trained on", entry.training_data),
-            ("weights", place),
+            ("weights", _place(entry)),
             ("licences", f"code {entry.code_licence}; weights {entry.weights_licence}; data {entry.data_licence}"),
         ):
             out.print(f"  {name}: {escape(value)}", soft_wrap=True)
-    example = weights_path(entries[0])
+    example = weights_path(next(entry for entry in entries if not entry.packaged))
     out.print(f"\nFetched by hand: ovvis convert FILE {escape(str(example))}", soft_wrap=True)
+
+
+def _place(entry: ModelEntry) -> str:
+    here = weights_path(entry)
+    if entry.packaged:
+        return "in the package; docs/stickers_model.md tells what it knows and what not"
+    return f"here: {here}" if here.is_file() else f"not here yet; fetched on first use from {entry.url}"
 
 
 def _table(entries: list[ModelEntry]) -> Table:
     """Return the numbers that people compare."""
-    table = Table(title="AP as published (percent)", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        title="AP as published (percent); * runs where no model is named",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("model", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     columns = list(dict.fromkeys(column for entry in entries for column in entry.published_ap))
@@ -41,7 +51,7 @@ def _table(entries: list[ModelEntry]) -> Table:
         table.add_column(re.sub(r"[ ]|(?<=S)(?=[0-9])", "\n", column), justify="right", no_wrap=True)
     for entry in entries:
         table.add_row(
-            entry.name,
+            f"{entry.name} *" if entry.name == DEFAULT_MODEL else entry.name,
             f"{entry.parameters} M",
             *(f"{entry.published_ap[column]:.1f}" if column in entry.published_ap else "" for column in columns),
         )

@@ -52,7 +52,7 @@ def predict(
         str | None,
         typer.Option(help="Words for the dataset's categories, to add synonyms or leave some out: " + shared.LABELS),
     ] = None,
-    model: shared.ModelName = "clip-vis-r50",
+    model: shared.ModelName = None,
     weights: shared.Weights = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionName = "float32",

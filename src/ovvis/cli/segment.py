@@ -31,7 +31,7 @@ TRACKS, VIDEO = "tracks.json", "overlay.mp4"
 def segment(
     source: Annotated[str, typer.Argument(help="A video file, a folder of frames, or a glob such as 'frames/*.png'.")],
     labels: Annotated[str, typer.Option(help=shared.LABELS)],
-    model: shared.ModelName = "clip-vis-r50",
+    model: shared.ModelName = None,
     weights: shared.Weights = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for the results; ovvis-SOURCE if not given.", metavar="DIR")

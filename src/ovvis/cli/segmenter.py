@@ -14,18 +14,22 @@ from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.download import sha256
-from ovvis.models.load import UNTRAINED, Precision, load_model, weights_path
+from ovvis.models.load import UNTRAINED, Precision, load_model, weights_files
 from ovvis.models.text_file import text_from_file
-from ovvis.models.zoo import find_model
+from ovvis.models.zoo import DEFAULT_MODEL, find_model
 from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
+from ovvis.world.categories import categories
 
 LABELS = '"dog, cat|kitten" (bars between synonyms), @file.txt (a label a line), or a list\'s name: lvvis.'
 
-ModelName = Annotated[str, typer.Option("--model", help="A name from `ovvis models`.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", help=f"A name from `ovvis models`; {DEFAULT_MODEL}, or that of --weights, if not given."),
+]
 Weights = Annotated[
     str | None,
-    typer.Option("--weights", help="A checkpoint; the published one if not given; 'untrained' for none."),
+    typer.Option("--weights", help="A checkpoint; the model's own if not given; 'untrained' for none."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 PrecisionName = Annotated[
@@ -78,7 +82,7 @@ Batch = Annotated[int, typer.Option("--batch", min=1, help="Windows that go thro
 class SegmenterOptions:
     """The options of a verb that runs a model, as typed."""
 
-    model: str
+    model: str | None  # None: the default, or what the weights are of
     weights: str | None
     device: str
     precision: str
@@ -101,7 +105,8 @@ class SegmenterOptions:
         Raises:
             InputError: an unknown model, or a file of prompts or embeddings that cannot be used.
         """
-        find_model(self.model)
+        if self.model is not None:
+            find_model(self.model)
         if self.text_embeddings and self.prompts:
             raise InputError("--prompts and --text-embeddings exclude each other: a matrix asks no words; drop one")
         if self.text_rows and not self.text_embeddings:
@@ -120,10 +125,15 @@ class SegmenterOptions:
         return text_from_file(self.text_embeddings, vocabulary, rows)
 
     def weights_digest(self) -> str | None:
-        """Return the SHA-256 of the checkpoint, in hexadecimal digits; None for an untrained network."""
+        """Return the SHA-256 of the checkpoint, in hexadecimal digits; None for an untrained network.
+
+        Packaged weights are two files, whose digests are joined by a plus sign.
+        """
         if self.weights == UNTRAINED:
             return None
-        return sha256(Path(self.weights).expanduser() if self.weights else weights_path(find_model(self.model)))
+        entry = find_model(self.model or DEFAULT_MODEL)
+        files = [Path(self.weights).expanduser()] if self.weights else weights_files(entry)
+        return "+".join(sha256(file) for file in files)
 
     def load(self, vocabulary: Vocabulary, watch: Stopwatch) -> VideoSegmenter:
         """Return the segmenter, with bars while weights are fetched and labels are read.
@@ -135,11 +145,16 @@ class SegmenterOptions:
         templates, text = self.check(), self.text(vocabulary)
         if self.weights == UNTRAINED:
             warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
+        elif self.model is None and self.weights is None and find_model(DEFAULT_MODEL).packaged:
+            warn(
+                f"{DEFAULT_MODEL} knows {len(categories())} kinds of illustrated objects and nothing else; for real "
+                "footage take a published model, such as --model clip-vis-r50 (fetched on first use)"
+            )
         asked = {"memory": self.memory, "matched": self.matched, "momentum": self.momentum}
         tracking: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
         if self.window is not None:
             tracking["window"] = self.window or None
-        with watch("load"), progress(f"fetching {self.model}", "B") as fetched:
+        with watch("load"), progress(f"fetching {self.model or DEFAULT_MODEL}", "B") as fetched:
             network = load_model(
                 self.model,
                 self.weights,

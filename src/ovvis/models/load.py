@@ -17,7 +17,8 @@ from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoin
 from ovvis.models.convert import decoder_depth, has_clip, load_strictly
 from ovvis.models.families import FAMILIES, FamilyConfig, build_model
 from ovvis.models.model import Model
-from ovvis.models.zoo import ZOO, ModelEntry, find_model
+from ovvis.models.packaged import packaged_clip, packaged_model, packaged_path
+from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -31,7 +32,7 @@ def list_models() -> list[ModelEntry]:
 
 
 def load_model(
-    name: str,
+    name: str | None = None,
     weights: str | Path | None = None,
     *,
     device: str = "auto",
@@ -42,9 +43,9 @@ def load_model(
     """Return a model, ready to run.
 
     Args:
-        name: a name of the zoo.
-        weights: a checkpoint (the authors' `.pth` or our `.safetensors`); None takes the published weights, fetched
-            on first use; "untrained" takes none, for trying the machinery.
+        name: a name of the zoo; None takes the model that the checkpoint is of, or `DEFAULT_MODEL` without one.
+        weights: a checkpoint (the authors' `.pth` or our `.safetensors`); None takes the model's own, which lie in the
+            package or are fetched on first use; "untrained" takes none, for trying the machinery.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the best there is.
         precision: floating type of the network; "auto" is bfloat16 where the device is fast in it.
         on_progress: called with bytes done and bytes in all while weights are fetched.
@@ -54,22 +55,22 @@ def load_model(
         InputError: an unknown model, option, device or precision; a checkpoint that is not this model's.
         ResourceError: the weights are not here and cannot be fetched.
     """
-    entry = find_model(name)
     where = pick_device(device)
     dtype = pick_precision(precision, where)
+    given = None if weights in (None, UNTRAINED) else read_checkpoint(weights)
+    entry = _recognise(given) if name is None and given is not None else find_model(name or DEFAULT_MODEL)
     _check_options(entry.family, options)
+    pinned = options.get("decoder_layers")
     if weights == UNTRAINED:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            model = build_model(replace(entry.config, **options), name)
+            model = build_model(replace(entry.config, **options), entry.name)
+    elif given is None:
+        model = build_from(own_weights(entry, on_progress), entry, pinned or entry.config.decoder_layers, options)
     else:
-        pinned = options.get("decoder_layers")
-        if weights is None:
-            weights = fetch_weights(entry, on_progress)
+        if name not in (None, "clip-vis-r50", "clip-vis-convnext-b"):
             pinned = pinned or entry.config.decoder_layers
-        elif name not in ("clip-vis-r50", "clip-vis-convnext-b"):
-            pinned = pinned or entry.config.decoder_layers
-        model = build_from(read_checkpoint(weights), entry, pinned, options)
+        model = build_from(given, entry, pinned, options)
     return model.for_inference(where, dtype)
 
 
@@ -141,8 +142,24 @@ def convert(source: str | Path, target: str | Path, name: str | None = None) -> 
 
 
 def weights_path(entry: ModelEntry) -> Path:
-    """Return where a model's published weights lie or would lie."""
-    return download.weights_folder() / entry.file
+    """Return where a model's own weights lie or would lie."""
+    return packaged_path(entry.name) if entry.packaged else download.weights_folder() / entry.file
+
+
+def weights_files(entry: ModelEntry) -> list[Path]:
+    """Return all files of a model's own weights: where they lie in the package, its CLIP has a file of its own."""
+    shared = [packaged_path(entry.config.clip)] if entry.packaged else []
+    return [weights_path(entry), *shared]
+
+
+def own_weights(entry: ModelEntry, on_progress: download.Progress | None = None) -> Checkpoint:
+    """Return a model's own weights, from the package or from where its authors put them.
+
+    Raises:
+        InputError: the file here is not the one that was recorded.
+        ResourceError: they are not here and cannot be fetched.
+    """
+    return packaged_model(entry) if entry.packaged else read_checkpoint(fetch_weights(entry, on_progress))
 
 
 def fetch_weights(entry: ModelEntry, on_progress: download.Progress | None = None) -> Path:
@@ -208,9 +225,16 @@ def _check_options(family: str, options: Mapping[str, Any]) -> None:
         if get_origin(kind) is Literal:
             if value not in get_args(kind):
                 raise InputError(f"option {name}={value!r}: {nearest(str(value), get_args(kind))}")
-        elif not isinstance(value, kind) or (kind is int and value < 1):
+        elif not _is_a(value, kind) or (kind is int and value < 1):
             rule = "a whole number of at least 1" if kind is int else f"a {getattr(kind, '__name__', kind)}"
             raise InputError(f"option {name}={value!r}: it must be {rule}")
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Return whether a value is of a setting's kind; a whole number is a fraction too, and a flag is neither."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind) or (isinstance(value, int) and isinstance(float(value), kind))
 
 
 def _recognise(checkpoint: Checkpoint) -> ModelEntry:
@@ -252,11 +276,13 @@ def _check_architecture(checkpoint: Checkpoint, entry: ModelEntry, where: str) -
 
 
 def pretrained_clip(config: FamilyConfig) -> dict[str, Tensor]:
-    """Return the frozen CLIP's own weights under our names; open_clip fetches and keeps them.
+    """Return the frozen CLIP's own weights under our names; open_clip fetches and keeps those that are not packaged.
 
     Raises:
         ResourceError: they cannot be fetched.
     """
+    if packaged_path(config.clip).is_file() or open_clip.get_model_config(config.clip) is None:  # one of our own
+        return packaged_clip(config.clip, config.clip_weights)
     try:
         clip = open_clip.create_model(config.clip, pretrained=config.clip_weights)
     except Exception as error:  # open_clip and the hub raise many kinds

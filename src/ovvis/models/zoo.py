@@ -10,6 +10,9 @@ from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import FamilyConfig
 
 LVIS = "LVIS v1 (frequent and common)"
+DEFAULT_MODEL = "clip-vis-r50"
+"""What runs where neither a model nor weights are asked for."""
+
 COCO_YTVIS = "COCO, then YouTube-VIS 2019"
 DRIVE = "https://drive.google.com/uc?id="
 
@@ -23,11 +26,16 @@ class ModelEntry:
     config: FamilyConfig
     training_data: str
     published_ap: dict[str, float]  # data set -> AP, percent, from the paper
-    url: str  # of the authors' checkpoint
+    url: str  # of the authors' checkpoint; empty where the weights lie in the package
     parameters: int  # millions, the frozen CLIP included
     code_licence: str
     weights_licence: str
     data_licence: str
+
+    @property
+    def packaged(self) -> bool:
+        """Whether its weights lie in the package."""
+        return not self.url
 
     @property
     def file(self) -> str:

@@ -14,7 +14,7 @@ from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoin
 from ovvis.models.convert import load_strictly
 from ovvis.models.download import Progress
 from ovvis.models.families import build_model
-from ovvis.models.load import UNTRAINED, build_from, fetch_weights, pretrained_clip
+from ovvis.models.load import UNTRAINED, build_from, own_weights, pretrained_clip
 from ovvis.models.model import Model
 from ovvis.models.zoo import find_model
 from ovvis.training import checkpoint
@@ -60,7 +60,7 @@ def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
         return model
     entry = replace(find_model(asked.name), config=asked.network)
     if asked.weights == "published":
-        found = read_checkpoint(fetch_weights(find_model(asked.name), on_progress))
+        found = own_weights(find_model(asked.name), on_progress)
     elif Path(asked.weights).expanduser().is_dir():
         found = _of_run(Path(asked.weights).expanduser(), on_progress)
     else:
