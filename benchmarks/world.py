@@ -39,7 +39,7 @@ def main() -> None:
             return sum(1 for seed in range(asked.videos) for _ in videos.video(77, seed))
 
         report(name, paint, asked.repeats)
-    live = LiveStickers(Videos(sprites, SPLITS["train"].config))
+    live = LiveStickers("stickers_live", Videos(sprites, SPLITS["train"].config))
     for frames in (1, 5):
 
         def draw(sampling: SamplingConfig = SamplingConfig(frames)) -> int:  # noqa: B008  a record that never changes

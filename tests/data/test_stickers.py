@@ -13,7 +13,7 @@ from ovvis.data.dataset import TrainingSet
 from ovvis.data.loader import LoaderConfig, WindowLoader
 from ovvis.data.open import find_dataset, open_dataset
 from ovvis.data.sampling import Draw, SamplingConfig
-from ovvis.data.stickers import LIVE, SPLITS, live_part, split_of, split_video, write_split
+from ovvis.data.stickers import SPLITS, live_part, split_of, split_video, write_split
 from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
 from ovvis.io.frames import read_image
@@ -26,13 +26,13 @@ AS_IT_IS = AugmentConfig("short_edge", short_edges=(160,), flip=0.0)
 
 def test_live_windows_are_what_the_world_makes():
     sprites = tiny_sprites()
-    data = TrainingSet([live_part(AS_IT_IS, sprites=sprites)], SamplingConfig(3), seed=5)
+    data = TrainingSet([live_part(augment=AS_IT_IS, sprites=sprites)], SamplingConfig(3), seed=5)
     assert data.labels == ("disc", "square", "ring", "cross")  # base alone
     window = data[Draw(9, 0, 4)]
     again = data[Draw(9, 0, 700)]  # the place in the sequence is the seed, not the video of the epoch
     assert torch.equal(window.pixels, again.pixels) and torch.equal(window.target.masks, again.target.masks)
     assert not torch.equal(window.pixels, data[Draw(10, 0, 4)].pixels)
-    assert window.pixels.shape == (3, 3, 160, 240) and window.origin.dataset == LIVE
+    assert window.pixels.shape == (3, 3, 160, 240) and window.origin.dataset == "stickers_live"
     video = Videos(sprites, SPLITS["train"].config).video(11, 5, 9)
     for t, file in enumerate(window.origin.files):
         frame = video.frame(int(file.split()[1]))
@@ -44,10 +44,10 @@ def test_live_windows_are_what_the_world_makes():
 
 
 def test_live_batches():
-    data = TrainingSet([live_part(AS_IT_IS, sprites=tiny_sprites())], seed=1)
+    data = TrainingSet([live_part(augment=AS_IT_IS, sprites=tiny_sprites())], seed=1)
     batch = next(WindowLoader(data, 2, LoaderConfig(0)).batches())
     assert batch.pixels.shape == (2, 1, 3, 160, 256) and len(batch.targets) == 2
-    assert data.weights is None and len(data) == 1000 and data.left_out == {LIVE: ()}
+    assert data.weights is None and len(data) == 1000 and data.left_out == {"stickers_live": ()}
     assert data.fingerprints[0].startswith("stickers_live, sprites ") and "frames=24" in data.fingerprints[0]
 
 

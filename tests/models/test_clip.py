@@ -9,6 +9,7 @@ from fakes import build_tiny
 from ovvis.errors import InputError
 from ovvis.models.clip import FrozenClip, ensemble
 from ovvis.models.layers.folding import fold_batch_norm
+from ovvis.vocabulary import VILD_PROMPTS, Vocabulary
 
 TEXTS = ["dog", "", "a photo of a very small traffic light in the scene.", "x" * 300, "犬", "dog dog"]
 
@@ -128,3 +129,15 @@ def test_ensemble_by_hand():
     g = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(ensemble(g).norm(dim=-1), torch.ones(3))
     assert torch.allclose(ensemble(g)[1], F.normalize(sum(v / v.norm() for v in g[1]) / 4, dim=0), atol=1e-6)
+
+
+def test_the_small_clip_has_a_tokenizer_of_its_own():
+    clip = FrozenClip("clip-stickers", quick_gelu=False)
+    assert clip.width == 256 and clip.channels == (128, 256, 512, 1024)
+    assert [clip.count_tokens(word) for word in ("dog", "a photo of a {}.", "traffic light")] == [1, 7, 5]
+    tokens = clip.tokens(["dog", "zyzzyva é"])
+    assert int(tokens.max()) < clip.model.vocab_size  # any text at all has tokens
+    assert clip.embed_texts(["dog", "zyzzyva é"]).shape == (2, 256)
+    longest = max(VILD_PROMPTS, key=clip.count_tokens)
+    for label in Vocabulary.builtin("lvis_v1"):
+        clip.check_length(label.name, longest)

@@ -45,11 +45,6 @@ class TrainingBatch:
         targets = tuple(target.to(device) for target in self.targets)
         return replace(self, pixels=self.pixels.to(device, non_blocking=True), targets=targets)
 
-    def pin_memory(self) -> TrainingBatch:
-        """Return the batch in memory that a GPU reads by itself; the data loader calls this."""
-        targets = tuple(Target(t.masks.pin_memory(), t.labels.pin_memory(), t.ids.pin_memory()) for t in self.targets)
-        return replace(self, pixels=self.pixels.pin_memory(), targets=targets)
-
 
 def collate(windows: Sequence[TrainingWindow]) -> TrainingBatch:
     """Return windows (B, all of T frames) as a batch."""
@@ -133,9 +128,10 @@ class WindowLoader:
             collate_fn=_collate,
             generator=torch.Generator(),  # the global one stays as it is
         )
-        for batch in loader:
-            if isinstance(batch, OvvisError):
-                raise batch
+        for packed in loader:
+            if isinstance(packed, OvvisError):
+                raise packed
+            batch = packed.opened()
             self.unreadable += [line for origin in batch.origins for line in origin.unreadable]
             yield batch
 
@@ -157,6 +153,36 @@ class _Caught(Dataset[TrainingWindow | OvvisError]):
             return type(error)(str(error))
 
 
-def _collate(items: Sequence[TrainingWindow | OvvisError]) -> TrainingBatch | OvvisError:
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A batch whose targets lie in three tensors: each tensor costs a file's opening on its way between processes."""
+
+    pixels: Tensor
+    sizes: tuple[tuple[int, int], ...]
+    masks: Tensor  # N of all windows together, T, H, W
+    labels: Tensor
+    ids: Tensor
+    counts: tuple[int, ...]  # B; N of each window
+    origins: tuple[Origin, ...]
+
+    @classmethod
+    def of(cls, batch: TrainingBatch) -> _Packed:
+        targets = batch.targets
+        masks, labels, ids = (torch.cat([getattr(t, name) for t in targets]) for name in ("masks", "labels", "ids"))
+        counts = tuple(len(t.labels) for t in targets)
+        return cls(batch.pixels, batch.sizes, masks, labels, ids, counts, batch.origins)
+
+    def opened(self) -> TrainingBatch:
+        """Return the batch; the targets' tensors are views."""
+        parts = zip(*(x.split(self.counts) for x in (self.masks, self.labels, self.ids)), strict=True)
+        return TrainingBatch(self.pixels, self.sizes, tuple(Target(*part) for part in parts), self.origins)
+
+    def pin_memory(self) -> _Packed:
+        """Return it in memory that a GPU reads by itself; the data loader calls this."""
+        pinned = {name: getattr(self, name).pin_memory() for name in ("pixels", "masks", "labels", "ids")}
+        return replace(self, **pinned)
+
+
+def _collate(items: Sequence[TrainingWindow | OvvisError]) -> _Packed | OvvisError:
     error = next((item for item in items if isinstance(item, OvvisError)), None)
-    return error or collate([item for item in items if isinstance(item, TrainingWindow)])
+    return error or _Packed.of(collate([item for item in items if isinstance(item, TrainingWindow)]))

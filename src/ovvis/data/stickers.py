@@ -26,8 +26,6 @@ from ovvis.world.sprites import Sprites, load_sprites
 from ovvis.world.video import Frame, VideoConfig, Videos
 from ovvis.world.video import Video as Made
 
-LIVE = "stickers_live"
-"""The name under which training asks for endless videos of the training split's kind."""
 _EPOCH = 1000  # videos that count as one epoch of the endless ones
 _LIVE_SEED, _ORDER = 11, 12  # keep streams of random numbers apart
 _MUST = 2  # objects of a validation video whose categories go through all in turn
@@ -63,6 +61,19 @@ SPLITS = {
 }
 
 
+LIVE = {
+    # As `train`: base categories alone.
+    "stickers_live": _TRAIN,
+    # What the small CLIP has seen of the world: all categories, one at a time, in crowds and as they come in videos.
+    "stickers_live_crowds": VideoConfig(frames=2, objects=(9, 15), sizes=(0.15, 0.5), twins=0.0),
+    "stickers_live_scenes": VideoConfig(),
+    "stickers_live_stills": VideoConfig(
+        height=64, width=64, frames=2, objects=(1, 1), sizes=(0.75, 1.15), places=(0.42, 0.58), twins=0.0
+    ),
+}
+"""The names under which training asks for endless videos, and their kinds; drawings and backgrounds of `train`."""
+
+
 def split_of(name: str) -> Split:
     """Return a split by its name; blanks may be written with an underscore.
 
@@ -84,19 +95,20 @@ def split_video(split: Split, videos: Videos, number: int) -> Made:
 
 
 class LiveStickers:
-    """Makes a new video of the training split's kind for every draw.
+    """Makes a new video of a kind for every draw.
 
     Args:
+        name: under which training asks for it.
         videos: the kind.
     """
 
-    def __init__(self, videos: Videos) -> None:
-        self.videos = videos
+    def __init__(self, name: str, videos: Videos) -> None:
+        self.name, self.videos = name, videos
 
     @property
     def fingerprint(self) -> str:
         """Return the sprites' digest and what the videos are like, as one line."""
-        return f"{LIVE}, sprites {self.videos.sprites.digest[:16]}, {self.videos.config}"
+        return f"{self.name}, sprites {self.videos.sprites.digest[:16]}, {self.videos.config}"
 
     def scene(self, seed: int, position: int, sampling: SamplingConfig, rng: np.random.Generator) -> Scene:
         """Return the scene of a draw."""
@@ -116,11 +128,15 @@ class LiveStickers:
 
 
 def live_part(
-    augment: AugmentConfig | None = None, weight: float | None = None, sprites: Sprites | None = None
+    name: str = "stickers_live",
+    augment: AugmentConfig | None = None,
+    weight: float | None = None,
+    sprites: Sprites | None = None,
 ) -> Part:
-    """Return endless training videos as a part of a mixture: base categories, drawings and backgrounds of `train`.
+    """Return endless training videos as a part of a mixture.
 
     Args:
+        name: one of `LIVE`.
         augment: how windows are changed.
         weight: its share of a mixture.
         sprites: what to show; None: those built.
@@ -128,11 +144,11 @@ def live_part(
     Raises:
         InputError: the sprites are not built.
     """
-    videos = Videos(sprites or load_sprites(), _TRAIN)
+    videos = Videos(sprites or load_sprites(), LIVE[name])
     config = videos.config
     listed = tuple(Video(i + 1, str(i), config.height, config.width, ("",)) for i in range(_EPOCH))
-    known = Annotations(LIVE, Path(), _categories(videos), listed, (), LVVIS)
-    return Part(known, augment or AugmentConfig(), weight, LiveStickers(videos))
+    known = Annotations(name, Path(), _categories(videos), listed, (), LVVIS)
+    return Part(known, augment or AugmentConfig(), weight, LiveStickers(name, videos))
 
 
 def write_split(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
 from typing import Any, cast
 
 import open_clip
@@ -22,6 +25,24 @@ CLIP_STD = (68.5005327, 66.6321579, 70.32316305)
 IMAGES_AT_ONCE = 32  # that go through the image encoder together
 
 
+def packaged_config(name: str) -> dict[str, Any] | None:
+    """Return open_clip's configuration of a CLIP of our own; None where there is none of that name."""
+    file = _packaged(f"{name}.json")
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _packaged(file: str) -> Path:
+    return Path(str(resources.files("ovvis") / "models" / "clips" / file))
+
+
+def _tokenizer(name: str, config: dict[str, Any]) -> Any:
+    """Return a CLIP's tokenizer; one of our own reads byte pairs that were chosen for its words."""
+    merges = _packaged(f"{name}.merges.txt.gz")
+    if not merges.is_file():
+        return open_clip.get_tokenizer(name)
+    return open_clip.SimpleTokenizer(bpe_path=str(merges), context_length=config["text_cfg"]["context_length"])
+
+
 class FrozenClip(nn.Module):
     """An open_clip model that is never trained.
 
@@ -36,13 +57,19 @@ class FrozenClip(nn.Module):
     def __init__(self, name: str, quick_gelu: bool) -> None:
         super().__init__()
         self.name = name
-        config = open_clip.get_model_config(name)
+        config = packaged_config(name) or open_clip.get_model_config(name)
         if config is None:
             raise InputError(f"CLIP model {name!r}: open_clip knows no such architecture; see open_clip.list_models()")
-        self._tokenizer: Any = open_clip.get_tokenizer(name)
+        self._tokenizer: Any = _tokenizer(name, config)
         self.model = open_clip.CLIP(**config, quick_gelu=quick_gelu)
+        self.frozen = True
         self.requires_grad_(False)
         self.eval()
+
+    def thaw(self) -> None:
+        """Let the CLIP itself be trained: its weights get gradients, its norms new statistics."""
+        self.frozen = False
+        self.requires_grad_(True)
 
     @property
     def visual(self) -> Any:
@@ -77,9 +104,8 @@ class FrozenClip(nn.Module):
         return min(float(self.model.logit_scale.exp()), MAX_LOGIT_SCALE)
 
     def train(self, mode: bool = True) -> FrozenClip:
-        """Stay in evaluation mode: a frozen model keeps its statistics."""
-        del mode
-        super().train(False)
+        """Stay in evaluation mode while frozen: a frozen model keeps its statistics."""
+        super().train(mode and not self.frozen)
         return self
 
     def text_fingerprint(self) -> str:
@@ -130,7 +156,7 @@ class FrozenClip(nn.Module):
         out = torch.empty(len(texts), self.width)
         for part in order.split(batch):
             cut = tokens[part, : int(length[part].max())].to(device)
-            out[part] = self._encode(cut).cpu()
+            out[part] = self.encode(cut).cpu()
             if on_batch is not None:
                 on_batch(len(part))
         return out
@@ -151,8 +177,13 @@ class FrozenClip(nn.Module):
         out: Tensor = torch.cat(parts).unflatten(0, views.shape[:-3])
         return out
 
-    def _encode(self, tokens: Tensor) -> Tensor:
-        """Run the text tower on tokens (N, L), L at most its context length."""
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Return the tokens of texts, (len(texts), L), zeros behind each end; L is that of the longest."""
+        tokens: Tensor = self._tokenizer(list(texts))
+        return tokens[:, : int(tokens.argmax(-1).max()) + 1]
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Run the text tower on tokens (N, L), L at most its context length; (N, E), not normalised."""
         model, length = self.model, tokens.shape[1]
         x = model.token_embedding(tokens) + model.positional_embedding[:length]
         x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))

@@ -43,6 +43,7 @@ class Segmenter(nn.Module):
         self.object_head = object_head
         self.iou_head = iou_head
         self.class_head = class_head
+        self.full_precision = True  # of the pixel decoder under autocast; training may set it otherwise
 
     @overload
     def forward(
@@ -97,9 +98,9 @@ class Segmenter(nn.Module):
         )
 
     def _decode_pixels(self, levels: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Run the pixel decoder; under autocast (in training) in float32, as released: its places need the digits."""
+        """Run the pixel decoder; under autocast (in training) in float32, as released, unless told otherwise."""
         device = levels[0].device.type
-        if not torch.is_autocast_enabled(device):
+        if not self.full_precision or not torch.is_autocast_enabled(device):
             return self.pixel_decoder(levels)  # type: ignore[no-any-return]
         with torch.autocast(device, enabled=False):
             return self.pixel_decoder([level.float() for level in levels])  # type: ignore[no-any-return]

@@ -47,6 +47,20 @@ _R50 = ClipVisConfig()
 _CONVNEXT = ClipVisConfig(
     clip="convnext_base_w_320", clip_weights="laion_aesthetic_s13b_b82k", quick_gelu=False, decoder_layers=6
 )
+# Small enough for two cores, and for the package.
+_STICKERS = ClipVisConfig(
+    clip="clip-stickers",
+    clip_weights="stickers",
+    quick_gelu=False,
+    width=96,
+    queries=40,
+    pixel_layers=3,
+    decoder_layers=6,
+    heads=4,
+    points=2,
+    pixel_hidden=256,
+    decoder_hidden=384,
+)
 _COLUMNS = ("LV-VIS val", "LV-VIS test", "OVIS", "YTVIS19", "YTVIS21", "BURST")
 _CODE = "Apache-2.0 (authors' repository)"
 _WEIGHTS = "Apache-2.0 (authors' repository); CLIP: MIT"
@@ -108,6 +122,18 @@ ZOO: dict[str, ModelEntry] = {
             "1fxujJmjMLAkXubzYSqiv2cVgDYIIp64f",
             204,
             _YTVIS_LICENCE,
+        ),
+        ModelEntry(
+            name="clip-vis-stickers",
+            family=clip_vis.FAMILY,
+            config=_STICKERS,
+            training_data="Stickers (base categories)",
+            published_ap={},
+            url="",
+            parameters=9,
+            code_licence="Apache-2.0",
+            weights_licence="Apache-2.0",
+            data_licence="drawings of seven sets: docs/world.md",
         ),
     )
 }

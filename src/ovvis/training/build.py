@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -16,6 +17,8 @@ from ovvis.data.stickers import LIVE, live_part
 from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
 from ovvis.models.model import Model
+from ovvis.training.clip_objective import Anchors, ClipObjective
+from ovvis.training.clip_words import Words
 from ovvis.training.config import DataConfig, TrainConfig
 from ovvis.training.criterion import Criterion, clip_vis_criterion, single_frames
 from ovvis.training.optimizer import build_optimizer, rate_factor
@@ -94,12 +97,23 @@ def build_task(config: TrainConfig, model: Model, fabric: Fabric) -> Built:
         assert isinstance(mean, Tensor)
         return mean
 
-    model.network.requires_grad_(True)
-    objective = ClipVisObjective(model, clip_vis_criterion(config.loss), average if processes > 1 else None, run.seed)
+    objective: nn.Module
+    if config.trains == "clip":
+        model.network.requires_grad_(False)
+        model.clip.thaw()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.seed)
+            model.anchors = Anchors(len(data.labels), model.clip.width)
+        objective = ClipObjective(model, Words(data.labels), config.clip, run.seed)
+    else:
+        model.network.requires_grad_(True)
+        model.network.full_precision = run.full_decoder
+        mean = average if processes > 1 else None
+        objective = ClipVisObjective(model, clip_vis_criterion(config.loss), mean, run.seed)
     task = Task(
         model=model,
         objective=objective,
-        optimizer=build_optimizer(model.network, config.optimizer),
+        optimizer=build_optimizer(model, config.optimizer),
         schedule=lambda step: rate_factor(step, run.steps, config.optimizer),
         batches=loader.batches,
         data=data.fingerprints,
@@ -117,8 +131,8 @@ def training_set(config: DataConfig, seed: int) -> TrainingSet:
     parts = []
     for i, name in enumerate(config.train):
         weight = config.weights[i] if config.weights else None
-        if name == LIVE:
-            parts.append(live_part(config.augment, weight))
+        if name in LIVE:
+            parts.append(live_part(name, config.augment, weight))
         else:
             frames = config.frames[i] if config.frames else None
             parts.append(Part(open_dataset(name, config.root, frames), config.augment, weight))

@@ -9,6 +9,7 @@ from ovvis.data.filtering import FilterConfig
 from ovvis.data.sampling import SamplingConfig
 from ovvis.data.transforms import AugmentConfig
 from ovvis.models.clip_vis import ClipVisConfig
+from ovvis.training.clip_objective import ClipConfig
 from ovvis.training.criterion import LossConfig
 from ovvis.training.optimizer import OptimizerConfig
 
@@ -85,6 +86,7 @@ class RunConfig:
     batch: int = 8  # windows in a step, over all processes and parts
     accumulate: int = 1  # parts that a step's windows are computed in, one after another
     precision: Precision = "32-true"
+    full_decoder: bool = True  # the pixel decoder in float32 under mixed precision, as released; False is faster
     clip_gradients: float = 0.01  # most the norm of all gradients together may be
     ema: float | None = None  # share of the old weights in their running mean, such as 0.999; None: no mean
     seed: int = 0
@@ -113,8 +115,10 @@ class TrainConfig:
 
     about: About = field(default_factory=About)
     model: ModelConfig = field(default_factory=ModelConfig)
+    trains: Literal["network", "clip"] = "network"  # "clip": the CLIP itself, of which the network is then made
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    clip: ClipConfig = field(default_factory=ClipConfig)  # the loss where the CLIP is trained
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     run: RunConfig = field(default_factory=RunConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)

@@ -137,8 +137,10 @@ class Criterion:
     ) -> Pairs:
         """Match, and read the matched masks at points."""
         matches = self.matcher(prediction, targets, generators)
+        # Taken apart at once: the gradient of an index would be a whole batch of zeros for each window.
+        features = prediction.mask_features.unbind()
         read = [
-            self._read(prediction, window, targets[window], match, generators[window])
+            self._read(prediction, window, features[window], targets[window], match, generators[window])
             for window, match in enumerate(matches)
         ]
         sizes = torch.tensor([match.queries.shape[1] for match in matches])
@@ -158,12 +160,12 @@ class Criterion:
         self,
         prediction: LayeredPrediction,
         window: int,
+        features: Tensor,  # T, D, h, w; the window's
         target: Target,
         match: Assignment,
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor]:
         """Return mask logits and truth (each L, n, T, P) of a window's matched pairs, at points of their own."""
-        features = prediction.mask_features[window]  # T, D, h, w
         layers = torch.arange(len(match.queries), device=features.device)[:, None]
         embeddings = prediction.mask_embeddings[layers, window, match.queries]  # L, n, D
         masks = torch.einsum("lnd,tdhw->lnthw", embeddings, features)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import cos, pi
+from typing import Literal
 
 import torch
 from torch import nn
@@ -24,6 +26,7 @@ class OptimizerConfig:
     weight_decay: float = 0.05  # of all but norms and embeddings; biases are decayed
     warmup_steps: int = 10  # over which the rate rises in a line
     warmup_from: float = 1.0  # where it starts, as a share of `rate`; 1 (released) is no warm-up
+    schedule: Literal["steps", "cosine"] = "steps"  # after warm-up: falls at `decay_at`, or along a cosine to 0
     decay_at: tuple[float, ...] = (8 / 9, 26 / 27)  # shares of the run after which the rate falls
     decay: float = 0.1  # by this factor each time
 
@@ -76,8 +79,14 @@ def rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
     >>> config = OptimizerConfig(warmup_steps=4, warmup_from=0.2, decay_at=(0.5, 0.9))
     >>> [round(rate_factor(step, 20, config), 4) for step in (0, 2, 4, 9, 10, 17, 18)]
     [0.2, 0.6, 1.0, 1.0, 0.1, 0.1, 0.01]
+    >>> config = OptimizerConfig(schedule="cosine")
+    >>> [round(rate_factor(step, 20, config), 4) for step in (0, 10, 19)]
+    [1.0, 0.5, 0.0062]
     """
-    factor = config.decay ** sum(step >= round(share * steps) for share in config.decay_at)
+    if config.schedule == "cosine":
+        factor = 0.5 + 0.5 * cos(pi * step / steps)
+    else:
+        factor = config.decay ** sum(step >= round(share * steps) for share in config.decay_at)
     if step < config.warmup_steps:
         factor *= config.warmup_from + (1 - config.warmup_from) * step / config.warmup_steps
     return float(factor)

@@ -89,7 +89,12 @@ def trained_model(folder: Path, on_progress: Progress | None = None) -> tuple[Mo
         state = last
     # Frozen weights that the checkpoint leaves out come from where the run had them.
     model = starting_model(config, on_progress)
-    trained: Mapping[str, Tensor] = {**state.weights, **state.ema}
+    trained: Mapping[str, Tensor] = {
+        # What only training a CLIP needs stays behind.
+        name: weight
+        for name, weight in {**state.weights, **state.ema}.items()
+        if not name.startswith("anchors.")
+    }
     load_strictly(model, {**model.state_dict(), **trained}, f"checkpoint of {folder}")
     return model, state.step
 

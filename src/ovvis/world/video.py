@@ -33,6 +33,7 @@ class VideoConfig:
     frames: int = 24
     objects: tuple[int, int] = (2, 8)  # fewest and most
     sizes: tuple[float, float] = (0.18, 0.55)  # longer side of an object, of the frame's height
+    places: tuple[float, float] = (0.1, 0.9)  # where an object's way begins, of the frame's width and height
     twins: float = 0.35  # share of videos in which a category comes twice
     same_drawing: float = 0.3  # share of those look-alikes that are the same drawing
     crowding: float = 0.0  # share of objects that another one's path is laid across
@@ -85,7 +86,7 @@ class Videos:
         self.categories = sorted(self._of)  # places in the list of those that may be seen
         if not self.categories:
             raise ValueError("no sprite is left to show: the config leaves out every drawing")
-        self.pyramid = lru_cache(maxsize=1024)(self._pyramid)
+        self.pyramid = lru_cache(maxsize=4096)(self._pyramid)
 
     def __reduce__(self) -> tuple[type[Videos], tuple[Sprites, VideoConfig]]:
         return Videos, (self.sprites, self.config)  # worker processes have caches of their own
@@ -206,7 +207,7 @@ def _object(dice: Dice, config: VideoConfig, category: int, sprite: int, across:
     keys = max(2, config.frames // dice.whole(8, 16) + 1)
     x, y = [], []
     wide, tall = float(config.width), float(config.height)
-    where = dice.between(0.1, 0.9) * wide, dice.between(0.1, 0.9) * tall
+    where = dice.between(*config.places) * wide, dice.between(*config.places) * tall
     pace = dice.between(0.02, 0.45) * wide
     leaves = dice.whole(1, keys - 1) if keys > 2 and dice.chance(0.25) else -1
     for k in range(keys):

@@ -25,9 +25,12 @@ class ConvClipBackbone(Backbone):
         self._clip = (clip,)
         self.channels = clip.channels
 
-    @torch.no_grad()
     def forward(self, pixels: Tensor) -> Pyramid:
-        """Return the pyramid of normalised images (N, 3, H, W). No gradient: CLIP stays as it is."""
+        """Return the pyramid of normalised images (N, 3, H, W). No gradient while the CLIP is frozen."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._clip[0].frozen):
+            return self._pyramid(pixels)
+
+    def _pyramid(self, pixels: Tensor) -> Pyramid:
         visual = self._clip[0].visual
         trunk = getattr(visual, "trunk", None)
         levels = _resnet_levels(visual, pixels) if trunk is None else _convnext_levels(trunk, pixels)

@@ -1,0 +1,139 @@
+"""Training a CLIP for mask pooling."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from fakes import build_tiny
+from ovvis.data.dataset import TrainingSet
+from ovvis.data.loader import LoaderConfig, WindowLoader
+from ovvis.data.sampling import SamplingConfig
+from ovvis.data.stickers import live_part
+from ovvis.data.transforms import AugmentConfig
+from ovvis.structures import Target
+from ovvis.training.clip_objective import Anchors, ClipConfig, ClipObjective, as_cells, regions
+from ovvis.training.clip_words import PROMPTS, Words, foreign_words
+from ovvis.training.optimizer import OptimizerConfig, build_optimizer
+from ovvis.vocabulary import Vocabulary
+from tiny_world import tiny_sprites
+
+STILLS = AugmentConfig("short_edge", short_edges=(64,), flip=0.5)
+
+
+def stills(batch):
+    part = live_part("stickers_live_stills", STILLS, sprites=tiny_sprites())
+    return TrainingSet([part], SamplingConfig(2), seed=3), LoaderConfig(0), batch
+
+
+def build(labels, **terms):
+    model = build_tiny()
+    model.network.requires_grad_(False)
+    model.clip.thaw()
+    torch.manual_seed(0)
+    model.anchors = Anchors(len(labels), model.clip.width)
+    config = ClipConfig(**({"texts": 6, "foreign": 3, "least_area": 20} | terms))
+    return model, ClipObjective(model, Words(labels), config, seed=4)
+
+
+def test_it_learns_names_and_leaves_the_network_alone():
+    data, loading, batch = stills(8)
+    model, objective = build(data.labels)
+    kept = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    batches = WindowLoader(data, batch, loading).batches()
+    optimizer = build_optimizer(model, OptimizerConfig(rate=3e-3))
+    objective.train()
+    seen = []
+    for _ in range(40):
+        total, parts = objective(next(batches))
+        assert torch.isclose(total.detach(), sum(parts.values()))
+        seen.append(parts)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    for name in ("text", "region", "anchor", "text_anchor"):
+        first, last = (np.mean([float(p[name]) for p in part]) for part in (seen[:5], seen[-5:]))
+        assert last < 0.85 * first, name
+    assert all(torch.equal(kept[name], tensor) for name, tensor in model.network.state_dict().items())
+
+
+def test_a_batch_gives_the_same_loss_whenever_it_is_asked():
+    data, loading, batch = stills(3)
+    _, objective = build(data.labels)
+    objective.eval()
+    one = next(WindowLoader(data, batch, loading).batches())
+    torch.manual_seed(1)
+    first = objective(one)[1]
+    torch.manual_seed(2)
+    assert {name: float(x) for name, x in first.items()} == {name: float(x) for name, x in objective(one)[1].items()}
+
+
+def test_terms_by_hand():
+    """One region that is exactly its word, at right angles to all others."""
+    _, objective = build(("a", "b", "c"), texts=3, foreign=1)
+    objective.model.clip.model.logit_scale.data.fill_(np.log(10.0))
+    unit = torch.eye(objective.model.clip.width)
+    objective.model.anchors.embedding.weight.data.copy_(unit[:3])
+    objective.model.anchors.none.data.fill_(0.5)
+    pooled = torch.stack([unit[1], unit[7], unit[1]])[None]  # the whole image, its background, its region
+    labels = torch.tensor([[1]])
+    with torch.no_grad():
+        terms = objective._terms(pooled, labels, unit[[1, 0, 2, 6]], torch.tensor([1, 0, 2]))
+    e10, e5, e20 = np.exp(10.0), np.exp(5.0), np.exp(20.0)
+    wanted = {
+        "text": -np.log(e10 / (e10 + 3 + e5)),
+        "region": 0.0,  # the only region of its text
+        "anchor": -np.log(e20 / (e20 + 2)),
+        "text_anchor": 0.5 * -np.log(e20 / (e20 + 2)),
+        "none": 0.25 * (-np.log(e5 / (e5 + 3)) - np.log(e5 / (e5 + 4))) / 2,
+        "image": 0.1 * -np.log(e10 / (e10 + 3)),
+    }
+    for name, value in wanted.items():
+        assert np.isclose(float(terms[name]), value, atol=1e-5), name
+
+
+def test_cells_are_those_of_the_classifier_and_never_none():
+    masks = torch.zeros(3, 96, 128, dtype=torch.bool)
+    masks[0, 20:80, 10:100] = True
+    masks[1, 34:40, 70:76] = True  # covers no cell's middle
+    masks[2, 0:64, 0:32] = True
+    cells = as_cells(masks, (3, 4))
+    logits = F.avg_pool2d(masks.float()[None], 4) * 20 - 10
+    asked = F.interpolate(logits, size=(3, 4), mode="bilinear", align_corners=False)[0] > 0
+    assert torch.equal(cells[[0, 2]], asked[[0, 2]]) and not asked[1].any()
+    assert cells[1].nonzero().tolist() == [[1, 2]]
+
+
+def test_small_regions_are_left_out():
+    masks = torch.zeros(2, 1, 64, 64, dtype=torch.bool)
+    masks[0, 0, :5, :5] = True
+    masks[1, 0, 32:, 32:] = True
+    target = Target(masks, torch.tensor([4, 9]), torch.tensor([0, 1]))
+    empty = Target(masks[:0], target.labels[:0], target.ids[:0])
+    cells, labels = regions((target, empty), least_area=30)
+    assert labels.tolist() == [[9], [-1]]
+    assert cells[0].int().tolist() == [[[1, 1], [1, 1]], [[1, 1], [1, 0]], [[0, 0], [0, 1]]]
+    assert cells[1, :2].all()
+
+
+def test_words():
+    rng = np.random.default_rng(0)
+    words = Words(["airplane", "abacus"])
+    asked = {words.text(0, rng) for _ in range(300)}
+    assert any("jet" in text for text in asked) and any("airplane" in text for text in asked)
+    assert len(asked) > 2 * len(PROMPTS)
+    own = {
+        w for label in Vocabulary.builtin("stickers", synonyms=True) for word in label.synonyms for w in word.split()
+    }
+    met, never = set(foreign_words()), set(foreign_words(held_out=True))
+    assert not met & never and len(met) > 2 * len(never) > 200
+    assert not own & {part for word in met | never for part in word.split()}
+
+
+def test_a_thawed_clip_follows_the_mode_and_a_frozen_one_does_not():
+    clip = build_tiny().clip
+    clip.train()
+    assert not clip.model.training and not any(p.requires_grad for p in clip.parameters())
+    clip.thaw()
+    clip.train()
+    assert clip.model.training and all(p.requires_grad for p in clip.parameters())
+    assert not clip.eval().model.training
