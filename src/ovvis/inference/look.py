@@ -46,7 +46,8 @@ class Seen:
         self._scores: dict[object, Tensor] = {}
 
     @cached_property
-    def _logits(self) -> Tensor:
+    def logits(self) -> Tensor:
+        """The class logits (Q, K), float32."""
         return self._class_logits[0].float()
 
     @cached_property
@@ -69,18 +70,18 @@ class Seen:
         key = class_key(settings)
         if key not in self._classes:
             self._classes[key] = scoring.class_scores(
-                self._logits, settings.class_score, self._logit_scale, settings.none_logit
+                self.logits, settings.class_score, self._logit_scale, settings.none_logit
             )
         return self._classes[key]
 
     def evidence(self, settings: VideoSettings) -> Tensor:
         """Return what the choice of silenced frames takes the sigmoid of (Q, K): see `scoring.silenced`."""
-        return self._logits if settings.class_score == "sigmoid" else self.classes(settings)
+        return self.logits if settings.class_score == "sigmoid" else self.classes(settings)
 
     def scores(self, settings: VideoSettings) -> Tensor:
         """Return what a tube takes the mean of (Q, K): class logits, or class scores weighted by mask IoUs."""
         if settings.average == "logits":
-            return self._logits
+            return self.logits
         key = (*class_key(settings), settings.use_iou, settings.weighting)
         if key not in self._scores:
             ious = None if self.prediction.mask_ious is None else self.prediction.mask_ious[0].float()
