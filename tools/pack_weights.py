@@ -30,6 +30,8 @@ from ovvis.models.packaged import CLIP_FAMILY, FOLDER
 from ovvis.models.zoo import ModelEntry, find_model
 
 CLIP = "clip."
+FREE = ("clip_weights", "none_logit", "short_edge")
+"""Settings that weights do not depend on: known only after training, or of use only then."""
 
 
 def main(words: list[str] | None = None) -> None:
@@ -106,8 +108,8 @@ def small(state: Mapping[str, Tensor]) -> TensorDict:
 def _check_settings(source: Checkpoint, entry: ModelEntry) -> None:
     """Refuse an export that the zoo's line does not describe; where its weights came from is another matter."""
     config = FAMILIES[entry.family].config(**(source.config or {}))
-    free = {"clip_weights": entry.config.clip_weights, "none_logit": entry.config.none_logit}
-    made, wanted = asdict(replace(config, **free)), asdict(entry.config)
+    wanted = asdict(entry.config)
+    made = asdict(replace(config, **{name: wanted[name] for name in FREE}))
     for name, value in wanted.items():
         if made[name] != value:
             raise InputError(

@@ -196,6 +196,15 @@ def test_precision_of_the_model():
     assert predict(model).embeddings.isfinite().all()
 
 
+def test_an_authors_file_among_the_zoos_own_clips(tmp_path, monkeypatch):
+    """open_clip knows nothing of a CLIP of ours, which every file is compared with too."""
+    small = replace(zoo.ZOO["clip-vis-stickers"], config=tiny_config("clip-stickers", quick_gelu=False))
+    monkeypatch.setitem(zoo.ZOO, "clip-vis-stickers", small)
+    path = write(tmp_path / "a.pth")
+    assert convert(path, tmp_path / "a.safetensors").name == "clip-vis-r50"
+    refused(lambda: load_model("clip-vis-stickers", path), "clip-vis-r50", "clip-vis-stickers")
+
+
 def test_the_zoo():
     entries = list_models()
     assert [entry.name for entry in entries] == list(zoo.ZOO)

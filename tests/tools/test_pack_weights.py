@@ -36,7 +36,7 @@ def entry(monkeypatch, tmp_path):
 @pytest.fixture
 def export(tmp_path):
     """What training writes: CLIP's weights came from elsewhere, and nothing was calibrated yet."""
-    return save(tmp_path / "export.safetensors", build_tiny(short_edge=96))
+    return save(tmp_path / "export.safetensors", build_tiny())
 
 
 def save(path, model):
@@ -76,7 +76,7 @@ def test_a_second_model_shares_the_clip(entry, export, tmp_path):
     clip = weights_files(entry)[1]
     before = clip.stat().st_mtime_ns
     # Trained on the packed CLIP, so its weights have been rounded once.
-    again = build_tiny(short_edge=96)
+    again = build_tiny()
     again.load_state_dict({**again.state_dict(), **{n: t.float() for n, t in pretrained_clip(CONFIG).items()}})
     pack(entry, save(tmp_path / "again.safetensors", again))
     assert clip.stat().st_mtime_ns == before
@@ -94,7 +94,7 @@ def test_the_clip_alone(entry, tmp_path):
     """A CLIP's training exports an untrained network of any size beside it."""
     path = save(tmp_path / "clip.safetensors", build_tiny(queries=3, decoder_layers=1))
     with pytest.raises(InputError, match="the CLIP too"):
-        pack(entry, save(tmp_path / "whole.safetensors", build_tiny(short_edge=96)), "network")
+        pack(entry, save(tmp_path / "whole.safetensors", build_tiny()), "network")
     pack(entry, path, "clip")
     assert [file.name for file in packaged.FOLDER.iterdir()] == ["tiny-resnet.safetensors"]
     state = pretrained_clip(CONFIG)
@@ -103,11 +103,11 @@ def test_the_clip_alone(entry, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"queries": 5}, ["queries 5", "6"]), ({"decoder_layers": 1}, ["decoder_layers"]), ({"short_edge": 64}, ["64"])],
+    [({"queries": 5}, ["queries 5", "6"]), ({"decoder_layers": 1}, ["decoder_layers"])],
 )
 def test_an_export_of_other_settings_is_refused(entry, tmp_path, change, named):
     with pytest.raises(InputError) as caught:
-        pack(entry, save(tmp_path / "a.safetensors", build_tiny(**({"short_edge": 96} | change))))
+        pack(entry, save(tmp_path / "a.safetensors", build_tiny(**change)))
     assert all(word in str(caught.value) for word in named)
     assert not packaged.FOLDER.exists()
 

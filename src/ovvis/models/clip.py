@@ -31,6 +31,11 @@ def packaged_config(name: str) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
+def clip_config(name: str) -> dict[str, Any] | None:
+    """Return the configuration of a CLIP, our own or open_clip's; None where there is none of that name."""
+    return packaged_config(name) or open_clip.get_model_config(name)
+
+
 def _packaged(file: str) -> Path:
     return Path(str(resources.files("ovvis") / "models" / "clips" / file))
 
@@ -57,7 +62,7 @@ class FrozenClip(nn.Module):
     def __init__(self, name: str, quick_gelu: bool) -> None:
         super().__init__()
         self.name = name
-        config = packaged_config(name) or open_clip.get_model_config(name)
+        config = clip_config(name)
         if config is None:
             raise InputError(f"CLIP model {name!r}: open_clip knows no such architecture; see open_clip.list_models()")
         self._tokenizer: Any = _tokenizer(name, config)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import open_clip
 from torch import Tensor
 
 from ovvis.models.backbones.conv_clip import ConvClipBackbone
 from ovvis.models.classifiers import MaskPooledClassifier
-from ovvis.models.clip import CLIP_MEAN, CLIP_STD, FrozenClip
+from ovvis.models.clip import CLIP_MEAN, CLIP_STD, FrozenClip, clip_config
 from ovvis.models.heads import IouActivation, IouSource, MaskIouHead, ObjectHead
 from ovvis.models.mask_pooling import Pooling
 from ovvis.models.model import ClassScore, Model, VideoSettings, Weighting
@@ -99,10 +98,11 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
 def fits(config: ClipVisConfig, state: Mapping[str, Tensor]) -> bool:
     """Return whether a state carries the CLIP of a configuration, as far as its tensors tell."""
     text = state.get("clip.model.text_projection")
-    shape = open_clip.get_model_config(config.clip)
+    shape = clip_config(config.clip)
     trunk = "clip.model.visual.trunk.stem.0.weight" in state
     return (
         text is not None
+        and shape is not None
         and not any(name.startswith("network.backbone.") for name in state)  # a CLIP-VIS's backbone is its CLIP
         and text.shape[-1] == shape["embed_dim"]
         and trunk == ("timm_model_name" in shape["vision_cfg"])

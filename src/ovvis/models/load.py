@@ -14,6 +14,7 @@ from torch import Tensor
 from ovvis.errors import InputError, ResourceError, nearest
 from ovvis.models import download
 from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ovvis.models.clip import packaged_config
 from ovvis.models.convert import decoder_depth, has_clip, load_strictly
 from ovvis.models.families import FAMILIES, FamilyConfig, build_model
 from ovvis.models.model import Model
@@ -281,7 +282,7 @@ def pretrained_clip(config: FamilyConfig) -> dict[str, Tensor]:
     Raises:
         ResourceError: they cannot be fetched.
     """
-    if packaged_path(config.clip).is_file() or open_clip.get_model_config(config.clip) is None:  # one of our own
+    if packaged_config(config.clip) is not None or packaged_path(config.clip).is_file():
         return packaged_clip(config.clip, config.clip_weights)
     try:
         clip = open_clip.create_model(config.clip, pretrained=config.clip_weights)

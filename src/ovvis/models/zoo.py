@@ -60,6 +60,7 @@ _STICKERS = ClipVisConfig(
     points=2,
     pixel_hidden=256,
     decoder_hidden=384,
+    short_edge=256,
 )
 _COLUMNS = ("LV-VIS val", "LV-VIS test", "OVIS", "YTVIS19", "YTVIS21", "BURST")
 _CODE = "Apache-2.0 (authors' repository)"
