@@ -11,6 +11,7 @@ from torch import nn
 from ovvis.errors import InputError
 from ovvis.models.clip_vis import ClipVisConfig, build_clip_vis
 from ovvis.models.model import VideoSettings
+from ovvis.models.ovformer import OvFormerConfig, build_ovformer
 from ovvis.structures import Prediction
 
 
@@ -43,6 +44,29 @@ def build_tiny(clip: str = "tiny-resnet", **changes):
                 torch.nn.init.uniform_(module.weight, 0.5, 1.5)
                 torch.nn.init.normal_(module.bias, 0, 0.1)
     return model
+
+
+def tiny_ovformer_config(**changes) -> OvFormerConfig:
+    values = {
+        "clip": "tiny-resnet",
+        "backbone": "test_resnet",
+        "width": 32,
+        "queries": 6,
+        "pixel_layers": 1,
+        "decoder_layers": 2,
+        "heads": 4,
+        "points": 2,
+        "pixel_hidden": 32,
+        "decoder_hidden": 32,
+    }
+    return OvFormerConfig(**(values | changes))
+
+
+def build_tiny_ovformer(**changes):
+    """Return a tiny OVFormer that a seed determines."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_ovformer(tiny_ovformer_config(**changes), "ovformer-tiny").eval()
 
 
 @dataclass(frozen=True)

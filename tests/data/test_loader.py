@@ -17,7 +17,7 @@ JITTER = AugmentConfig(size=64)
 @pytest.fixture
 def data(tmp_path):
     parts = [Part(paint(tmp_path, [4, 3, 1, 5]), JITTER), Part(paint(tmp_path, [1, 1], "stills"), JITTER)]
-    return TrainingSet(parts, SamplingConfig(2, repeat_threshold=1.0), seed=4)
+    return TrainingSet(parts, SamplingConfig(2, repeat_threshold=1.0), seed=4, view_side=32)
 
 
 def batches(data, count, workers=0, size=3, start=0, **process):
@@ -27,6 +27,8 @@ def batches(data, count, workers=0, size=3, start=0, **process):
 def same(a, b):
     return (
         torch.equal(a.pixels, b.pixels)
+        and a.views.shape == (*a.pixels.shape[:3], 32, 32)
+        and torch.equal(a.views, b.views)
         and a.origins == b.origins
         and a.sizes == b.sizes
         and all(

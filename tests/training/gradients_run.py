@@ -16,12 +16,12 @@ from forked import run_forked
 from ovvis.data.dataset import Origin
 from ovvis.data.loader import TrainingBatch
 from ovvis.data.sampling import Draw
-from ovvis.training.build import ClipVisObjective
 from ovvis.training.config import RunConfig, TrainConfig
 from ovvis.training.criterion import LossConfig, clip_vis_criterion
 from ovvis.training.devices import make_fabric
 from ovvis.training.live import Live
 from ovvis.training.meter import Meter
+from ovvis.training.objective import NetworkObjective
 from ovvis.training.task import Task
 
 SIZE = (64, 96)
@@ -50,7 +50,7 @@ def gradients(fabric, counts, dtype):
     model = build_tiny(decoder_layers=3).to(dtype)
     model.register_forward_pre_hook(lambda module, inputs: (inputs[0].to(dtype),))
     average = (lambda counts: fabric.all_reduce(counts, reduce_op="mean")) if fabric.world_size > 1 else None
-    objective = ClipVisObjective(model, clip_vis_criterion(LossConfig(points=200)), average)
+    objective = NetworkObjective(model, clip_vis_criterion(LossConfig(points=200)), None, average)
     weights = [weight for weight in model.network.parameters() if weight.requires_grad]
     task = Task(model, objective, torch.optim.SGD(weights, lr=0.1), lambda step: 1.0, lambda position: iter(()))
     config = TrainConfig(run=RunConfig(steps=1, batch=len(counts)))

@@ -2,10 +2,11 @@ import pytest
 
 from ovvis.errors import InputError
 from ovvis.models.clip_vis import ClipVisConfig
+from ovvis.models.ovformer import OvFormerConfig
 from ovvis.models.zoo import find_model
 from ovvis.training.checkpoint import plain
-from ovvis.training.config import TrainConfig
-from ovvis.training.overlay import assignments, differences, merged, read_layer
+from ovvis.training.config import ModelConfig, TrainConfig
+from ovvis.training.overlay import assignments, differences, merged, overlay, read_layer
 from ovvis.training.recipes import load_config, refuse_other_run, save_config
 
 
@@ -31,6 +32,22 @@ def test_the_network_is_that_of_the_named_model():
     config = load_config(None, ["model.name=clip-vis-r50-ytvis19", "model.network.width=64"])
     assert config.model.network.decoder_layers == find_model("clip-vis-r50-ytvis19").config.decoder_layers == 9
     assert (config.model.network.width, config.model.network.queries) == (64, ClipVisConfig().queries)
+
+
+def test_settings_of_the_network_are_its_familys():
+    values = plain(TrainConfig(model=ModelConfig(network=OvFormerConfig())))
+    config = overlay(TrainConfig, values, [assignments(["model.network.alignment=paper", "model.network.width=64"])])
+    assert config.model.network == OvFormerConfig(alignment="paper", width=64)
+    for setting, said in (
+        ("model.network.alignement=none", r"no setting 'model.network.alignement'; did you mean alignment\?"),
+        ("model.network.iou_activation=relu", "no setting 'model.network.iou_activation'"),
+        ("model.network.alignment=x", r"alignment is \"x\", but it must be 'released', 'paper' or 'none'"),
+        ("model.network=3", "model.network is 3, but it must be a group of settings"),
+    ):
+        with pytest.raises(InputError, match=said):
+            overlay(TrainConfig, values, [assignments([setting])])
+    with pytest.raises(InputError, match=r"no setting 'model\.network\.alignment'"):
+        load_config(None, ["model.network.alignment=none"])
 
 
 def test_numbers_as_people_write_them():

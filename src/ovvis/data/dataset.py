@@ -21,6 +21,7 @@ from ovvis.errors import InputError
 from ovvis.evaluation.records import Masks, TruthTrack
 from ovvis.io.frames import read_image
 from ovvis.masks import Rle
+from ovvis.pixels import clip_view
 from ovvis.structures import Target
 
 _ITEM = 3  # keeps an item's random numbers apart from the sampler's
@@ -84,6 +85,7 @@ class TrainingWindow:
     pixels: torch.Tensor  # T, 3, H, W; uint8; not yet padded to the network's stride
     target: Target  # masks likewise
     origin: Origin
+    views: torch.Tensor | None = None  # T, 3, S, S; uint8; the whole frames as CLIP's image encoder wants them
 
 
 class TrainingSet(Dataset[TrainingWindow]):
@@ -94,6 +96,8 @@ class TrainingSet(Dataset[TrainingWindow]):
         sampling: how long a window is, how often a video is drawn.
         choice: what of each dataset is used; its `bad` also says what to do about a frame that cannot be read.
         seed: of all windows.
+        view_side: pixels of CLIP's square views of the frames, for a model that asks for them; None for none. They
+            are of the frames before augmentation: OVFormer's authors embedded each file once, before training.
 
     Raises:
         InputError: a dataset holds nothing to train on, or lacks frames and `bad` is "refuse".
@@ -105,13 +109,14 @@ class TrainingSet(Dataset[TrainingWindow]):
         sampling: SamplingConfig | None = None,
         choice: FilterConfig | None = None,
         seed: int = 0,
+        view_side: int | None = None,
     ):
         if not parts:
             raise InputError("no dataset to train on: give one or more")
         weighted = [part.weight is not None for part in parts]
         if any(weighted) and not all(weighted):
             raise InputError("some datasets of the mixture have a weight and some have none: give all of them one")
-        self.sampling, self.seed = sampling or SamplingConfig(), seed
+        self.sampling, self.seed, self._view_side = sampling or SamplingConfig(), seed, view_side
         self._choice = choice or FilterConfig()
         selected = [(part.annotations, ()) if part.maker else select(part.annotations, self._choice) for part in parts]
         self.parts = tuple(replace(part, annotations=kept) for part, (kept, _) in zip(parts, selected, strict=True))
@@ -131,6 +136,21 @@ class TrainingSet(Dataset[TrainingWindow]):
             )
             for known in (part.annotations for part in self.parts)
         ]
+
+    @cached_property
+    def label_frames(self) -> NDArray[np.float64]:
+        """For each label (K), the frames of the videos that hold an instance of it; an image is one.
+
+        Of a part whose scenes are made it is not known which: each of its labels counts as one frame more.
+        """
+        counts = np.zeros(len(self.labels))
+        for part, label_of in zip(self.parts, self._label_of, strict=True):
+            for video in part.annotations.videos if part.maker is None else ():
+                held = {label_of[truth.category_id] for truth in part.annotations.truths_of(video)}
+                counts[list(held)] += len(video.files)
+            if part.maker is not None:
+                counts[list(label_of.values())] += 1
+        return counts
 
     @property
     def weights(self) -> list[float] | None:
@@ -208,7 +228,16 @@ class TrainingSet(Dataset[TrainingWindow]):
             pixels[0] if len(pixels) == 1 else torch.cat(pixels),
             target,
             Origin(draw, known.name, scene.video, scene.files, ids, unreadable),
+            self._views(scene),
         )
+
+    def _views(self, scene: Scene) -> torch.Tensor | None:
+        """Return CLIP's views of a scene's frames, if the model wants them; a frame that repeats is made once."""
+        if self._view_side is None:
+            return None
+        made = {id(image): image for image in scene.images}
+        views = {key: clip_view(image, self._view_side) for key, image in made.items()}
+        return torch.stack([views[id(image)] for image in scene.images])
 
 
 def _fingerprint(known: Annotations) -> str:

@@ -39,11 +39,13 @@ class TrainingBatch:
     sizes: tuple[tuple[int, int], ...]  # B; height and width without the padding
     targets: tuple[Target, ...]  # B; masks padded likewise
     origins: tuple[Origin, ...]  # B
+    views: Tensor | None = None  # B, T, 3, S, S; uint8; the frames as CLIP's image encoder wants them
 
     def to(self, device: torch.device) -> TrainingBatch:
         """Return the batch on a device; from pinned memory without waiting."""
         targets = tuple(target.to(device) for target in self.targets)
-        return replace(self, pixels=self.pixels.to(device, non_blocking=True), targets=targets)
+        views = None if self.views is None else self.views.to(device, non_blocking=True)
+        return replace(self, pixels=self.pixels.to(device, non_blocking=True), targets=targets, views=views)
 
 
 def collate(windows: Sequence[TrainingWindow]) -> TrainingBatch:
@@ -58,7 +60,10 @@ def collate(windows: Sequence[TrainingWindow]) -> TrainingBatch:
     for place, window, size in zip(pixels, windows, sizes, strict=True):
         place[..., : size[0], : size[1]] = window.pixels
     targets = tuple(replace(w.target, masks=pad(w.target.masks, (height, width))) for w in windows)
-    return TrainingBatch(pixels, sizes, targets, tuple(w.origin for w in windows))
+    views = [window.views for window in windows if window.views is not None]
+    return TrainingBatch(
+        pixels, sizes, targets, tuple(w.origin for w in windows), torch.stack(views) if views else None
+    )
 
 
 def network_input(batch: TrainingBatch, mean: Tensor, std: Tensor) -> Tensor:
@@ -164,23 +169,24 @@ class _Packed:
     ids: Tensor
     counts: tuple[int, ...]  # B; N of each window
     origins: tuple[Origin, ...]
+    views: Tensor | None
 
     @classmethod
     def of(cls, batch: TrainingBatch) -> _Packed:
         targets = batch.targets
         masks, labels, ids = (torch.cat([getattr(t, name) for t in targets]) for name in ("masks", "labels", "ids"))
         counts = tuple(len(t.labels) for t in targets)
-        return cls(batch.pixels, batch.sizes, masks, labels, ids, counts, batch.origins)
+        return cls(batch.pixels, batch.sizes, masks, labels, ids, counts, batch.origins, batch.views)
 
     def opened(self) -> TrainingBatch:
         """Return the batch; the targets' tensors are views."""
         parts = zip(*(x.split(self.counts) for x in (self.masks, self.labels, self.ids)), strict=True)
-        return TrainingBatch(self.pixels, self.sizes, tuple(Target(*part) for part in parts), self.origins)
+        return TrainingBatch(self.pixels, self.sizes, tuple(Target(*part) for part in parts), self.origins, self.views)
 
     def pin_memory(self) -> _Packed:
         """Return it in memory that a GPU reads by itself; the data loader calls this."""
-        pinned = {name: getattr(self, name).pin_memory() for name in ("pixels", "masks", "labels", "ids")}
-        return replace(self, **pinned)
+        names = ("pixels", "masks", "labels", "ids", *(() if self.views is None else ("views",)))
+        return replace(self, **{name: getattr(self, name).pin_memory() for name in names})
 
 
 def _collate(items: Sequence[TrainingWindow | OvvisError]) -> _Packed | OvvisError:

@@ -19,15 +19,12 @@ from ovvis.inference.tubes import Tubes
 from ovvis.io.video import Source, open_source
 from ovvis.masks import box
 from ovvis.models.model import Model, VideoSettings
-from ovvis.models.text import Progress, embed_vocabulary
+from ovvis.models.text import Progress, embed_vocabulary, text_cache
 from ovvis.models.text_file import check_labels, check_width, digest, text_from_file
-from ovvis.paths import cache_folder
 from ovvis.structures import FrameResult, Instance, TextEmbeddings, VideoResult, Window
 from ovvis.tracking.tracker import Tracker
 from ovvis.version import __version__
 from ovvis.vocabulary import VILD_PROMPTS, Label, Vocabulary
-
-TEXT_CACHE = "text_embeddings.sqlite"
 
 
 def build_tracker(settings: VideoSettings) -> Tracker:
@@ -114,7 +111,7 @@ class VideoSegmenter:
         self.batch, self.memory_limit = batch, memory_limit
         self.prompts = tuple(prompts) if text_embeddings is None else ()
         if text_embeddings is None:
-            file = cache_folder() / TEXT_CACHE if cache else None
+            file = text_cache() if cache else None
             text = embed_vocabulary(model.clip, self.vocabulary, self.prompts, file, on_text)
         elif isinstance(text_embeddings, TextEmbeddings):
             text = text_embeddings

@@ -58,15 +58,24 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(path, convert_state(state, where) if is_authors(state) else dict(state), None, None)
 
 
-def _read_safetensors(path: Path) -> Checkpoint:
+def read_safetensors(path: Path, what: str = "checkpoint") -> tuple[TensorDict, dict[str, str]]:
+    """Return the tensors and the metadata of a safetensors file; `what` is its name in a message.
+
+    Raises:
+        InputError: a damaged or foreign file.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-            metadata = file.metadata() or {}
+            return state, file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(
-            f"checkpoint {str(path)!r} is damaged or no safetensors file ({_line(error)}); fetch it again"
+            f"{what} {str(path)!r} is damaged or no safetensors file ({_line(error)}); fetch it again"
         ) from error
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    state, metadata = read_safetensors(path)
     if METADATA_KEY not in metadata:
         raise InputError(
             f"checkpoint {str(path)!r} was not written by ovvis: it has no {METADATA_KEY!r} entry in its metadata; "

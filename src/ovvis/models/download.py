@@ -21,7 +21,13 @@ def weights_folder() -> Path:
     return cache_folder() / "weights"
 
 
-def fetch(url: str, target: Path, finish: Callable[[Path, Path], None], on_progress: Progress | None = None) -> None:
+def fetch(
+    url: str,
+    target: Path,
+    finish: Callable[[Path, Path], None],
+    on_progress: Progress | None = None,
+    remedy: str | None = None,
+) -> None:
     """Download a file, let `finish` verify and convert it, and put the outcome at `target` when it is whole.
 
     Args:
@@ -29,6 +35,7 @@ def fetch(url: str, target: Path, finish: Callable[[Path, Path], None], on_progr
         target: the final file.
         finish: called with the downloaded file and a temporary name to write to; raises if the download is bad.
         on_progress: called with bytes done and bytes in all.
+        remedy: what to do where it cannot be fetched; None says it for a model's weights.
 
     Raises:
         ResourceError: the file cannot be fetched, or `finish` refuses it; the message says what to fetch and where
@@ -49,10 +56,12 @@ def fetch(url: str, target: Path, finish: Callable[[Path, Path], None], on_progr
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         if isinstance(error, OvvisError):
             reason = "what the server sent is no checkpoint of this model"
-        raise ResourceError(
-            f"weights of {target.stem!r} could not be fetched ({reason}): download {url} with a browser and give the "
-            f"file with --weights, or convert it with `ovvis convert FILE {target}`"
-        ) from error
+        if remedy is None:
+            remedy = (
+                f"download {url} with a browser and give the file with --weights, or convert it with `ovvis convert "
+                f"FILE {target}`"
+            )
+        raise ResourceError(f"weights of {target.stem!r} could not be fetched ({reason}): {remedy}") from error
     record_checksum(target)
 
 

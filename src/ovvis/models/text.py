@@ -12,13 +12,21 @@ import torch
 from torch import Tensor
 
 from ovvis.models.clip import FrozenClip, ensemble
+from ovvis.paths import cache_folder
 from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, check_prompts
 
 # Words whose embeddings are written at once: an interrupted run keeps what it has.
 WORDS_A_WRITE = 64
 
+TEXT_CACHE = "text_embeddings.sqlite"
+
 Progress = Callable[[int, int], None]  # words done, words in all
+
+
+def text_cache() -> Path:
+    """Return the file that keeps the text embeddings of all runs."""
+    return cache_folder() / TEXT_CACHE
 
 
 def embed_vocabulary(

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ovvis.errors import InputError, nearest
-from ovvis.models.checkpoint import read_pickle
+from ovvis.models.checkpoint import read_pickle, read_safetensors
 from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import Label, Vocabulary, builtin_names, plain_word
 
@@ -185,18 +184,17 @@ def _read_npy(path: Path, where: str) -> Tensor:
 
 
 def _read_safetensors(path: Path, where: str) -> tuple[Tensor, tuple[str, ...] | None]:
+    tensors, metadata = read_safetensors(path, WHAT)
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-            names = json.loads((file.metadata() or {}).get(LABELS, "null"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{where} is damaged or no safetensors file ({str(error)[:120]}); {_RULE}") from error
+        names = json.loads(metadata.get(LABELS, "null"))
+    except ValueError:
+        names = metadata[LABELS]
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise InputError(f"{where}: its metadata {LABELS!r} is no list of names; make the file again")
     return _only_matrix(tensors, where), None if names is None else tuple(names)
 
 
-def _only_matrix(tensors: dict[str, object], where: str) -> Tensor:
+def _only_matrix(tensors: Mapping[str, object], where: str) -> Tensor:
     """Return the matrix of that name, or the only one."""
     found = {n: x for n, x in tensors.items() if isinstance(x, Tensor) and x.ndim == 2 and x.is_floating_point()}
     if TENSOR in found:

@@ -1,4 +1,4 @@
-"""From a run's settings to the task that the loop is given: CLIP-VIS's."""
+"""From a run's settings to the task that the loop is given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ovvis.data.dataset import Part, TrainingSet
-from ovvis.data.loader import LoaderConfig, TrainingBatch, WindowLoader, network_input
+from ovvis.data.loader import LoaderConfig, WindowLoader
 from ovvis.data.open import open_dataset
 from ovvis.data.sampling import SamplingConfig
 from ovvis.data.stickers import LIVE, live_part
@@ -20,40 +20,10 @@ from ovvis.models.model import Model
 from ovvis.training.clip_objective import Anchors, ClipObjective
 from ovvis.training.clip_words import Words
 from ovvis.training.config import DataConfig, TrainConfig
-from ovvis.training.criterion import Criterion, clip_vis_criterion, single_frames
+from ovvis.training.objective import network_objective
 from ovvis.training.optimizer import build_optimizer, rate_factor
 from ovvis.training.pictures import paint_windows
 from ovvis.training.task import Picture, Task
-
-
-class ClipVisObjective(nn.Module):
-    """Training windows to the loss of CLIP-VIS (section 3.2), frame by frame, class-agnostic.
-
-    Args:
-        model: with a frozen CLIP.
-        criterion: the loss.
-        average: the mean of a tensor over processes; None in a single one.
-        seed: of the points at which masks are compared. They follow from it and the window's place in the run, so
-            that they are the same whatever the number of processes.
-    """
-
-    def __init__(
-        self, model: Model, criterion: Criterion, average: Callable[[Tensor], Tensor] | None = None, seed: int = 0
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self._criterion, self._average, self._seed = criterion, average, seed
-
-    def forward(self, batch: TrainingBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss, a scalar, and its weighted parts, without gradient."""
-        pixels = network_input(batch, self.model.pixel_mean, self.model.pixel_std)
-        frames = pixels.shape[1]
-        first = [((self._seed << 40) + origin.draw.position * frames) % 2**63 for origin in batch.origins]
-        pixels, targets = single_frames(pixels, batch.targets)
-        prediction = self.model(pixels, every_layer=True)
-        seeds = [seed + t for seed in first for t in range(frames)]
-        loss = self._criterion(prediction, targets, average=self._average, seeds=seeds)
-        return loss.total, loss.by_name()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +52,7 @@ def build_task(config: TrainConfig, model: Model, fabric: Fabric) -> Built:
         raise InputError(
             f"run.batch {run.batch} must be a multiple of {processes} processes x run.accumulate {run.accumulate}"
         )
-    data = training_set(config.data, run.seed)
+    data = training_set(config.data, run.seed, model.view_side)
 
     loader = WindowLoader(
         data,
@@ -106,10 +76,7 @@ def build_task(config: TrainConfig, model: Model, fabric: Fabric) -> Built:
             model.anchors = Anchors(len(data.labels), model.clip.width)
         objective = ClipObjective(model, Words(data.labels), config.clip, run.seed)
     else:
-        model.network.requires_grad_(True)
-        model.network.full_precision = run.full_decoder
-        mean = average if processes > 1 else None
-        objective = ClipVisObjective(model, clip_vis_criterion(config.loss), mean, run.seed)
+        objective = network_objective(config, model, lambda: data, average if processes > 1 else None)
     task = Task(
         model=model,
         objective=objective,
@@ -122,8 +89,8 @@ def build_task(config: TrainConfig, model: Model, fabric: Fabric) -> Built:
     return Built(task, model, data, loader.epoch)
 
 
-def training_set(config: DataConfig, seed: int) -> TrainingSet:
-    """Return the windows to train on.
+def training_set(config: DataConfig, seed: int, view_side: int | None = None) -> TrainingSet:
+    """Return the windows to train on; `view_side` is the model's.
 
     Raises:
         InputError: a dataset is not here or cannot be used.
@@ -136,7 +103,7 @@ def training_set(config: DataConfig, seed: int) -> TrainingSet:
         else:
             frames = config.frames[i] if config.frames else None
             parts.append(Part(open_dataset(name, config.root, frames), config.augment, weight))
-    return TrainingSet(parts, config.sampling, config.choice, seed)
+    return TrainingSet(parts, config.sampling, config.choice, seed, view_side)
 
 
 def picture_maker(config: TrainConfig, model: Model, data: TrainingSet) -> Callable[[], list[Picture]]:
@@ -153,5 +120,5 @@ def picture_maker(config: TrainConfig, model: Model, data: TrainingSet) -> Calla
         parts = [Part(open_dataset(asked.dataset, config.data.root, asked.frames))]
     parts = [replace(part, augment=plain, weight=None) for part in parts[:1]]
     choice = replace(config.data.choice, groups=(), keep_empty=True)
-    shown = TrainingSet(parts, SamplingConfig(), choice, config.run.seed)
+    shown = TrainingSet(parts, SamplingConfig(), choice, config.run.seed, model.view_side)
     return lambda: paint_windows(model, shown, asked.pictures, model.device)

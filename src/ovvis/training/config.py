@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Tag
 
 from ovvis.data.filtering import FilterConfig
 from ovvis.data.sampling import SamplingConfig
 from ovvis.data.transforms import AugmentConfig
+from ovvis.models import clip_vis, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
+from ovvis.models.families import FAMILIES
+from ovvis.models.ovformer import OvFormerConfig
 from ovvis.training.clip_objective import ClipConfig
 from ovvis.training.criterion import LossConfig
 from ovvis.training.optimizer import OptimizerConfig
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+def family_of(network: Any) -> str:
+    """Return the family that a network's settings are of: as a configuration, or as plain values with all fields."""
+    if isinstance(network, dict):
+        return max(FAMILIES, key=lambda name: len(network.keys() & {f.name for f in fields(FAMILIES[name].config)}))
+    return next((name for name, family in FAMILIES.items() if type(network) is family.config), clip_vis.FAMILY)
+
+
+NetworkConfig = Annotated[
+    Annotated[ClipVisConfig, Tag(clip_vis.FAMILY)] | Annotated[OvFormerConfig, Tag(ovformer.FAMILY)],
+    Discriminator(family_of),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +51,12 @@ class ModelConfig:
     # "clip": the frozen CLIP's own, the rest fresh; "published": those of the zoo; "untrained": none; or a checkpoint
     # file, or the folder of an earlier run
     weights: str = "clip"
-    network: ClipVisConfig = field(default_factory=ClipVisConfig)  # the zoo's unless stated
+    # What a trained backbone begins with where the rest is fresh: "imagenet-21k", or a file in timm's or its authors'
+    # names; empty: as drawn
+    backbone: str = ""
+    text_embeddings: str = ""  # file in place of CLIP's own texts of the training set's labels; see `ovvis predict`
+    text_rows: str = ""  # what its rows stand for, as labels are given; empty: found by their number
+    network: NetworkConfig = field(default_factory=ClipVisConfig)  # the zoo's unless stated
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from torch import nn
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
 # Parameters that are embeddings though no `nn.Embedding` holds them. The pixel decoder's `level_code` is decayed, as
 # released: its authors had the one in an `nn.Embedding` and the other in a bare parameter.
+_TABLES = ("relative_position_bias_table", "absolute_pos_embed")  # of a Swin Transformer; not decayed, as released
 _EMBEDDINGS = ("query_decoder.query_features", "query_decoder.query_code", "query_decoder.level_code")
 
 
@@ -69,7 +70,11 @@ def trainable(network: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
                 continue
             seen.add(parameter)
             name = f"{path}.{own}" if path else own
-            embedding = isinstance(module, nn.Embedding) or ("." + name).endswith(tuple("." + e for e in _EMBEDDINGS))
+            embedding = (
+                own in _TABLES
+                or isinstance(module, nn.Embedding)
+                or ("." + name).endswith(tuple("." + e for e in _EMBEDDINGS))
+            )
             yield name, parameter, not (embedding or isinstance(module, _NORMS))
 
 

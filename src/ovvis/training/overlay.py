@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Tag, TypeAdapter, ValidationError
 
 from ovvis.errors import InputError, nearest
 
@@ -175,8 +175,7 @@ def _explained(error: ValidationError, kind: type, places: Mapping[Path_, str]) 
     """Return pydantic's first complaint as one line: where, which key, what rule, what remedy."""
     # An unknown key first: a field "missing" or of a wrong type is often its shadow.
     first = min(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
-    path = tuple(str(part) for part in first["loc"])
-    owner, depth = _owner(kind, path)
+    owner, path, depth = _owner(kind, [str(part) for part in first["loc"]])
     key = ".".join(path[: depth + 1])
     where = next((places[path[:i]] for i in range(len(path), 0, -1) if path[:i] in places), "defaults")
     if first["type"] == "unexpected_keyword_argument":
@@ -190,15 +189,35 @@ def _explained(error: ValidationError, kind: type, places: Mapping[Path_, str]) 
     return InputError(f"{where}: {key} is {shown[:80]}, but it must be {rule}")
 
 
-def _owner(kind: type, path: Path_) -> tuple[type, int]:
-    """Return the dataclass that a path's key belongs to, and how deep it lies."""
-    depth = 0
-    while depth < len(path) - 1:
-        inner = get_type_hints(kind).get(path[depth])
-        if not is_dataclass(inner) or not isinstance(inner, type):
-            break
-        kind, depth = inner, depth + 1
-    return kind, depth
+def _owner(kind: type, places: Sequence[str]) -> tuple[type, Path_, int]:
+    """Return the dataclass that a key belongs to, the keys from the root on, and how deep the key lies.
+
+    Args:
+        kind: the root's dataclass.
+        places: pydantic's; where one of several dataclasses may stand, the tag of the one that does follows the key.
+    """
+    path: list[str] = []
+    depth, inside, rest = 0, True, list(places)
+    while rest:
+        path.append(rest.pop(0))
+        if not inside:
+            continue
+        hint = get_type_hints(kind, include_extras=True).get(path[-1])
+        tagged = _tagged(hint)
+        if rest and rest[0] in tagged:
+            hint = tagged[rest.pop(0)]
+        if rest and isinstance(hint, type) and is_dataclass(hint):
+            kind, depth = hint, depth + 1
+        else:
+            inside = False
+    return kind, tuple(path), depth
+
+
+def _tagged(hint: Any) -> dict[str, Any]:
+    """Return the dataclasses that may stand at a place, by tag; none where there is no choice."""
+    choice = get_args(hint)[0] if isinstance(hint, type(Annotated[int, 0])) else None
+    found = (get_args(member) for member in get_args(choice))
+    return {mark.tag: member for member, *marks in filter(None, found) for mark in marks if isinstance(mark, Tag)}
 
 
 def _names(kind: type) -> list[str]:

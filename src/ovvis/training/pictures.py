@@ -36,14 +36,16 @@ def paint_windows(model: Model, data: TrainingSet, count: int, device: torch.dev
         image = np.ascontiguousarray(batch.pixels[0, 0, :, :height, :width].permute(1, 2, 0).cpu().numpy())
         masks = batch.targets[0].masks[:, 0, :height, :width]
         truth = [Painted(i + 1, "truth", 1.0, mask) for i, mask in enumerate(masks.cpu().numpy()) if mask.any()]
-        found = _found(model, network_input(batch, model.pixel_mean, model.pixel_std)[:, :1], (height, width))
+        images = None if batch.views is None else model.clip.embed_images(batch.views[:, :1])
+        pixels = network_input(batch, model.pixel_mean, model.pixel_std)[:, :1]
+        found = _found(model, pixels, images, (height, width))
         out.append((f"window-{number}", np.concatenate([paint(image, truth), paint(image, found)], axis=1)))
     return out
 
 
-def _found(model: Model, pixels: Tensor, size: tuple[int, int]) -> list[Painted]:
+def _found(model: Model, pixels: Tensor, images: Tensor | None, size: tuple[int, int]) -> list[Painted]:
     """Return the best instances of a window of one frame."""
-    prediction = model(pixels)
+    prediction = model(pixels, images=images)
     scores = prediction.object_logits[0].float().softmax(-1)[:, 0]
     if prediction.mask_ious is not None:
         scores = (scores * prediction.mask_ious[0].float().clamp(0, 1)).sqrt()

@@ -12,7 +12,6 @@ import yaml
 
 from ovvis.errors import InputError, nearest
 from ovvis.io.output import whole_file
-from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.zoo import find_model
 from ovvis.training.checkpoint import plain
 from ovvis.training.config import ModelConfig, TrainConfig
@@ -48,10 +47,7 @@ def load_config(recipe: str | Path | None, settings: Sequence[str] = ()) -> Trai
     defaults = TrainConfig()
     if names and isinstance(names[-1], str):
         name = names[-1]
-        network = find_model(name).config
-        if not isinstance(network, ClipVisConfig):
-            raise InputError(f"model {name!r}: ovvis trains CLIP-VIS only so far; name one of those")
-        defaults = replace(defaults, model=ModelConfig(name=name, network=network))
+        defaults = replace(defaults, model=ModelConfig(name=name, network=find_model(name).config))
     return overlay(TrainConfig, plain(defaults), layers)
 
 

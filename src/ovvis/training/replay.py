@@ -15,10 +15,10 @@ from ovvis.data.sampling import Draw
 from ovvis.models.model import Model
 from ovvis.structures import Target
 from ovvis.training import checkpoint
-from ovvis.training.build import ClipVisObjective
+from ovvis.training.build import training_set
 from ovvis.training.config import TrainConfig
-from ovvis.training.criterion import clip_vis_criterion
 from ovvis.training.dump import Dump, first_not_finite
+from ovvis.training.objective import network_objective
 from ovvis.training.task import Losses
 
 
@@ -36,7 +36,8 @@ def replay(dump: Dump, parts: list[Any], config: TrainConfig, model: Model, fabr
     """Compute a step again, from the weights, windows and random state that it had.
 
     Exact on the kind of device that it was dumped on. Of a step that several processes shared it is this one's part:
-    divisors are its own, not the mean over processes.
+    divisors are its own, not the mean over processes. A network that learns names needs the run's datasets once more,
+    for their labels.
 
     Args:
         dump: of the step.
@@ -47,8 +48,7 @@ def replay(dump: Dump, parts: list[Any], config: TrainConfig, model: Model, fabr
     """
     # Not `load_strictly`: it refuses weights that are not finite, and such may be what the dump is about.
     model.load_state_dict({**model.state_dict(), **dump.weights})
-    model.network.requires_grad_(True)
-    objective = ClipVisObjective(model, clip_vis_criterion(config.loss), None, config.run.seed).to(fabric.device)
+    objective = network_objective(config, model, lambda: training_set(config.data, config.run.seed)).to(fabric.device)
     objective.train()
     batches = [_batch(part).to(fabric.device) for part in parts]
     checkpoint.restore_random_state(dump.random)
@@ -81,4 +81,5 @@ def _batch(values: dict[str, Any]) -> TrainingBatch:
             Origin(**{**origin, "draw": Draw(*origin["draw"]), "files": tuple(origin["files"])})
             for origin in values["origins"]
         ),
+        views=values["views"],
     )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ovvis.errors import InputError, ResourceError
+from ovvis.models.backbones.pretrained import start_backbone
 from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.convert import load_strictly
 from ovvis.models.download import Progress
@@ -18,7 +19,7 @@ from ovvis.models.load import UNTRAINED, build_from, own_weights, pretrained_cli
 from ovvis.models.model import Model
 from ovvis.models.zoo import find_model
 from ovvis.training import checkpoint
-from ovvis.training.config import TrainConfig
+from ovvis.training.config import ModelConfig, TrainConfig
 from ovvis.training.recipes import CONFIG_FILE, load_config
 
 EXPORT = "model.safetensors"
@@ -55,6 +56,8 @@ def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
             torch.manual_seed(config.run.seed)
             model = build_model(asked.network, asked.name)
         if asked.weights == "clip":
+            if asked.backbone:
+                _start_backbone(model, asked, on_progress)
             load_strictly(model, {**model.state_dict(), **pretrained_clip(asked.network)}, f"CLIP {asked.network.clip}")
             model.source = "CLIP's own"
         return model
@@ -66,6 +69,13 @@ def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
     else:
         found = read_checkpoint(asked.weights)
     return build_from(found, entry, asked.network.decoder_layers, asdict(asked.network))
+
+
+def _start_backbone(model: Model, asked: ModelConfig, on_progress: Progress | None) -> None:
+    architecture = getattr(asked.network, "backbone", None)
+    if architecture is None:
+        raise InputError(f"model.backbone is {asked.backbone!r}, but the backbone of {asked.name} is its CLIP; drop it")
+    start_backbone(model.network.backbone, architecture, asked.backbone, on_progress)
 
 
 def trained_model(folder: Path, on_progress: Progress | None = None) -> tuple[Model, int]:
