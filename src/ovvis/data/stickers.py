@@ -65,7 +65,7 @@ LIVE = {
     # As `train`: base categories alone.
     "stickers_live": _TRAIN,
     # What the small CLIP has seen of the world: all categories, one at a time, in crowds and as they come in videos.
-    "stickers_live_crowds": VideoConfig(frames=2, objects=(9, 15), sizes=(0.15, 0.5), twins=0.0),
+    "stickers_live_crowds": VideoConfig(frames=2, objects=(7, 12), sizes=(0.18, 0.55), twins=0.0),
     "stickers_live_scenes": VideoConfig(),
     "stickers_live_stills": VideoConfig(
         height=64, width=64, frames=2, objects=(1, 1), sizes=(0.75, 1.15), places=(0.42, 0.58), twins=0.0
