@@ -218,8 +218,9 @@ class Live:
                 )
 
     def _weights(self) -> dict[str, Tensor]:
-        # An untrained CLIP stands nowhere else.
-        carried = self._config.run.carry_clip or self._config.model.weights == UNTRAINED
+        # An untrained CLIP stands nowhere else, nor does one that is trained.
+        config = self._config
+        carried = config.run.carry_clip or config.trains == "clip" or config.model.weights == UNTRAINED
         state = self._task.model.state_dict()
         return {name: tensor for name, tensor in state.items() if carried or not name.startswith(CLIP)}
 
