@@ -1,19 +1,28 @@
 """Training a CLIP for mask pooling."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
-from fakes import build_tiny
+from fakes import build_tiny, tiny_config
 from ovvis.data.dataset import TrainingSet
 from ovvis.data.loader import LoaderConfig, WindowLoader
 from ovvis.data.sampling import SamplingConfig
 from ovvis.data.stickers import live_part
 from ovvis.data.transforms import AugmentConfig
 from ovvis.structures import Target
+from ovvis.training import build
 from ovvis.training.clip_objective import Anchors, ClipConfig, ClipObjective, as_cells, regions
 from ovvis.training.clip_words import PROMPTS, Words, foreign_words
+from ovvis.training.config import DataConfig, ModelConfig, RunConfig, TrainConfig, ValidationConfig
+from ovvis.training.devices import make_fabric
+from ovvis.training.loop import train
 from ovvis.training.optimizer import OptimizerConfig, build_optimizer
+from ovvis.training.start import starting_model, trained_model
 from ovvis.vocabulary import Vocabulary
 from tiny_world import tiny_sprites
 
@@ -25,7 +34,7 @@ def stills(batch):
     return TrainingSet([part], SamplingConfig(2), seed=3), LoaderConfig(0), batch
 
 
-def build(labels, **terms):
+def build_objective(labels, **terms):
     model = build_tiny()
     model.network.requires_grad_(False)
     model.clip.thaw()
@@ -37,7 +46,7 @@ def build(labels, **terms):
 
 def test_it_learns_names_and_leaves_the_network_alone():
     data, loading, batch = stills(8)
-    model, objective = build(data.labels)
+    model, objective = build_objective(data.labels)
     kept = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     batches = WindowLoader(data, batch, loading).batches()
     optimizer = build_optimizer(model, OptimizerConfig(rate=3e-3))
@@ -58,7 +67,7 @@ def test_it_learns_names_and_leaves_the_network_alone():
 
 def test_a_batch_gives_the_same_loss_whenever_it_is_asked():
     data, loading, batch = stills(3)
-    _, objective = build(data.labels)
+    _, objective = build_objective(data.labels)
     objective.eval()
     one = next(WindowLoader(data, batch, loading).batches())
     torch.manual_seed(1)
@@ -69,7 +78,7 @@ def test_a_batch_gives_the_same_loss_whenever_it_is_asked():
 
 def test_terms_by_hand():
     """One region that is exactly its word, at right angles to all others."""
-    _, objective = build(("a", "b", "c"), texts=3, foreign=1)
+    _, objective = build_objective(("a", "b", "c"), texts=3, foreign=1)
     objective.model.clip.model.logit_scale.data.fill_(np.log(10.0))
     unit = torch.eye(objective.model.clip.width)
     objective.model.anchors.embedding.weight.data.copy_(unit[:3])
@@ -137,3 +146,37 @@ def test_a_thawed_clip_follows_the_mode_and_a_frozen_one_does_not():
     clip.train()
     assert clip.model.training and all(p.requires_grad for p in clip.parameters())
     assert not clip.eval().model.training
+
+
+@pytest.mark.parametrize("onwards", [False, True])
+def test_a_run_keeps_the_clip_that_it_trains(tmp_path, monkeypatch, onwards):
+    """From nothing, and from the folder of a run before: the checkpoint and the exported model have the CLIP."""
+    monkeypatch.setattr(build, "live_part", partial(live_part, sprites=tiny_sprites()))
+    config = TrainConfig(
+        model=ModelConfig("clip-vis-stickers", "untrained", tiny_config()),
+        trains="clip",
+        data=DataConfig(train=("stickers_live_stills",), augment=STILLS),
+        clip=ClipConfig(texts=6, foreign=3, least_area=20),
+        run=RunConfig(steps=2, batch=3, workers=0, save_every=1),
+        validation=ValidationConfig(pictures=0),
+    )
+    fabric = make_fabric("32-true", "cpu")
+
+    def run(config, folder):
+        model = starting_model(config)
+        before = {name: tensor.clone() for name, tensor in model.clip.state_dict().items()}
+        train(build.build_task(config, model, fabric).task, config, fabric, folder)
+        return before, model.clip.state_dict()
+
+    before, after = run(config, tmp_path / "first")
+    if onwards:
+        config = replace(config, model=replace(config.model, weights=str(tmp_path / "first")))
+        (before, ended), started = run(config, tmp_path / "second"), after
+        assert all(torch.equal(before[name], started[name]) for name in before)
+        after = ended
+    assert not torch.equal(before["model.visual.conv1.weight"], after["model.visual.conv1.weight"])
+    assert not torch.equal(before["model.token_embedding.weight"], after["model.token_embedding.weight"])
+    folder = tmp_path / ("second" if onwards else "first")
+    found = trained_model(folder)[0].state_dict()
+    assert all(torch.equal(found[f"clip.{name}"], after[name]) for name in after)
+    assert not any(name.startswith("anchors") for name in found)
