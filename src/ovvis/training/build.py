@@ -16,6 +16,7 @@ from ovvis.data.sampling import SamplingConfig
 from ovvis.data.stickers import LIVE, live_part
 from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
+from ovvis.models.load import UNTRAINED
 from ovvis.models.model import Model
 from ovvis.training.clip_objective import Anchors, ClipObjective
 from ovvis.training.clip_words import Words
@@ -74,6 +75,8 @@ def build_task(config: TrainConfig, model: Model, fabric: Fabric) -> Built:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
             model.anchors = Anchors(len(data.labels), model.clip.width)
+        if config.model.weights != UNTRAINED:  # a CLIP that knows words already says where the anchors lie
+            model.anchors.begin_at(model.clip.embed_texts(data.labels))
         objective = ClipObjective(model, Words(data.labels), config.clip, run.seed)
     else:
         objective = network_objective(config, model, lambda: data, average if processes > 1 else None)

@@ -57,6 +57,11 @@ class Anchors(nn.Module):
         self.embedding = nn.Embedding(count, width)
         self.none = nn.Parameter(torch.tensor(0.3))
 
+    @torch.no_grad()
+    def begin_at(self, texts: Tensor) -> None:
+        """Put the anchors where the categories' texts (count, E) lie; their length sets how fast they turn."""
+        self.embedding.weight.copy_(F.normalize(texts, dim=-1) * texts.shape[-1] ** 0.5)
+
 
 class ClipObjective(nn.Module):
     """Training windows to the loss of their CLIP, frame by frame.
