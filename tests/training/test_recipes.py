@@ -12,7 +12,7 @@ PUBLISHED = {
     "clip-vis-convnext-b-ytvis19": "clip-vis-convnext-b-ytvis19",
 }
 
-STICKERS = ("clip-stickers-stills", "clip-stickers", "clip-vis-stickers")
+STICKERS = ("clip-stickers-stills", "clip-stickers-groups", "clip-stickers", "clip-vis-stickers")
 
 
 def test_there_is_one_for_each_published_run():
