@@ -153,7 +153,7 @@ def test_a_run_keeps_the_clip_that_it_trains(tmp_path, monkeypatch, onwards):
     """From nothing, and from the folder of a run before: the checkpoint and the exported model have the CLIP."""
     monkeypatch.setattr(build, "live_part", partial(live_part, sprites=tiny_sprites()))
     config = TrainConfig(
-        model=ModelConfig("clip-vis-stickers", "untrained", tiny_config()),
+        model=ModelConfig("clip-vis-stickers", "untrained", network=tiny_config()),
         trains="clip",
         data=DataConfig(train=("stickers_live_stills",), augment=STILLS),
         clip=ClipConfig(texts=6, foreign=3, least_area=20),

@@ -64,7 +64,7 @@ SPLITS = {
 LIVE = {
     # As `train`: base categories alone.
     "stickers_live": _TRAIN,
-    # What the small CLIP has seen of the world: all categories, one at a time, a few, in crowds and as they come in videos.
+    # What the small CLIP has seen of the world: all categories, one at a time, a few, in crowds, in videos.
     "stickers_live_groups": VideoConfig(
         height=96, width=96, frames=2, objects=(2, 3), sizes=(0.45, 0.95), places=(0.15, 0.85), twins=0.0
     ),
