@@ -29,6 +29,7 @@ LEVELS = {
     "training": 4,
     "web": 4,
     "report": 4,
+    "reproduction": 4,
     "cli": 5,
     "__main__": 6,
 }

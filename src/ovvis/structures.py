@@ -179,6 +179,14 @@ class Track:
         return [i for i, mask in enumerate(self.masks) if mask is not None]
 
 
+def one_label_each(tracks: Sequence[Track]) -> list[Track]:
+    """Return of tracks, best first, one for each tube: under its best label."""
+    best: dict[int, Track] = {}
+    for track in tracks:
+        best.setdefault(track.id, track)
+    return list(best.values())
+
+
 class Storage(Protocol):
     """Where a result's masks lie until it is closed."""
 
@@ -209,10 +217,7 @@ class VideoResult:
 
     def best_tracks(self) -> list[Track]:
         """Return one track for each tube, under its best label, best first."""
-        best: dict[int, Track] = {}
-        for track in self.tracks:
-            best.setdefault(track.id, track)
-        return list(best.values())
+        return one_label_each(self.tracks)
 
     def close(self) -> None:
         """Remove the temporary file of the masks, if there is one."""

@@ -203,3 +203,14 @@ def test_more_results_than_count_are_not_compared():
     assert (
         metrics([truth(), truth(THERE, 5, 2)], many) == expected == metrics([truth(), truth(THERE, 5, 2)], many[::-1])
     )
+
+
+def test_results_can_be_compared_in_one_program_and_counted_in_another():
+    truths = [truth(), truth(THERE, 9, 2)]
+    batches = [[result(), result(THERE, 9, 0.7)], [], [result(THERE, 5, 0.9), result(category=9)]]
+    here, there = Evaluator(CATEGORIES, truths), Evaluator(CATEGORIES, truths)
+    for batch in batches:
+        there.take(Evaluator(CATEGORIES, truths).compare(batch))
+        here.update(batch)
+    assert there.report().metrics == here.report().metrics
+    assert there.report().metrics["all"]["AP"] > 0

@@ -6,7 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovvis.tracking.association import assign, cosine_cost, vote
+from ovvis.tracking.association import SharedMatches, assign, cosine_cost, match
+from ovvis.tracking.association import vote as vote_of_matches
+
+
+def vote(costs, matched, weighted):
+    return vote_of_matches([match(cost) for cost in costs], matched, weighted)
 
 
 def random_costs(seed, slots, queries):
@@ -86,3 +91,14 @@ def test_cosine_cost_of_half_precision_is_float32():
 
 def test_zero_vectors_give_a_finite_cost():
     assert np.allclose(cosine_cost(torch.zeros(2, 3), torch.ones(2, 3)), 1)
+
+
+def test_shared_matches_are_made_once_and_told_apart():
+    shared, windows = SharedMatches(), [torch.randn(4, 3, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    made = {(i, j): shared(windows[i], windows[j]) for i in range(3) for j in range(3)}
+    for (i, j), found in made.items():
+        assert shared(windows[i], windows[j]) is found
+        assert np.array_equal(found.cost, cosine_cost(windows[i], windows[j]))
+        turned = found.in_order(np.array([2, 0, 3, 1]))
+        assert np.array_equal(turned.cost[1], found.cost[0]) and turned.order[2] == found.order[3]
+        assert turned.total == pytest.approx(total(turned.cost, turned.order))

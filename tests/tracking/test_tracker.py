@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from ovvis.tracking.association import SharedMatches
 from ovvis.tracking.tracker import Tracker
 
 
@@ -96,7 +97,7 @@ def test_the_recency_weights_reach_the_vote():
         tracker = Tracker(memory=2, matched=2, recency_weighted=weighted)
         tracker.update(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
         tracker.update(torch.tensor([[0.6, 0.8], [0.8, 0.6]]))  # taken as [1, 0]
-        return tracker, tracker._slots
+        return tracker, [torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.8, 0.6], [0.6, 0.8]])]
 
     for weighted in (True, False):
         tracker, slots = last(weighted)
@@ -138,3 +139,16 @@ def test_the_order_is_on_the_cpu_in_int64():
 def test_bad_numbers(numbers, named):
     with pytest.raises(ValueError, match=named):
         Tracker(**numbers)
+
+
+def test_trackers_that_share_their_matches_go_their_own_ways():
+    generator = torch.Generator().manual_seed(3)
+    windows = [torch.randn(8, 6, generator=generator) for _ in range(12)]
+    choices = [(1, 1), (3, 1), (5, 3), (9, 5)]
+    shared, orders = SharedMatches(), []
+    for memory, matched in choices:
+        alone, sharing = Tracker(memory, matched), Tracker(memory, matched, match=shared)
+        found = [(alone.update(w).tolist(), sharing.update(w).tolist()) for w in windows]
+        assert all(one == other for one, other in found)
+        orders.append(str(found))
+    assert len(set(orders)) == len(choices)

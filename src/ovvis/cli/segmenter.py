@@ -84,20 +84,20 @@ class SegmenterOptions:
 
     model: str | None  # None: the default, or what the weights are of
     weights: str | None
-    device: str
-    precision: str
-    short_edge: int | None  # pixels; None: the model's own; 0 keeps a frame's size
-    long_edge: int
-    min_score: float
-    max_tracks: int
-    prompts: Path | None
-    text_embeddings: Path | None
-    text_rows: str | None
-    window: int | None  # frames; 0 for the whole video; None: the model's own
-    memory: int | None
-    matched: int | None
-    momentum: float | None
-    batch: int
+    device: str = "auto"
+    precision: str = "float32"
+    short_edge: int | None = None  # pixels; None: the model's own; 0 keeps a frame's size
+    long_edge: int = 1333
+    min_score: float = 0.0
+    max_tracks: int = 50
+    prompts: Path | None = None
+    text_embeddings: Path | None = None
+    text_rows: str | None = None
+    window: int | None = None  # frames; 0 for the whole video; None: the model's own
+    memory: int | None = None
+    matched: int | None = None
+    momentum: float | None = None
+    batch: int = 1
 
     def check(self) -> tuple[str, ...]:
         """Refuse what can be refused before anything is loaded, and return the prompts.

@@ -30,6 +30,9 @@ _EPOCH = 1000  # videos that count as one epoch of the endless ones
 _LIVE_SEED, _ORDER = 11, 12  # keep streams of random numbers apart
 _MUST = 2  # objects of a validation video whose categories go through all in turn
 
+JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
+"""How frames are written."""
+
 Advance = Callable[[int, int], object]  # what is done, and how much there is
 
 
@@ -119,7 +122,7 @@ class LiveStickers:
         indices = choose_frames(len(video), sampling, rng)
         frames = {index: video.frame(index) for index in dict.fromkeys(indices)}
         count = len(video.objects)
-        codes = {index: tuple(_code(frame, n) for n in range(count)) for index, frame in frames.items()}
+        codes = {index: tuple(visible_code(frame, n) for n in range(count)) for index, frame in frames.items()}
         return Scene(
             images=tuple(frames[index].image for index in indices),
             masks=tuple(codes[index] for index in indices),
@@ -150,7 +153,7 @@ def live_part(
     videos = Videos(sprites or load_sprites(), LIVE[name])
     config = videos.config
     listed = tuple(Video(i + 1, str(i), config.height, config.width, ("",)) for i in range(_EPOCH))
-    known = Annotations(name, Path(), _categories(videos), listed, (), LVVIS)
+    known = Annotations(name, Path(), world_categories(videos), listed, (), LVVIS)
     return Part(known, augment or AugmentConfig(), weight, LiveStickers(name, videos))
 
 
@@ -205,9 +208,9 @@ def _write_videos(split: Split, videos: Videos, folder: Path, count: int, advanc
         codes: list[list[masks.Rle | None]] = [[] for _ in video.objects]
         for t, frame in enumerate(video):
             path = folder / "JPEGImages" / files[t]
-            Image.fromarray(frame.image).save(path, quality=95, subsampling=0)
+            Image.fromarray(frame.image).save(path, **JPEG)
             for n, track in enumerate(codes):
-                track.append(_code(frame, n))
+                track.append(visible_code(frame, n))
             if advance:
                 advance(number * len(video) + t + 1, count * len(video))
         listed.append(
@@ -225,7 +228,7 @@ def _write_videos(split: Split, videos: Videos, folder: Path, count: int, advanc
     categories = [
         # LV-VIS' numbers: 0 and 1 are base, 2 and 3 novel.
         {"id": category.id, "name": category.name, "partition": 2 if "novel" in category.groups else 0}
-        for category in _categories(videos)
+        for category in world_categories(videos)
     ]
     about = f"ovvis world write {split.name}; sprites {videos.sprites.digest}"
     return {"info": {"description": about}, "videos": listed, "categories": categories, "annotations": annotations}
@@ -242,13 +245,13 @@ def _annotation(id: int, video: int, category: int, track: list[masks.Rle | None
     }
 
 
-def _categories(videos: Videos) -> tuple[Category, ...]:
+def world_categories(videos: Videos) -> tuple[Category, ...]:
     """Return the categories that videos of a kind may show; an id is the place in the world's list, from 1."""
     known = videos.sprites.categories
     return tuple(Category(i + 1, known[i].name, (known[i].split,)) for i in videos.categories)
 
 
-def _code(frame: Frame, n: int) -> masks.Rle | None:
+def visible_code(frame: Frame, n: int) -> masks.Rle | None:
     """Return the run-length code of an object's visible pixels; None where there is none."""
     seen = frame.mask(n)
     rows = np.flatnonzero(seen.any(1))

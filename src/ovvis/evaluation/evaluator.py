@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,6 +28,14 @@ from ovvis.evaluation.records import Category, Masks, ResultTrack, TruthTrack
 from ovvis.evaluation.report import Report
 from ovvis.evaluation.rules import LVVIS, Rules
 from ovvis.evaluation.temporal_iou import Volume, temporal_iou, volume
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Results as numbers: all that the figures are made of."""
+
+    rows: tuple[tuple[int, int, float, float], ...]  # of each result: video id, category index, score, area
+    pairs: tuple[tuple[int, int, float], ...]  # result, truth, overlap
 
 
 class Evaluator:
@@ -73,6 +82,14 @@ class Evaluator:
             InputError: a score is not finite, a category or video is not in the data set, or a mask has another
                 size than the truth's.
         """
+        self.take(self.compare(results))
+
+    def compare(self, results: Iterable[ResultTrack]) -> Compared:
+        """Return what `update` keeps of results, and keep nothing: for a program that stores it and goes on later.
+
+        Raises:
+            InputError: see `update`.
+        """
         tracks = list(results)
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for n, track in enumerate(tracks):
@@ -93,12 +110,17 @@ class Evaluator:
                 pairs += self._compare(video, kinds, tracks, sizes)
             except InputError as error:
                 raise InputError(f"video {video}: {error}") from error
-        start = len(self._rows)
-        self._pairs += [(start + n, g, overlap) for n, g, overlap in pairs]
-        self._rows += [
+        rows = [
             (track.video_id, self._index[track.category_id], track.score, size)
             for track, size in zip(tracks, sizes, strict=True)
         ]
+        return Compared(tuple(rows), tuple(pairs))
+
+    def take(self, compared: Compared) -> None:
+        """Take results that `compare` of an evaluator with the same categories, truths and rules has compared."""
+        start = len(self._rows)
+        self._pairs += [(start + n, g, overlap) for n, g, overlap in compared.pairs]
+        self._rows += compared.rows
 
     def report(self) -> Report:
         """Return the figures of all results so far."""

@@ -41,7 +41,7 @@ class Seen:
         self.object_logits = prediction.object_logits[0].float()  # Q, 2
         self.objects = self.object_logits.softmax(-1)[:, scoring.OBJECT]  # Q; in [0, 1]
         self._class_logits = class_logits
-        self._logit_scale = logit_scale
+        self.logit_scale = logit_scale
         self._classes: dict[ClassKey, Tensor] = {}
         self._scores: dict[object, Tensor] = {}
 
@@ -70,7 +70,7 @@ class Seen:
         key = class_key(settings)
         if key not in self._classes:
             self._classes[key] = scoring.class_scores(
-                self.logits, settings.class_score, self._logit_scale, settings.none_logit
+                self.logits, settings.class_score, self.logit_scale, settings.none_logit
             )
         return self._classes[key]
 

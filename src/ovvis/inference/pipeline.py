@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,19 @@ from ovvis.models.model import Model, VideoSettings
 from ovvis.models.text import Progress, embed_vocabulary, text_cache
 from ovvis.models.text_file import check_labels, check_width, digest, text_from_file
 from ovvis.structures import FrameResult, Instance, TextEmbeddings, VideoResult, Window
-from ovvis.tracking.tracker import Tracker
+from ovvis.tracking.association import Match
+from ovvis.tracking.tracker import Tracker, compare
 from ovvis.version import __version__
 from ovvis.vocabulary import VILD_PROMPTS, Label, Vocabulary
 
 
-def build_tracker(settings: VideoSettings) -> Tracker:
-    """Return the tracker that settings describe.
+def build_tracker(settings: VideoSettings, match: Callable[[Tensor, Tensor], Match] = compare) -> Tracker:
+    """Return the tracker that settings describe; see `Tracker` for `match`.
 
     Raises:
         ValueError: a number outside its range.
     """
-    return Tracker(settings.memory, settings.matched, settings.recency_weighted, settings.momentum)
+    return Tracker(settings.memory, settings.matched, settings.recency_weighted, settings.momentum, match)
 
 
 class VideoSegmenter:
@@ -122,6 +124,17 @@ class VideoSegmenter:
         check_width(text, model.clip.width, model.name)
         self._text_digest = None if text_embeddings is None else digest(text)
         self.text: TextEmbeddings = replace(text, vectors=text.vectors.to(model.device))
+
+    def with_settings(self, settings: VideoSettings) -> VideoSegmenter:
+        """Return a segmenter with the same network and vocabulary that makes tracks in another way.
+
+        Raises:
+            InputError: the settings cannot be used.
+        """
+        other = copy(self)
+        other.settings = settings
+        other._check_settings()
+        return other
 
     def _check_settings(self) -> None:
         """Refuse a window that the model cannot name, and a tracker that cannot be built, before any frame is read."""

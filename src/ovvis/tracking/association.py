@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch.nn.functional as F
@@ -39,7 +40,40 @@ def assign(cost: Cost) -> Order:
     return order
 
 
-def vote(costs: Sequence[Cost], matched: int, recency_weighted: bool) -> Order:
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How the queries of a new window go with those of a remembered one."""
+
+    cost: Cost  # Q, Q
+    order: Order  # Q; the cheapest assignment of this cost alone (eq. 5)
+    total: float  # what that assignment costs (eq. 6)
+
+    def in_order(self, order: Order) -> Match:
+        """Return the match with the remembered queries, the rows, in another order."""
+        return Match(self.cost[order], self.order[order], self.total)
+
+
+def match(cost: Cost) -> Match:
+    """Return a cost with its cheapest assignment."""
+    order = assign(cost)
+    return Match(cost, order, float(cost[np.arange(len(order)), order].sum()))
+
+
+class SharedMatches:
+    """Matches of pairs of windows, each made once: trackers of one video that differ in their memory share them."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, int], tuple[Tensor, Tensor, Match]] = {}
+
+    def __call__(self, old: Tensor, new: Tensor) -> Match:
+        """Return the match of a window's embeddings (Q, D) with an older one's."""
+        key = id(old), id(new)
+        if key not in self._made:  # which keeps both tensors, so that no other takes their place
+            self._made[key] = old, new, match(cosine_cost(old, new))
+        return self._made[key][2]
+
+
+def vote(matches: Sequence[Match], matched: int, recency_weighted: bool) -> Order:
     """Return the assignment on which the best-matching windows of the memory agree (CLIP-VIS section III-B).
 
     Each remembered window assigns the queries by itself; the `matched` windows whose assignments are cheapest
@@ -47,17 +81,15 @@ def vote(costs: Sequence[Cost], matched: int, recency_weighted: bool) -> Order:
     cheapest decides alone (released behaviour).
 
     Args:
-        costs: one (Q, Q) matrix for each remembered window, the oldest first.
+        matches: one for each remembered window, the oldest first; rows are tubes.
         matched: K, the number of windows that vote.
         recency_weighted: weight the costs of window i (0 is the oldest) by i + 1 in the mean, as released; the
             choice of the cheapest windows does not use the weights.
     """
-    alone = [assign(cost) for cost in costs]
-    totals = [float(cost[np.arange(len(order)), order].sum()) for cost, order in zip(costs, alone, strict=True)]
-    cheapest = sorted(range(len(costs)), key=totals.__getitem__)
-    if len(costs) < matched:
-        return alone[cheapest[0]]
+    cheapest = sorted(range(len(matches)), key=lambda i: matches[i].total)
+    if len(matches) < matched:
+        return matches[cheapest[0]].order
     chosen = cheapest[:matched]
     if len(chosen) == 1:
-        return alone[chosen[0]]  # a weight changes no assignment of a single window
-    return assign(np.mean([costs[i] * (i + 1 if recency_weighted else 1) for i in chosen], axis=0))
+        return matches[chosen[0]].order  # a weight changes no assignment of a single window
+    return assign(np.mean([matches[i].cost * (i + 1 if recency_weighted else 1) for i in chosen], axis=0))

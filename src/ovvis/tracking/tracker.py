@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ovvis.tracking.association import cosine_cost, vote
+from ovvis.tracking.association import Match, Order, cosine_cost, match, vote
+
+
+def compare(old: Tensor, new: Tensor) -> Match:
+    """Return how a window's embeddings (Q, D) go with an older one's."""
+    return match(cosine_cost(old, new))
 
 
 class Tracker:
@@ -23,13 +31,20 @@ class Tracker:
         recency_weighted: see `association.vote`.
         momentum: share of the newest embedding in a running mean that stands for all windows before; in (0, 1].
             None remembers the windows themselves. With a momentum the memory is one slot.
+        match: compares a remembered window's embeddings with a new one's; a `SharedMatches` where several trackers see
+            the same windows.
 
     Raises:
         ValueError: a number outside its range.
     """
 
     def __init__(
-        self, memory: int = 9, matched: int = 5, recency_weighted: bool = True, momentum: float | None = None
+        self,
+        memory: int = 9,
+        matched: int = 5,
+        recency_weighted: bool = True,
+        momentum: float | None = None,
+        match: Callable[[Tensor, Tensor], Match] = compare,
     ) -> None:
         if memory < 1 or not 1 <= matched <= memory:
             raise ValueError(f"memory {memory}, matched {matched}: both at least 1, matched at most memory")
@@ -38,7 +53,8 @@ class Tracker:
         self.momentum = momentum
         self.matched = matched if momentum is None else 1
         self.recency_weighted = recency_weighted
-        self._slots: deque[Tensor] = deque(maxlen=memory if momentum is None else 1)
+        self._match = match
+        self._slots: deque[_Slot] = deque(maxlen=memory if momentum is None else 1)
 
     def update(self, embeddings: Tensor) -> Tensor:
         """Take the embeddings of the next window (Q, D) and return its tube order (Q,), int64, on the CPU.
@@ -46,16 +62,28 @@ class Tracker:
         Slot q of the order is the query that continues tube q. The first window defines the tubes.
         """
         if not self._slots:
-            order = torch.arange(len(embeddings))
+            order = np.arange(len(embeddings))
         else:
-            costs = [cosine_cost(slot, embeddings) for slot in self._slots]
-            order = torch.from_numpy(vote(costs, self.matched, self.recency_weighted))
-        aligned = embeddings[order.to(embeddings.device)]
-        if self.momentum is not None and self._slots:
-            aligned = self.momentum * aligned + (1 - self.momentum) * self._slots[-1]
-        self._slots.append(aligned)
-        return order
+            matches = [self._match(slot.embeddings, embeddings).in_order(slot.order) for slot in self._slots]
+            order = vote(matches, self.matched, self.recency_weighted)
+        result = torch.from_numpy(order)
+        if self.momentum is None:
+            self._slots.append(_Slot(embeddings, order))
+            return result
+        running = embeddings[result.to(embeddings.device)]
+        if self._slots:
+            running = self.momentum * running + (1 - self.momentum) * self._slots[-1].embeddings
+        self._slots.append(_Slot(running, np.arange(len(running))))
+        return result
 
     def reset(self) -> None:
         """Forget everything: the next window begins another video."""
         self._slots.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A window in the memory."""
+
+    embeddings: Tensor  # Q, D; as the network gave them
+    order: Order  # Q; the query of each tube

@@ -1,0 +1,232 @@
+"""`ovvis reproduce`: the papers' ablations on the project's own world."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.markup import escape
+
+from ovvis.cli import segmenter as shared
+from ovvis.cli.console import count, out, progress, warn
+from ovvis.cli.process import Interrupted
+from ovvis.data.drawn import DrawnSplit
+from ovvis.data.predictions import Shard
+from ovvis.data.stickers import SPLITS
+from ovvis.data.words import dataset_vocabulary
+from ovvis.errors import DISK_FULL, InputError, ResourceError, nearest
+from ovvis.inference.stopwatch import Stopwatch
+from ovvis.io.output import OutputFolder, disk_full, whole_file
+from ovvis.reproduction.experiments import EXPERIMENTS, LONG, MODEL, Experiment, choose
+from ovvis.reproduction.figures import Outcome
+from ovvis.reproduction.measure import Job, Measurement, Network
+from ovvis.reproduction.tables import as_json, fill, page, rich_table
+from ovvis.version import __version__
+from ovvis.world.sprites import load_sprites
+
+WORLDS = ("stickers",)
+PARTS, TABLES_MD, FIGURES_JSON = "parts", "tables.md", "figures.json"
+NETWORKS = sorted({row.network for experiment in EXPERIMENTS for row in experiment.rows} - {MODEL})
+
+
+def reproduce(
+    world: Annotated[str, typer.Argument(help="stickers: the project's own world of illustrated objects.")],
+    output: Annotated[
+        Path, typer.Option(help=f"Folder for {TABLES_MD}, {FIGURES_JSON} and what is measured.", metavar="DIR")
+    ] = Path("reproduction"),
+    tables: Annotated[
+        str | None, typer.Option(help=f"Some of {', '.join(e.name for e in EXPERIMENTS)}; all if not given.")
+    ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(help="A Markdown page whose lines <!-- table NAME --> and <!-- end --> hold the tables."),
+    ] = None,
+    videos: Annotated[
+        int, typer.Option(min=1, help="Videos of each split and seed; at most what the split has.")
+    ] = 100,
+    long_videos: Annotated[int, typer.Option(min=1, help=f"The same for {LONG}, whose videos are long.")] = 20,
+    seeds: Annotated[
+        str, typer.Option(help="Added to the splits' own seeds; 0 is the videos that `ovvis world write` writes.")
+    ] = "0,100,200",
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help=f"NAME=CHECKPOINT of a network that only some rows want: {', '.join(NETWORKS)}."),
+    ] = None,
+    shard: Annotated[
+        str, typer.Option(help="i/n: measure each n-th video from the i-th on; n processes share one folder.")
+    ] = "1/1",
+    restart: Annotated[bool, typer.Option("--restart", help="Drop what is measured and begin anew.")] = False,
+    model: shared.ModelName = "clip-vis-stickers",
+    weights: shared.Weights = None,
+    device: shared.Device = "auto",
+    precision: shared.PrecisionName = "float32",
+    short_edge: shared.ShortEdge = None,
+    max_tracks: shared.MaxTracks = 50,
+    batch: shared.Batch = 1,
+) -> None:
+    """The papers' ablations on the project's own world, each with a spread over seeds of the data."""
+    if world not in WORLDS:
+        raise InputError(f"{world!r} cannot be reproduced on: {nearest(world, WORLDS)}")
+    shared.prepare_process()
+    options = shared.SegmenterOptions(
+        model=model,
+        weights=weights,
+        device=device,
+        precision=precision,
+        short_edge=short_edge,
+        max_tracks=max_tracks,
+        batch=batch,
+    )
+    options.check()
+    chosen, numbers, part = choose(_names(tables)), _seeds(seeds), Shard.parse(shard)
+    if restart and part.count > 1:
+        raise InputError(f"--restart with --shard {part} would drop the other shards' videos: remove {output} by hand")
+    page_text = None if into is None else _read(into)
+    if page_text is not None:
+        fill(page_text, [Outcome(e, "", (0,), 0, 0, ()) for e in chosen], "")  # refuses a page without a place
+    checkpoints = _checkpoints(network or [])
+    drawn = _drawn(chosen, numbers, {LONG: long_videos}, videos)
+    vocabulary = dataset_vocabulary(next(iter(drawn.values()))[0].categories)[0]
+    networks = {}
+    for name, checkpoint in {MODEL: weights, **checkpoints}.items():
+        asked = replace(options, weights=checkpoint)
+        networks[name] = Network(asked.load(vocabulary, Stopwatch()), asked.weights_digest())
+    if restart:
+        shutil.rmtree(output / PARTS, ignore_errors=True)
+    measurement = Measurement(chosen, networks, drawn, output / PARTS)
+    for line in measurement.left_out:
+        warn(f"left out, for --network names no checkpoint of its network: {line}")
+    _measure(measurement, measurement.jobs((part.index - 1, part.count)), output)
+    if missing := len(measurement.jobs()):
+        again = "the same command with the other shards, or without --shard, goes on from there"
+        out.print(f"{count(missing, 'video')} left to other shards; {again}.", soft_wrap=True)
+        return
+    with progress("counting", "rows") as done:
+        outcomes = measurement.outcomes(done)
+    _write(outcomes, output, into, page_text, networks[MODEL])
+
+
+def _names(tables: str | None) -> list[str]:
+    return [name.strip() for name in (tables or "").split(",") if name.strip()]
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        seeds = tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"seeds {text!r}: they must be whole numbers with commas between, such as 0,100,200"
+        ) from error
+    own = {split.seed for split in SPLITS.values()}
+    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise InputError(f"seeds {text!r}: each must be 0 or more and stand once")
+    # A seed that leads from one split's to another's would show, for val, the objects' ways of training videos.
+    if any(abs(a - b) in seeds and a != b for a in own for b in own):
+        raise InputError(f"seeds {text!r}: give 0 or numbers of 10 and more; the splits' own seeds lie close together")
+    return seeds
+
+
+def _checkpoints(given: Sequence[str]) -> dict[str, str]:
+    out = {}
+    for pair in given:
+        name, found, path = pair.partition("=")
+        if not found or not path:
+            raise InputError(f"--network {pair!r}: it must be NAME=CHECKPOINT")
+        if name not in NETWORKS:
+            raise InputError(f"--network {pair!r}: no row wants a network of that name; {nearest(name, NETWORKS)}")
+        out[name] = path
+    return out
+
+
+def _drawn(
+    chosen: Sequence[Experiment], seeds: Sequence[int], counts: dict[str, int], videos: int
+) -> dict[str, list[DrawnSplit]]:
+    sprites = load_sprites()
+    names = dict.fromkeys(split for experiment in chosen for split in experiment.splits)
+    return {
+        name: [
+            DrawnSplit(SPLITS[name], sprites, min(counts.get(name, videos), SPLITS[name].videos), seed)
+            for seed in seeds
+        ]
+        for name in names
+    }
+
+
+def _measure(measurement: Measurement, jobs: list[Job], output: Path) -> None:
+    if not jobs:
+        return
+    started = time.monotonic()
+    with _kept(measurement, output), progress("measuring", "frames") as done:
+        measurement.run(jobs, done)
+    frames, seconds = sum(job.of.videos.frames for job in jobs), time.monotonic() - started
+    out.print(f"{count(len(jobs), 'video')}, {frames:,} frames in {seconds:.0f} s: {frames / seconds:.1f} frames/s")
+
+
+@contextmanager
+def _kept(measurement: Measurement, output: Path) -> Iterator[None]:
+    """Have everything that ends the work early say what stays and how to go on."""
+
+    def state() -> str:
+        left = count(len(measurement.jobs()), "video")
+        return f"{left} to go, the others are kept in {output}; the same command goes on from there"
+
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"stopped; {state()}") from error
+    except ResourceError as error:
+        raise ResourceError(f"{error}; {state()}") from error
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise ResourceError(f"{disk_full(error, output)}; {state()}") from error
+        raise
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is no text"
+        raise InputError(f"--into {path} cannot be read ({reason}): give a Markdown page") from error
+
+
+def _write(
+    outcomes: Sequence[Outcome], output: Path, into: Path | None, page_text: str | None, network: Network
+) -> None:
+    for outcome in outcomes:
+        out.print(rich_table(outcome))
+    digest = "untrained" if network.weights is None else f"weights {network.weights[:12]}"
+    command = shlex.join(["ovvis", *sys.argv[1:]])
+    made_by = (
+        f"`{command}`; {network.segmenter.model.name}, {digest}; ovvis {__version__}, torch {torch.__version__}, "
+        f"{date.today().isoformat()}."
+    )
+    about = {
+        "command": command,
+        "date": date.today().isoformat(),
+        "weights_sha256": network.weights,
+        **network.segmenter.describe(),
+    }
+    with OutputFolder(output) as folder:
+        folder.file(TABLES_MD).write_text(page(outcomes, made_by), encoding="utf-8")
+        text = json.dumps(as_json(outcomes, about), indent=1, allow_nan=False) + "\n"
+        folder.file(FIGURES_JSON).write_text(text, encoding="utf-8")
+    if into is not None and page_text is not None:
+        filled, absent = fill(page_text, outcomes, made_by)
+        with whole_file(into) as partial:
+            partial.write_text(filled, encoding="utf-8")
+        for name in absent:
+            warn(f"{into} has no lines <!-- table {name} --> and <!-- end -->: that table is in {TABLES_MD} alone")
+    where = f"{output} ({TABLES_MD}, {FIGURES_JSON})" + (f" and {into}" if into else "")
+    out.print(f"Results: {escape(where)}", soft_wrap=True)

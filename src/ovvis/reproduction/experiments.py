@@ -1,0 +1,203 @@
+"""The papers' ablations: which rows each table has, and what the paper says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from ovvis.errors import InputError, nearest
+from ovvis.models.mask_pooling import Pooling
+from ovvis.models.model import VideoSettings
+
+Given = Literal["masks", "identities", "names"]
+"""What an oracle takes from the truth instead of from the model."""
+
+VAL, HARD, LONG = "val", "val-hard", "val-long"
+MODEL, IOU_PIXELS = "model", "iou-pixels"  # networks: the one asked for; one trained with `iou_from="pixels"`
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way from what a network says to tracks: all that tells apart two rows of one network."""
+
+    settings: VideoSettings
+    pooling: Pooling | None = None  # of features under masks; None: the model's own
+    given: frozenset[Given] = frozenset()
+    one_label: bool = False  # each instance under its best label only (CLIP-VIS eq. 12)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of `VideoSettings`, where not the model's own
+    network: str = MODEL
+    pooling: Pooling | None = None
+    given: frozenset[Given] = frozenset()
+    one_label: bool = False
+    paper: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)  # by split: AP and novel AP, percent
+
+    def way(self, own: VideoSettings) -> Way:
+        """Return the row's way, given the model's own settings."""
+        return Way(replace(own, **self.settings), self.pooling, self.given, self.one_label)
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One table."""
+
+    name: str
+    title: str
+    says: str  # what is compared, and where it stands in the paper
+    splits: tuple[str, ...]
+    rows: tuple[Row, ...]
+    reference: str = ""  # the row that differences are taken to; "": none are
+
+
+def _matching(name: str, lvvis: float, novel: float, ovis: float, **settings: Any) -> Row:
+    return Row(name, settings, paper={VAL: (lvvis, novel), LONG: (ovis, None)})
+
+
+_TOP_K = (
+    (3, 1, 17.4, 21.6, 9.3),
+    (5, 1, 17.7, 22.0, 9.1),
+    (5, 3, 18.7, 22.7, 12.1),
+    (7, 1, 18.0, 22.4, 9.3),
+    (7, 3, 18.5, 22.6, 11.8),
+    (7, 5, 18.6, 22.7, 13.0),
+    (9, 1, 18.1, 22.5, 9.5),
+    (9, 3, 18.7, 22.8, 11.7),
+    (9, 5, 18.8, 22.8, 12.3),
+    (9, 7, 18.7, 22.8, 12.0),
+    (11, 3, 18.6, 22.7, 11.9),
+    (11, 5, 18.8, 23.0, 11.9),
+    (11, 7, 18.7, 23.0, 12.0),
+)
+_ADJACENT: Mapping[str, Any] = {"memory": 1, "matched": 1}
+_BARE: Mapping[str, Any] = {"use_iou": False, "use_object": False}
+_NAMES: frozenset[Given] = frozenset({"names"})
+_IDENTITIES: frozenset[Given] = frozenset({"identities"})
+_MASKS: frozenset[Given] = frozenset({"masks"})
+
+EXPERIMENTS: tuple[Experiment, ...] = (
+    Experiment(
+        "splits",
+        "The model on each split",
+        "The settings of the release.",
+        (VAL, HARD, LONG),
+        (Row("as released"),),
+    ),
+    Experiment(
+        "modules",
+        "Modules (CLIP-VIS Table II)",
+        "Weighted classification (WOC) and temporal top-K matching (TKM) added to adjacent matching. The paper's "
+        "figures: LV-VIS val, and OVIS beside val-long.",
+        (VAL, LONG),
+        (
+            Row("neither", {**_ADJACENT, **_BARE}, paper={VAL: (8.1, 9.8), LONG: (4.9, None)}),
+            Row("WOC", _ADJACENT, paper={VAL: (16.9, 21.0), LONG: (8.7, None)}),
+            Row("WOC and TKM", paper={VAL: (18.8, 22.8), LONG: (12.3, None)}),
+        ),
+        "neither",
+    ),
+    Experiment(
+        "weighting",
+        "Weighting of the class scores (CLIP-VIS Table III)",
+        "By the object score, the predicted mask IoU, both or neither. The paper's figures: LV-VIS val, and OVIS "
+        "beside val-long.",
+        (VAL, LONG),
+        (
+            Row("none", _BARE, paper={VAL: (8.4, 10.0), LONG: (4.8, None)}),
+            Row("mask IoU", {"use_object": False}, paper={VAL: (10.1, 12.3), LONG: (6.8, None)}),
+            Row("object", {"use_iou": False}, paper={VAL: (18.3, 22.4), LONG: (11.1, None)}),
+            Row("both", paper={VAL: (18.8, 22.8), LONG: (12.3, None)}),
+        ),
+        "none",
+    ),
+    Experiment(
+        "iou",
+        "What the mask-IoU head reads (CLIP-VIS Table IV)",
+        "The queries, or the mean of the pixel decoder's stride-4 features under the mask: two networks, trained "
+        "alike. The paper's figures: LV-VIS val, and OVIS beside val-long.",
+        (VAL, LONG),
+        (
+            Row("queries", paper={VAL: (18.8, 22.8), LONG: (12.3, None)}),
+            Row("pixels", network=IOU_PIXELS, paper={VAL: (19.2, 19.3), LONG: (13.6, None)}),
+        ),
+        "queries",
+    ),
+    Experiment(
+        "matching",
+        "Matching over time (CLIP-VIS Table V)",
+        "Adjacent (MinVIS), long-term (OV2Seg: a running embedding with momentum 0.7) and the K best of T remembered "
+        "frames. The paper's figures: LV-VIS val, and OVIS beside val-long.",
+        (VAL, LONG),
+        (
+            _matching("adjacent", 16.9, 21.0, 8.7, **_ADJACENT),
+            _matching("long-term", 17.9, 22.1, 10.1, momentum=0.7),
+            *(_matching(f"T {t}, K {k}", *figures, memory=t, matched=k) for t, k, *figures in _TOP_K),
+        ),
+        "adjacent",
+    ),
+    Experiment(
+        "formulas",
+        "The paper's formulas against the released ones",
+        "One at a time, then all together; docs/method.md says what each is. The paper measures none of them.",
+        (VAL, LONG),
+        (
+            Row("as released"),
+            Row("pooling: mean (eq. 9)", pooling="mean"),
+            Row("class score: cosine (eq. 10)", {"class_score": "cosine"}),
+            Row("weighting: plain product (eq. 11)", {"weighting": "paper"}),
+            Row("one label an instance (eq. 12)", one_label=True),
+            Row("votes not weighted by recency (eq. 7)", {"recency_weighted": False}),
+            Row("no frame silenced", {"silence": None}),
+            Row("scores without mask quality", {"mask_quality": False}),
+            Row(
+                "all of these",
+                {
+                    "class_score": "cosine",
+                    "weighting": "paper",
+                    "recency_weighted": False,
+                    "silence": None,
+                    "mask_quality": False,
+                },
+                pooling="mean",
+                one_label=True,
+            ),
+        ),
+        "as released",
+    ),
+    Experiment(
+        "oracles",
+        "Where AP is lost",
+        "Parts of the answer taken from the truth. Names: a query whose mask overlaps an instance by half or more in a "
+        "frame is called what it is. Identities: the tracker is told who is who. Masks: the network's queries are "
+        "replaced by the true masks on its own grid (stride 4), and CLIP names them.",
+        (VAL, LONG),
+        (
+            Row("nothing given"),
+            Row("names", given=_NAMES),
+            Row("identities", given=_IDENTITIES),
+            Row("names and identities", given=_NAMES | _IDENTITIES),
+            Row("masks and identities", given=_MASKS | _IDENTITIES),
+            Row("everything", given=_MASKS | _IDENTITIES | _NAMES),
+        ),
+        "nothing given",
+    ),
+)
+
+
+def choose(names: Sequence[str]) -> tuple[Experiment, ...]:
+    """Return experiments by name, in the order of the list; all where none is named.
+
+    Raises:
+        InputError: there is none of a name.
+    """
+    known = {experiment.name: experiment for experiment in EXPERIMENTS}
+    for name in names:
+        if name not in known:
+            raise InputError(f"table {name!r}: there is none of that name; {nearest(name, known)}")
+    return tuple(e for e in EXPERIMENTS if not names or e.name in names)

@@ -1,0 +1,185 @@
+"""One video, one pass of the network, many ways to its tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ovvis.data.drawn import Drawn
+from ovvis.inference.look import Look, Seen
+from ovvis.inference.pipeline import VideoSegmenter, build_tracker
+from ovvis.inference.recording import Recording
+from ovvis.inference.tubes import Tubes
+from ovvis.io.video import open_source
+from ovvis.models.classifiers import Classifier, MaskPooledClassifier
+from ovvis.models.mask_pooling import Pooling
+from ovvis.reproduction.experiments import Given, Way
+from ovvis.reproduction.truth import WindowTruth
+from ovvis.structures import Track, one_label_each
+from ovvis.tracking.association import SharedMatches
+from ovvis.tracking.tracker import Tracker
+
+_View = tuple[Pooling | None, frozenset[Given]]  # what decides masks and class logits
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one way found in a video."""
+
+    way: Way
+    tracks: list[Track]  # their masks can be read until the next is asked for
+
+
+class Follower:
+    """Follows a model's queries through videos in many ways at once; the network sees each frame once.
+
+    Ways that share masks and names share the records of the frames and the masks made of them; ways that differ in
+    their memory alone share the comparisons of windows.
+
+    Args:
+        segmenter: the model with its vocabulary; its own settings do not matter but for the window.
+        ways: the ways.
+        label_of: position in the vocabulary of each category id.
+
+    Raises:
+        ValueError: the ways do not see the same windows.
+    """
+
+    def __init__(self, segmenter: VideoSegmenter, ways: Sequence[Way], label_of: dict[int, int]) -> None:
+        windows = {way.settings.window for way in ways}
+        if len(windows) > 1:
+            raise ValueError(f"ways with windows of {len(windows)} lengths: each needs a pass of its own")
+        self._segmenter, self._ways, self._label_of = segmenter, tuple(ways), label_of
+        self._classifiers: dict[Pooling | None, Classifier] = {None: segmenter.model.classifier}
+        for way in ways:
+            if way.pooling is not None:
+                self._classifiers[way.pooling] = MaskPooledClassifier(segmenter.model.clip, way.pooling)
+
+    @torch.no_grad()
+    def __call__(
+        self, video: Drawn, on_frame: Callable[[int], None], seconds: dict[str, float] | None = None
+    ) -> Iterator[Found]:
+        """Yield what each way finds.
+
+        Args:
+            video: the video.
+            on_frame: called with the number of frames seen.
+            seconds: takes the time of reading, network and names.
+        """
+        segmenter = self._segmenter
+        look = segmenter.look(open_source(list(video.images)))
+        pass_ = _Pass(self._ways, segmenter.text.labels)
+        labels = tuple(self._label_of[category] for category in video.categories)
+        done = 0
+        try:
+            for window, seen in look:
+                frames = [frame.index for frame in window.frames]
+                views = _Views(self._classifiers, segmenter, seen)
+                if any(way.given for way in self._ways):
+                    views.truth = WindowTruth(video.owners[frames], labels, look.size, look.padded)
+                pass_.add(views)
+                done += len(frames)
+                on_frame(done)
+            if seconds is not None:
+                seconds.update(look.watch.seconds)
+            height, width = video.images[0].shape[:2]
+            yield from pass_.finish(look, (height, width), segmenter.max_tracks)
+        finally:
+            pass_.close()
+
+
+class _Views:
+    """A window as several ways see it: with other names, or with the truth in place of what the network says."""
+
+    def __init__(self, classifiers: dict[Pooling | None, Classifier], segmenter: VideoSegmenter, seen: Seen) -> None:
+        self._classifiers, self._segmenter, self.seen = classifiers, segmenter, seen
+        self.truth: WindowTruth | None = None
+        self._made: dict[_View, Seen] = {(None, frozenset()): seen}
+        self._order: Tensor | None = None
+
+    def of(self, view: _View) -> Seen:
+        """Return what a view sees."""
+        if view not in self._made:
+            pooling, given = view
+            prediction, made = self.seen.prediction, self.seen
+            if "masks" in given:
+                prediction = self.known.masked(prediction)
+            if "masks" in given or pooling is not None:
+                logits = self._classifiers[pooling](prediction, self._segmenter.text)
+                made = Seen(prediction, logits, self.seen.logit_scale)
+            self._made[view] = self.known.named(made) if "names" in given else made
+        return self._made[view]
+
+    @property
+    def known(self) -> WindowTruth:
+        """What is true of the window."""
+        assert self.truth is not None, "a way asks for the truth, and it was not given"
+        return self.truth
+
+    def true_order(self) -> Tensor:
+        """Return the tube order in which tube n is object n."""
+        if self._order is None:
+            self._order = self.known.order(self.seen)
+        return self._order
+
+
+class _Pass:
+    """The trackers, records and tubes of one video."""
+
+    def __init__(self, ways: Sequence[Way], labels: Sequence[str]) -> None:
+        shared = SharedMatches()
+        self._trackers: dict[Way, Tracker] = {}
+        self._recordings: dict[_View, Recording] = {}
+        self._tubes: dict[Way, Tubes] = {}
+        for view in dict.fromkeys(map(_view, ways)):
+            settings = [way.settings for way in ways if _view(way) == view]
+            self._recordings[view] = Recording(settings, remember=True)
+        for way in dict.fromkeys(ways):
+            if "identities" not in way.given:
+                self._trackers.setdefault(_tracking(way), build_tracker(way.settings, shared))
+            self._tubes[way] = Tubes(labels, way.settings, self._recordings[_view(way)])
+
+    def add(self, views: _Views) -> None:
+        """Take the next window."""
+        orders = {way: tracker.update(views.seen.prediction.embeddings[0]) for way, tracker in self._trackers.items()}
+        for view, recording in self._recordings.items():
+            recording.add(views.of(view))
+        for way, tubes in self._tubes.items():
+            seen = views.of(_view(way))
+            if "masks" in way.given:
+                order = torch.arange(len(seen.objects))
+            elif "identities" in way.given:
+                order = views.true_order()
+            else:
+                order = orders[_tracking(way)]
+            tubes.add(seen, order)
+
+    def finish(self, look: Look, size: tuple[int, int], max_tracks: int) -> Iterator[Found]:
+        """Yield the tracks of each way, one after another."""
+        for way, tubes in self._tubes.items():
+            tracks, store = tubes.finish(look.padded, look.size, size, max_tracks, 0.0)
+            try:
+                yield Found(way, one_label_each(tracks) if way.one_label else tracks)
+            finally:
+                store.close()
+
+    def close(self) -> None:
+        """Free the records."""
+        for recording in self._recordings.values():
+            recording.close()
+
+
+def _view(way: Way) -> _View:
+    return way.pooling, way.given - {"identities"}
+
+
+def _tracking(way: Way) -> Way:
+    """Return a way that stands for all with the same tracker."""
+    s = way.settings
+    plain = replace(
+        type(s)(), memory=s.memory, matched=s.matched, recency_weighted=s.recency_weighted, momentum=s.momentum
+    )
+    return Way(plain)

@@ -1,0 +1,190 @@
+"""Runs the passes that experiments need over the videos of their splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from statistics import fmean
+
+from ovvis.data.drawn import DrawnSplit
+from ovvis.data.words import dataset_vocabulary
+from ovvis.evaluation.evaluator import Evaluator
+from ovvis.evaluation.records import ResultTrack
+from ovvis.evaluation.rules import LVVIS
+from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.reproduction.experiments import Experiment, Row, Way
+from ovvis.reproduction.figures import Figures, Outcome, RowOutcome, figures_of
+from ovvis.reproduction.follow import Follower
+from ovvis.reproduction.parts import Part, Parts, way_key
+
+Advance = Callable[[int, int, str], object]  # frames done, frames in all, what is being done
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A model to be measured, with a vocabulary of the world's categories as `dataset_vocabulary` orders them."""
+
+    segmenter: VideoSegmenter
+    weights: str | None  # SHA-256 of its checkpoint; None: untrained
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One network over one set of videos, and every way in which its tracks are made there."""
+
+    network: Network
+    window: int | None  # frames that the network sees at once
+    videos: DrawnSplit
+    ways: tuple[Way, ...]
+    parts: Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A video in which ways are still to be measured."""
+
+    of: Pass
+    number: int
+    part: Part  # what is measured of it already
+
+    @property
+    def ways(self) -> list[Way]:
+        """The ways still to be measured."""
+        return [way for way in self.of.ways if self.part.lacks(way)]
+
+
+class Measurement:
+    """Measures experiments; what is measured lies in a folder, a file for each video.
+
+    Args:
+        experiments: which; rows of networks that are not given are left out.
+        networks: by the name that rows know them by.
+        videos: by split, one set for each seed.
+        folder: of the parts.
+    """
+
+    def __init__(
+        self,
+        experiments: Sequence[Experiment],
+        networks: Mapping[str, Network],
+        videos: Mapping[str, Sequence[DrawnSplit]],
+        folder: Path,
+    ) -> None:
+        self._experiments, self._networks, self._videos = tuple(experiments), networks, videos
+        self._evaluator = cache(self._new_evaluator)
+        self._passes: dict[tuple[str, int | None, DrawnSplit], Pass] = {}
+        wanted: dict[tuple[str, int | None, DrawnSplit], dict[Way, None]] = {}
+        for experiment in self._experiments:
+            for split in experiment.splits:
+                for row in self._rows(experiment):
+                    way = self._way(row)
+                    for drawn in videos[split]:
+                        wanted.setdefault((row.network, way.settings.window, drawn), {})[way] = None
+        for (name, window, drawn), ways in wanted.items():
+            network = networks[name]
+            about = {**_about(network, window), **drawn.describe()}
+            self._passes[name, window, drawn] = Pass(network, window, drawn, tuple(ways), Parts(folder, about))
+
+    @property
+    def left_out(self) -> list[str]:
+        """The rows whose network is not given, as "table: row"."""
+        return [f"{e.name}: {r.name}" for e in self._experiments for r in e.rows if r.network not in self._networks]
+
+    def jobs(self, share: tuple[int, int] = (0, 1)) -> list[Job]:
+        """Return the videos that are still to be measured.
+
+        Args:
+            share: a number from 0, and of how many: each so-many-th video, the others are left to other processes.
+        """
+        out = []
+        for one in self._passes.values():
+            for number in range(share[0], len(one.videos), share[1]):
+                job = Job(one, number, one.parts.read(number))
+                if job.ways:
+                    out.append(job)
+        return out
+
+    def run(self, jobs: Sequence[Job], advance: Advance) -> None:
+        """Measure videos; what each gives is kept as soon as it is whole."""
+        total, done = sum(job.of.videos.frames for job in jobs), 0
+        for job in jobs:
+            split = job.of.videos.split
+            told = partial(_tell, advance, done, total, f"{split.name}, seed {split.seed}, video {job.number + 1}")
+            self._measure(job, told)
+            done += job.of.videos.frames
+
+    def _measure(self, job: Job, on_frame: Callable[[int], None]) -> None:
+        videos, network = job.of.videos, job.of.network
+        ids = dataset_vocabulary(videos.categories)[1]
+        segmenter = network.segmenter
+        if segmenter.settings.window != job.of.window:
+            segmenter = segmenter.with_settings(replace(segmenter.settings, window=job.of.window))
+        follow = Follower(segmenter, job.ways, {category: label for label, category in enumerate(ids)})
+        evaluator = self._evaluator(videos)
+        seconds: dict[str, float] = {}
+        ways = dict(job.part.ways)
+        for found in follow(videos.video(job.number), on_frame, seconds):
+            tracks = (
+                ResultTrack(job.number + 1, ids[track.label_index], track.score, track.masks) for track in found.tracks
+            )
+            compared = evaluator.compare(tracks)
+            ways[way_key(found.way)] = compared.rows, compared.pairs
+        job.of.parts.write(job.number, Part(videos.frames, seconds, ways))
+
+    def outcomes(self, advance: Callable[[int, int], object]) -> list[Outcome]:
+        """Return the figures of every experiment on each of its splits, once all videos are measured."""
+        figures: dict[tuple[int, Way], Figures] = {}
+        rates: dict[int, float] = {}
+        total, done = sum(len(one.ways) for one in self._passes.values()), 0
+        for one in self._passes.values():
+            parts = [one.parts.read(number) for number in range(len(one.videos))]
+            seconds = sum(sum(part.seconds.values()) for part in parts)
+            rates[id(one)] = sum(part.frames for part in parts) / seconds if seconds else 0.0
+            for way in one.ways:
+                figures[id(one), way] = self._figures(one, way, parts)
+                done += 1
+                advance(done, total)
+        return [self._outcome(e, split, figures, rates) for e in self._experiments for split in e.splits]
+
+    def _figures(self, one: Pass, way: Way, parts: Sequence[Part]) -> Figures:
+        evaluator = self._new_evaluator(one.videos)
+        for part in parts:
+            evaluator.take(part.compared(way))
+        return figures_of(evaluator.report())
+
+    def _outcome(
+        self, experiment: Experiment, split: str, figures: Mapping[tuple[int, Way], Figures], rates: Mapping[int, float]
+    ) -> Outcome:
+        drawn, rows = self._videos[split], []
+        for row in self._rows(experiment):
+            way = self._way(row)
+            passes = [id(self._passes[row.network, way.settings.window, one]) for one in drawn]
+            rate = fmean(rates[one] for one in passes)
+            rows.append(RowOutcome(row, tuple(figures[one, way] for one in passes), rate))
+        seeds = tuple(one.split.seed for one in drawn)
+        return Outcome(experiment, split, seeds, len(drawn[0]), drawn[0].frames, tuple(rows))
+
+    def _rows(self, experiment: Experiment) -> list[Row]:
+        return [row for row in experiment.rows if row.network in self._networks]
+
+    def _way(self, row: Row) -> Way:
+        return row.way(self._networks[row.network].segmenter.model.video)
+
+    @staticmethod
+    def _new_evaluator(drawn: DrawnSplit) -> Evaluator:
+        return Evaluator(drawn.categories, drawn.truths, LVVIS, range(1, len(drawn) + 1))
+
+
+def _tell(advance: Advance, before: int, total: int, what: str, frames: int) -> None:
+    advance(before + frames, total, what)
+
+
+def _about(network: Network, window: int | None) -> dict[str, object]:
+    """Return what decides what a network says; its tracks' settings belong to the ways."""
+    described = {**network.segmenter.describe(), "weights_sha256": network.weights, "window": window}
+    # Neither the name of a file nor another build of torch makes other results of the same weights.
+    for name in ("tracks", "weights", "torch", "min_score"):
+        described.pop(name, None)
+    return described

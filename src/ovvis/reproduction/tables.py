@@ -1,0 +1,179 @@
+"""What was measured as tables: for the terminal, for a page of the docs, as JSON."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from ovvis.errors import InputError
+from ovvis.reproduction.figures import NAMES, Figures, Outcome, RowOutcome, Spread
+
+SIGNED = "AP against"
+_MARK = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end -->)", re.S)
+
+
+def header(outcome: Outcome) -> list[str]:
+    """Return the names of a table's columns."""
+    names = ["", *NAMES]
+    if outcome.reference is not None:
+        names.append(f'{SIGNED} "{outcome.experiment.reference}"')
+    if _has_paper(outcome):
+        names += ["paper: AP, novel", "the paper"]
+    return names
+
+
+def cells(outcome: Outcome, row: RowOutcome) -> list[str]:
+    """Return a row's cells."""
+    out = [row.row.name, *(str(row.spread(name)) for name in NAMES)]
+    if outcome.reference is not None:
+        out.append(_signed(outcome.difference(row)))
+    if _has_paper(outcome):
+        paper = row.row.paper.get(outcome.split)
+        known = [] if paper is None else [f"{value:.1f}" for value in paper if value is not None]
+        out += [", ".join(known) or "-", outcome.verdict(row) or "-"]
+    return out
+
+
+def caption(outcome: Outcome) -> str:
+    """Return what was measured, in a line."""
+    seeds = ", ".join(map(str, outcome.seeds))
+    spread = "mean ± standard deviation over seeds" if len(outcome.seeds) > 1 else "one seed, no spread"
+    kind = "videos" if outcome.videos > 1 else "video"
+    return (
+        f"{outcome.split}: {outcome.videos} {kind} of {outcome.frames} frames for each of the seeds {seeds}; "
+        f"percent, {spread}"
+    )
+
+
+def rich_table(outcome: Outcome) -> Table:
+    """Return a table for the terminal."""
+    table = Table(
+        title=escape(f"{outcome.experiment.title}\n{caption(outcome)}"),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for i, name in enumerate(header(outcome)):
+        table.add_column(escape(name), justify="right" if i else "left")
+    for row in outcome.rows:
+        table.add_row(*map(escape, cells(outcome, row)))
+    return table
+
+
+def markdown(outcomes: Sequence[Outcome]) -> str:
+    """Return the tables of one experiment as Markdown."""
+    parts = []
+    for outcome in outcomes:
+        names = header(outcome)
+        lines = [f"**{caption(outcome)}.**", "", _line(names), _line(["---"] + ["---:"] * (len(names) - 1))]
+        lines += [_line(cells(outcome, row)) for row in outcome.rows]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def page(outcomes: Sequence[Outcome], made_by: str) -> str:
+    """Return all tables as one Markdown page, each between marks that `fill` knows."""
+    parts = [f"# The papers' ablations on the Stickers world\n\n{made_by}\n"]
+    for name, group in _grouped(outcomes).items():
+        experiment = group[0].experiment
+        parts.append(f"## {experiment.title}\n\n{experiment.says}\n\n<!-- table {name} -->\n<!-- end -->\n")
+    return fill("\n".join(parts), outcomes, made_by)[0]
+
+
+def fill(text: str, outcomes: Sequence[Outcome], made_by: str) -> tuple[str, list[str]]:
+    """Put tables into a page of the docs, each in place of what stands between its marks.
+
+    The marks are lines of their own: `<!-- table NAME -->` and `<!-- end -->`.
+
+    Args:
+        text: the page.
+        outcomes: what was measured.
+        made_by: a line below each table.
+
+    Returns:
+        The new page, and the experiments that it has no marks for.
+
+    Raises:
+        InputError: it has marks for none of them.
+    """
+    groups = _grouped(outcomes)
+    present = {found[2] for found in _MARK.finditer(text)}
+    if not present & groups.keys():
+        raise InputError(
+            f"the page has no place for a table: write the lines <!-- table {next(iter(groups))} --> and <!-- end -->"
+        )
+
+    def put(found: re.Match[str]) -> str:
+        if found[2] not in groups:
+            return found[0]
+        return f"{found[1]}\n{markdown(groups[found[2]])}\n{made_by}\n{found[3]}"
+
+    return _MARK.sub(put, text), [name for name in groups if name not in present]
+
+
+def as_json(outcomes: Sequence[Outcome], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything with every digit."""
+    tables = []
+    for outcome in outcomes:
+        rows = []
+        for row in outcome.rows:
+            difference = outcome.difference(row)
+            rows.append(
+                {
+                    "name": row.row.name,
+                    "network": row.row.network,
+                    "by_seed": [_plain(figures) for figures in row.by_seed],
+                    **{name: _plain(row.spread(name)) for name in NAMES},
+                    "difference": None if difference is None else _plain(difference),
+                    "paper": list(row.row.paper[outcome.split]) if outcome.split in row.row.paper else None,
+                    "verdict": outcome.verdict(row),
+                    "frames_per_second": row.rate,
+                }
+            )
+        tables.append(
+            {
+                "table": outcome.experiment.name,
+                "title": outcome.experiment.title,
+                "split": outcome.split,
+                "seeds": list(outcome.seeds),
+                "videos": outcome.videos,
+                "frames": outcome.frames,
+                "reference": outcome.experiment.reference or None,
+                "rows": rows,
+            }
+        )
+    return {**about, "tables": tables}
+
+
+def _plain(figures: Figures | Spread) -> dict[str, float | None]:
+    """Return figures as JSON knows them, which has no nan."""
+    return {name: None if value is None or math.isnan(value) else value for name, value in asdict(figures).items()}
+
+
+def _has_paper(outcome: Outcome) -> bool:
+    return any(outcome.split in row.row.paper for row in outcome.rows)
+
+
+def _signed(spread: Spread | None) -> str:
+    if spread is None:
+        return "-"
+    text = str(spread)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def _line(values: Sequence[str]) -> str:
+    return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
+
+
+def _grouped(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault(outcome.experiment.name, []).append(outcome)
+    return groups

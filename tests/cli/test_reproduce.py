@@ -1,0 +1,188 @@
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+from fakes import build_tiny
+from ovvis.cli import main as cli
+from ovvis.cli import reproduce, segmenter
+from ovvis.data.open import open_dataset
+from ovvis.data.stickers import SPLITS, write_split
+from ovvis.data.words import dataset_vocabulary
+from ovvis.evaluation.evaluator import Evaluator
+from ovvis.evaluation.records import ResultTrack
+from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.io.video import open_frames
+from ovvis.reproduction.measure import Follower
+from tiny_world import tiny_sprites
+
+FEW = {
+    name: replace(split, config=replace(split.config, frames=3), videos=min(split.videos, 30))
+    for name, split in SPLITS.items()
+}
+MODEL = {"queries": 12, "short_edge": 64}
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    """Return what runs the command in a world of few frames and gives its exit code, output and errors."""
+    monkeypatch.setattr(reproduce, "SPLITS", FEW)
+    monkeypatch.setattr(reproduce, "load_sprites", tiny_sprites)
+    monkeypatch.setattr(segmenter, "load_model", lambda *args, **options: build_tiny(**MODEL))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        line = ["ovvis", "reproduce", "stickers", "--model", "clip-vis-r50", "--weights", "untrained", *map(str, words)]
+        monkeypatch.setattr(sys, "argv", line)
+        with pytest.raises(SystemExit) as left:
+            cli.run()
+        said = capsys.readouterr()
+        return left.value.code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Count the videos that the network sees."""
+    seen, real = [], Follower.__call__
+
+    def call(self, video, *args):
+        seen.append(len(self._ways))
+        return real(self, video, *args)
+
+    monkeypatch.setattr(Follower, "__call__", call)
+    return seen
+
+
+QUICK = ("--videos", 2, "--long-videos", 1, "--seeds", "0,100")
+
+
+def test_figures_are_those_of_predictions_on_files(command, tmp_path):
+    code, out, _ = command(*QUICK, "--tables", "splits", "--videos", 3)
+    assert code == 0 and "The model on each split" in out
+    told = json.loads((tmp_path / "reproduction" / "figures.json").read_text())
+    (table,) = (t for t in told["tables"] if t["split"] == "val")
+    assert (table["seeds"], table["videos"]) == ([2, 102], 3)
+
+    write_split(FEW["val"], tiny_sprites(), tmp_path, 3)
+    known = open_dataset("stickers_val", tmp_path)
+    vocabulary, ids = dataset_vocabulary(known.categories)
+    find = VideoSegmenter(build_tiny(**MODEL), vocabulary)
+    evaluator = Evaluator(known.categories, known.truths, known.rules)
+    for video in known.videos:
+        with find(open_frames(known.paths(video), video.name)) as result:
+            tracks = (ResultTrack(video.id, ids[t.label_index], t.score, t.masks) for t in result.tracks)
+            evaluator.update(tracks)
+    metrics = evaluator.report().metrics
+    figures = table["rows"][0]["by_seed"][0]
+    assert figures["AP"] == pytest.approx(100 * metrics["all"]["AP"], abs=1e-9)
+    assert figures["AP50"] == pytest.approx(100 * metrics["all"]["AP50"], abs=1e-9)
+    assert figures["base"] == pytest.approx(100 * metrics["base"]["AP"], abs=1e-9)
+    assert figures["novel"] == pytest.approx(100 * metrics["novel"]["AP"], abs=1e-9)
+
+
+def test_all_tables_then_again_without_measuring(command, measured, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A page\n\n<!-- table oracles -->\n<!-- end -->\nkept\n")
+    code, _, err = command(*QUICK, "--into", page)
+    assert code == 0, err
+    assert len(measured) == 2 * (2 + 2 + 1)  # seeds x videos of val, val-hard, val-long
+    assert "left out" in err and "iou: pixels" in err
+    assert "has no lines <!-- table matching -->" in err.replace("\n", " ")
+    text = page.read_text()
+    assert text.count("| everything |") == 2 and "kept" in text and "`ovvis reproduce stickers" in text
+    told = (tmp_path / "reproduction" / "tables.md").read_text()
+    assert told.count("| T 11, K 7 |") == 2 and told.count("## ") == 7
+    tables = json.loads((tmp_path / "reproduction" / "figures.json").read_text())["tables"]
+    rows = {(t["table"], t["split"], r["name"]): r for t in tables for r in t["rows"]}
+    alike = [("splits", "as released"), ("weighting", "both"), ("matching", "T 9, K 5"), ("oracles", "nothing given")]
+    assert len({str(rows[table, "val", name]["by_seed"]) for table, name in alike}) == 1
+    assert rows["oracles", "val", "everything"]["AP50"]["mean"] > 90
+    assert rows["splits", "val", "as released"]["frames_per_second"] > 0
+
+    measured.clear()
+    again = command(*QUICK, "--into", page)
+    assert again[0] == 0 and measured == []
+    assert page.read_text() == text
+    assert command(*QUICK, "--restart", "--tables", "splits")[0] == 0 and len(measured) == 10
+
+
+def test_only_what_is_missing_is_measured(command, measured):
+    assert command(*QUICK, "--tables", "weighting", "--seeds", 0)[0] == 0
+    assert measured == [4, 4, 4]  # two videos of val, one of val-long, four rows
+    measured.clear()
+    assert command(*QUICK, "--tables", "weighting,modules", "--seeds", 0)[0] == 0
+    assert measured == [
+        2,
+        2,
+        2,
+    ]  # the third, WOC and TKM, is "both" of the other table
+    measured.clear()
+    assert command(*QUICK, "--tables", "weighting", "--seeds", "0", "--videos", 3)[0] == 0
+    assert measured == [4]
+
+
+def test_shards(command, measured):
+    words = (*QUICK, "--tables", "splits", "--videos", 3, "--seeds", 0)
+    code, out, _ = command(*words, "--shard", "2/2")
+    assert code == 0 and "left to other shards" in out and len(measured) == 2  # video 2 of val and of val-hard
+    code, out, _ = command(*words, "--shard", "1/2")
+    assert code == 0 and "The model on each split" in out and len(measured) == 7
+
+
+def test_a_network_of_some_rows(command, measured):
+    words = (*QUICK, "--tables", "iou", "--seeds", 0)
+    code, out, err = command(*words, "--network", "iou-pixels=untrained")
+    assert code == 0, err
+    assert "pixels" in out and "left out" not in err and len(measured) == 6
+
+
+def test_a_run_that_is_stopped_goes_on(command, monkeypatch, measured, tmp_path):
+    real = Follower.__call__
+
+    def stop(self, video, *args):
+        if len(measured) == 3:
+            raise KeyboardInterrupt
+        return real(self, video, *args)
+
+    words = (*QUICK, "--tables", "splits", "--seeds", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Follower, "__call__", stop)
+        code, _, err = command(*words)
+    assert code == 130 and "2 videos to go" in err and "the same command goes on" in err
+    assert not (tmp_path / "reproduction" / "figures.json").exists()
+    measured.clear()
+    assert command(*words)[0] == 0 and len(measured) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tables", "weight"], "did you mean weighting"),
+        (["--seeds", "0,x"], "seeds '0,x'"),
+        (["--seeds", "0,0"], "stand once"),
+        (["--seeds", "-4"], "0 or more"),
+        (["--seeds", "1"], "the splits' own seeds"),
+        (["--network", "iou-pixels"], "NAME=CHECKPOINT"),
+        (["--network", "iou=x.safetensors"], "the choices are iou-pixels"),
+        (["--shard", "3/2"], "shard '3/2'"),
+        (["--shard", "1/2", "--restart"], "other shards"),
+        (["--into", "nowhere.md"], "nowhere.md"),
+        (["--into", "empty.md"], "<!-- table"),
+        (["--output", "empty.md"], "another --output"),
+        (["--model", "clip-vis-r5"], "clip-vis-r50"),
+    ],
+)
+def test_refusals(command, words, said, tmp_path):
+    (tmp_path / "empty.md").write_text("# Nothing\n")
+    code, _, err = command(*QUICK, *words)
+    assert code == 2 and said in err.replace("\n", " ")
+
+
+def test_another_world(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ovvis", "reproduce", "sticker"])
+    with pytest.raises(SystemExit) as left:
+        cli.run()
+    assert left.value.code == 2 and "did you mean stickers" in capsys.readouterr().err

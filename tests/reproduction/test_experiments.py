@@ -1,0 +1,41 @@
+from dataclasses import fields
+
+import pytest
+
+from ovvis.data.stickers import SPLITS
+from ovvis.errors import InputError
+from ovvis.inference.pipeline import build_tracker
+from ovvis.models.model import VideoSettings
+from ovvis.reproduction.experiments import EXPERIMENTS, MODEL, choose
+
+KNOWN = {field.name for field in fields(VideoSettings)}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.name)
+def test_a_table_is_sound(experiment):
+    names = [row.name for row in experiment.rows]
+    assert len(set(names)) == len(names)
+    assert experiment.reference in ("", *names)
+    assert set(experiment.splits) <= set(SPLITS)
+    ways = [(row.network, row.way(VideoSettings())) for row in experiment.rows]
+    assert len(set(ways)) == len(ways)  # no two rows measure the same
+    for row, (network, way) in zip(experiment.rows, ways, strict=True):
+        assert row.settings.keys() <= KNOWN and (network == MODEL or experiment.name == "iou")
+        assert set(row.paper) <= set(experiment.splits)
+        build_tracker(way.settings)
+
+
+def test_the_issue_is_covered():
+    rows = {e.name: {row.name for row in e.rows} for e in EXPERIMENTS}
+    assert rows["weighting"] == {"none", "mask IoU", "object", "both"}
+    assert rows["iou"] == {"queries", "pixels"}
+    assert {"adjacent", "long-term", "T 9, K 5"} <= rows["matching"] and len(rows["matching"]) == 15
+    assert all({"val", "val-long"} <= set(e.splits) for e in EXPERIMENTS)
+    assert "val-hard" in EXPERIMENTS[0].splits
+
+
+def test_choosing():
+    assert choose([]) == EXPERIMENTS
+    assert [e.name for e in choose(["matching", "splits"])] == ["splits", "matching"]
+    with pytest.raises(InputError, match="did you mean matching"):
+        choose(["splits", "matchin"])

@@ -1,0 +1,114 @@
+from copy import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fakes import build_tiny
+from ovvis.data.drawn import DrawnSplit
+from ovvis.data.stickers import SPLITS
+from ovvis.data.words import dataset_vocabulary
+from ovvis.errors import InputError
+from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.masks import decode
+from ovvis.models.classifiers import MaskPooledClassifier
+from ovvis.models.model import VideoSettings
+from ovvis.reproduction import truth
+from ovvis.reproduction.experiments import Way, choose
+from ovvis.reproduction.follow import Follower
+from tiny_world import tiny_sprites
+
+SHORT = replace(SPLITS["val"], config=replace(SPLITS["val"].config, frames=5))
+OWN = VideoSettings()
+EXPERIMENTS = choose(["splits", "modules", "weighting", "matching", "formulas"])
+WAYS = list(dict.fromkeys(row.way(OWN) for experiment in EXPERIMENTS for row in experiment.rows))
+OPTIONS = {"short_edge": 64, "prompts": ["a {}"], "cache": False, "max_tracks": 20}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return DrawnSplit(SHORT, tiny_sprites(), 2)
+
+
+@pytest.fixture(scope="module")
+def model(_tiny_clips):
+    return build_tiny(queries=12)
+
+
+def facts(tracks):
+    return [(t.id, t.label, t.score, list(t.masks)) for t in tracks]
+
+
+def follower(model, drawn, ways):
+    vocabulary, ids = dataset_vocabulary(drawn.categories)
+    return Follower(VideoSegmenter(model, vocabulary, **OPTIONS), ways, {id: k for k, id in enumerate(ids)})
+
+
+def test_each_way_finds_what_a_run_of_its_own_finds(model, drawn):
+    assert len(WAYS) > 25
+    vocabulary, _ = dataset_vocabulary(drawn.categories)
+    video, frames, seconds = drawn.video(1), [], {}
+    different = []
+    for found in follower(model, drawn, WAYS)(video, frames.append, seconds):
+        way = found.way
+        alone = VideoSegmenter(model, vocabulary, settings=way.settings, **OPTIONS)
+        if way.pooling is not None:
+            alone.model = _with_classifier(model, MaskPooledClassifier(model.clip, way.pooling))
+        with alone(list(video.images)) as result:
+            wanted = result.best_tracks() if way.one_label else result.tracks
+            assert facts(found.tracks) == facts(wanted), way
+            different.append(str(facts(wanted)))
+    assert len(different) == len(WAYS) and len(set(different)) > 8
+    assert frames == [1, 2, 3, 4, 5] and {"read", "network", "names"} <= seconds.keys()
+
+
+def _with_classifier(model, classifier):
+    """Return a model that names in another way, and leave the model as it is."""
+    other = copy(model)
+    other._modules = {**model._modules, "classifier": classifier}
+    return other
+
+
+def test_everything_given_is_the_truth(model, drawn):
+    settings = replace(OWN, mask_quality=False)
+    everything = Way(settings, given=frozenset({"masks", "identities", "names"}))
+    video = drawn.video(0)
+    names = {category.id: category.name for category in drawn.categories}
+    for found in follower(model, drawn, [everything])(video, lambda frames: None):
+        best = {track.id: (track.label, list(track.masks)) for track in reversed(found.tracks)}
+    seen = 0
+    for n, category in enumerate(video.categories):
+        label, masks = best[n + 1]
+        true = video.owners == n + 1
+        assert label == names[category] or not true.any()
+        for t, mask in enumerate(masks):
+            if true[t].sum() > 300:
+                shared = (decode(mask) & true[t]).sum() / (decode(mask) | true[t]).sum()
+                assert shared > 0.6  # as good as masks of so few cells can be
+                seen += 1
+    assert seen > 5
+
+
+def test_oracles_change_what_they_are_of(model, drawn, monkeypatch):
+    monkeypatch.setattr(truth, "HALF", 0.05)  # an untrained network finds little
+    plain = Way(OWN)
+    ways = [plain, *(replace(plain, given=frozenset({given})) for given in ("names", "identities"))]
+    video = drawn.video(0)
+    by_way = {found.way: facts(found.tracks) for found in follower(model, drawn, ways)(video, lambda frames: None)}
+    assert len({str(tracks) for tracks in by_way.values()}) == 3
+
+
+def test_ways_of_one_pass_see_the_same_windows(model, drawn):
+    other = Way(replace(OWN, window=2))
+    with pytest.raises(ValueError, match="2 lengths"):
+        follower(model, drawn, [Way(OWN), other])
+
+
+def test_settings_of_a_segmenter_can_be_changed(model, drawn):
+    vocabulary, _ = dataset_vocabulary(drawn.categories)
+    one = VideoSegmenter(model, vocabulary, **OPTIONS)
+    other = one.with_settings(replace(OWN, memory=1, matched=1))
+    assert (one.settings, other.settings.memory) == (OWN, 1) and other.model is one.model
+    with pytest.raises(InputError, match="matched 5"):
+        one.with_settings(replace(OWN, memory=1))
+    assert torch.equal(one.text.vectors, other.text.vectors)

@@ -1,0 +1,92 @@
+import json
+import math
+
+import pytest
+
+from ovvis.errors import InputError
+from ovvis.reproduction.experiments import Experiment, Row
+from ovvis.reproduction.figures import Figures, Outcome, RowOutcome, Spread
+from ovvis.reproduction.tables import as_json, fill, header, markdown, page, rich_table
+
+
+def row(name, aps, paper=None):
+    figures = tuple(Figures(ap, ap + 10, ap + 1, math.nan) for ap in aps)
+    return RowOutcome(Row(name, paper={} if paper is None else {"val": (paper, None)}), figures, 9.5)
+
+
+def outcome(*rows, name="trial", reference="plain"):
+    experiment = Experiment(name, "A trial", "What it is.", ("val",), tuple(r.row for r in rows), reference)
+    return Outcome(experiment, "val", tuple(range(len(rows[0].by_seed))), 7, 24, rows)
+
+
+PLAIN = row("plain", (10.0, 14.0), 8.0)
+
+
+def test_spread_by_hand():
+    assert Spread.of([1.0, 2.0, 3.0]) == Spread(2.0, 1.0)
+    assert str(Spread.of([10.0, 14.0])) == "12.0 ± 2.8"
+    assert str(Spread.of([10.04])) == "10.0"
+    assert str(Spread.of([math.nan])) == "-"
+
+
+@pytest.mark.parametrize(
+    ("aps", "paper", "verdict"),
+    [
+        ((11.0, 15.5), 9.0, "agrees"),  # 1.25 ± 0.35
+        ((11.0, 15.5), 7.0, "differs"),
+        ((9.0, 12.5), 7.0, "agrees"),
+        ((9.0, 12.5), 9.0, "differs"),
+        ((9.0, 17.5), 9.0, "within the spread"),  # 1.25 ± 3.2
+        ((11.0, 15.5), 8.2, ""),  # the paper sees no difference
+        ((11.0, 15.5), None, ""),
+    ],
+)
+def test_verdict(aps, paper, verdict):
+    other = row("other", aps, paper)
+    assert outcome(PLAIN, other).verdict(other) == verdict
+    assert outcome(PLAIN, other).verdict(PLAIN) == ""
+
+
+def test_markdown_by_hand():
+    other = row("a|b", (11.0, 15.5), 9.0)
+    lines = markdown([outcome(PLAIN, other)]).splitlines()
+    assert lines[0] == (
+        "**val: 7 videos of 24 frames for each of the seeds 0, 1; percent, mean ± standard deviation over seeds.**"
+    )
+    assert lines[2] == '|  | AP | AP50 | base | novel | AP against "plain" | paper: AP, novel | the paper |'
+    assert lines[4] == "| plain | 12.0 ± 2.8 | 22.0 ± 2.8 | 13.0 ± 2.8 | - | - | 8.0 | - |"
+    assert lines[5] == "| a\\|b | 13.2 ± 3.2 | 23.2 ± 3.2 | 14.2 ± 3.2 | - | +1.2 ± 0.4 | 9.0 | agrees |"
+    assert len({line.replace("\\|", "").count("|") for line in lines[2:]}) == 1
+
+
+def test_a_table_without_reference_and_paper():
+    alone = outcome(row("plain", (1.0,)), reference="")
+    assert header(alone) == ["", "AP", "AP50", "base", "novel"]
+    assert "one seed, no spread" in markdown([alone])
+    assert len(rich_table(alone).columns) == 5
+
+
+def test_filling_a_page():
+    one, two = outcome(PLAIN, name="one"), outcome(PLAIN, name="two")
+    text = "# Mine\n\n<!-- table one -->\nold\n<!-- end -->\nkept\n<!-- table other -->\nas it is\n<!-- end -->\n"
+    filled, absent = fill(text, [one, two], "made today")
+    assert absent == ["two"]
+    assert "old" not in filled and "kept" in filled and "as it is" in filled
+    assert markdown([one]) in filled and "made today" in filled
+    assert fill(filled, [one, two], "made today")[0] == filled  # again changes nothing
+    with pytest.raises(InputError, match="<!-- table one -->"):
+        fill("# Nothing\n", [one, two], "")
+
+
+def test_a_page_of_its_own():
+    text = page([outcome(PLAIN, name="one"), outcome(PLAIN, name="two")], "made today")
+    assert text.count("| plain |") == 2 and text.startswith("# ")
+    assert fill(text, [outcome(PLAIN, name="two")], "made today")[0] == text
+
+
+def test_json_knows_no_nan():
+    told = json.loads(json.dumps(as_json([outcome(PLAIN, row("b", (1.0, 2.0)))], {"date": "today"}), allow_nan=False))
+    (table,) = told["tables"]
+    assert table["rows"][0]["novel"] == {"mean": None, "deviation": None}
+    assert table["rows"][1]["difference"]["mean"] == -10.5
+    assert table["rows"][0]["by_seed"][1]["AP50"] == 24
