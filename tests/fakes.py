@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
 
 from ovvis.errors import InputError
-from ovvis.models.clip_vis import ClipVisConfig, build_clip_vis
+from ovvis.models.clip_vis import ClipVisConfig
+from ovvis.models.families import build_model
 from ovvis.models.model import VideoSettings
-from ovvis.models.ovformer import OvFormerConfig, build_ovformer
+from ovvis.models.ovformer import OvFormerConfig
 from ovvis.structures import Prediction
 
 
@@ -31,21 +33,6 @@ def tiny_config(clip: str = "tiny-resnet", **changes) -> ClipVisConfig:
     return ClipVisConfig(**(values | changes))
 
 
-def build_tiny(clip: str = "tiny-resnet", **changes):
-    """Return a tiny CLIP-VIS that a seed determines."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = build_clip_vis(tiny_config(clip, **changes), f"clip-vis-{clip}").eval()
-        # Untrained BatchNorms are the identity, which would hide a wrong fold.
-        for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                torch.nn.init.normal_(module.running_mean, 0, 0.1)
-                torch.nn.init.uniform_(module.running_var, 0.5, 2)
-                torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-                torch.nn.init.normal_(module.bias, 0, 0.1)
-    return model
-
-
 def tiny_ovformer_config(**changes) -> OvFormerConfig:
     values = {
         "clip": "tiny-resnet",
@@ -58,15 +45,34 @@ def tiny_ovformer_config(**changes) -> OvFormerConfig:
         "points": 2,
         "pixel_hidden": 32,
         "decoder_hidden": 32,
+        "window": 3,
+        "short_edge": 48,
     }
     return OvFormerConfig(**(values | changes))
 
 
+def build_tiny(clip: str = "tiny-resnet", **changes):
+    """Return a tiny CLIP-VIS that a seed determines."""
+    return _determined(tiny_config(clip, **changes), f"clip-vis-{clip}")
+
+
 def build_tiny_ovformer(**changes):
     """Return a tiny OVFormer that a seed determines."""
+    return _determined(tiny_ovformer_config(**changes), "ovformer-tiny")
+
+
+def _determined(config, name: str):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return build_ovformer(tiny_ovformer_config(**changes), "ovformer-tiny").eval()
+        model = build_model(config, name).eval()
+        # Untrained BatchNorms are the identity, which would hide a wrong fold.
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d | FrozenBatchNorm2d):
+                torch.nn.init.normal_(module.running_mean, 0, 0.1)
+                torch.nn.init.uniform_(module.running_var, 0.5, 2)
+                torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+                torch.nn.init.normal_(module.bias, 0, 0.1)
+    return model
 
 
 @dataclass(frozen=True)
@@ -184,6 +190,14 @@ _TO_AUTHORS = [
     (r"network\.query_decoder\.mask_head\.(.+)", rf"{_HEAD}.predictor.mask_embed.\1"),
     (r"network\.iou_head\.mlp\.(.+)", rf"{_HEAD}.predictor.iou_head.\1"),
     (r"network\.object_head\.mlp\.(.+)", rf"{_HEAD}.predictor.object_embed.\1"),
+    (r"network\.class_head\.mlp\.layers\.0\.(.+)", rf"{_HEAD}.predictor.class_embed.linear.0.\1"),
+    (r"network\.class_head\.mlp\.layers\.1\.(.+)", rf"{_HEAD}.predictor.class_embed.linear.2.\1"),
+    (
+        r"network\.class_head\.alignment\.attention\.(.+)",
+        rf"{_HEAD}.predictor.class_embed.cross_attention.multihead_attn.\1",
+    ),
+    (r"network\.class_head\.alignment\.norm\.(.+)", rf"{_HEAD}.predictor.class_embed.cross_attention.norm.\1"),
+    (r"network\.backbone\.net\.(.+)", r"backbone.base.\1"),
     *(
         (
             rf"network\.query_decoder\.layers\.(\d+)\.{ours}\.(.+)",
@@ -225,7 +239,7 @@ def authors_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         part = re.fullmatch(r"(.+predictor.+attn)\.(query|key|value)\.(weight|bias)", theirs)
         if part:
             packed.setdefault(f"{part[1]}.in_proj_{part[3]}", {})[part[2]] = tensor
-        elif "predictor.transformer" in theirs:
+        elif "predictor.transformer" in theirs or "cross_attention" in theirs:
             out[theirs.replace("attn.out.", "attn.out_proj.")] = tensor
         else:
             out[theirs] = tensor

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from fakes import authors_state
+from fakes import authors_state, build_tiny_ovformer
 from ovvis.errors import InputError
-from ovvis.models.convert import convert_state, decoder_depth, has_clip, is_authors, load_strictly
+from ovvis.models.convert import class_matrix, convert_state, decoder_depth, has_clip, is_authors, load_strictly
 
 
 def test_round_trip(tiny_model):
@@ -24,10 +24,42 @@ def test_projections_are_split_in_pytorchs_order():
     assert [parts[f"{start}.{p}.weight"][0, 0].item() for p in ("query", "key", "value")] == [0, 4, 8]
 
 
+@pytest.mark.parametrize("alignment", ["released", "none"])
+def test_round_trip_of_an_ovformer(alignment):
+    state = build_tiny_ovformer(alignment=alignment).state_dict()
+    ours = {k: v for k, v in state.items() if not k.startswith("clip.")}
+    back = convert_state(authors_state(ours), "file")
+    assert back.keys() == ours.keys()
+    assert all(torch.equal(back[name], ours[name]) for name in ours)
+
+
+def test_a_swins_downsampling_begins_our_stages():
+    theirs = {
+        "backbone.patch_embed.proj.weight": "patch_embed.proj.weight",
+        "backbone.layers.2.blocks.17.attn.qkv.bias": "layers.2.blocks.17.attn.qkv.bias",
+        "backbone.layers.2.downsample.reduction.weight": "layers.3.downsample.reduction.weight",
+        "backbone.norm3.weight": "norms.3.weight",
+    }
+    found = convert_state({name: torch.full((1,), float(i)) for i, name in enumerate(theirs)}, "file")
+    assert {name: int(x) for name, x in found.items()} == {
+        f"network.backbone.{name}": i for i, name in enumerate(theirs.values())
+    }
+
+
+def test_the_class_matrix_is_no_weight():
+    matrix = torch.arange(12.0).view(3, 4)
+    state = {"sem_seg_head.predictor.class_embed.zs_weight": matrix}
+    assert convert_state(state, "file") == {}
+    assert torch.equal(class_matrix(state), matrix[:, :3].T)
+    assert class_matrix({}) is None
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "criterion.empty_weight",
+        "criterion.freq_weight",
+        "backbone.layers.0.blocks.1.attn.relative_position_index",
         "criterion.empty_object_weight",
         "backbone.clip_model.visual.bn1.num_batches_tracked",
         "backbone.clip_model.attn_mask",

@@ -4,16 +4,25 @@ import pytest
 import torch
 
 import ovvis
-from fakes import authors_checkpoint, build_tiny, tiny_config
+from fakes import authors_checkpoint, build_tiny, build_tiny_ovformer, tiny_config, tiny_ovformer_config
 from ovvis.errors import InputError, ResourceError
 from ovvis.models import load, zoo
+from ovvis.models.families import FAMILIES
 from ovvis.models.load import convert, list_models, load_model, pick_device, pick_precision, weights_path
 
 
 @pytest.fixture(autouse=True)
 def _tiny_zoo(monkeypatch):
-    """The zoo's four names stand for tiny models: the LVIS ones 2 layers deep, the others 3."""
+    """The zoo's names stand for tiny models: the LVIS-trained CLIP-VIS are 2 layers deep, the others 3."""
     for name, entry in list(zoo.ZOO.items()):
+        if entry.family != "clip-vis":
+            like = entry.config
+            small = tiny_ovformer_config(
+                alignment=like.alignment, temporal=like.temporal, window=like.window, decoder_layers=3
+            )
+            config = small if like.backbone == "resnet50" else replace(small, backbone=like.backbone)
+            monkeypatch.setitem(zoo.ZOO, name, replace(entry, config=config))
+            continue
         clip = "tiny-convnext" if "convnext" in name else "tiny-resnet"
         depth = 3 if name.endswith("ytvis19") else 2
         monkeypatch.setitem(zoo.ZOO, name, replace(entry, config=tiny_config(clip, decoder_layers=depth)))
@@ -208,8 +217,68 @@ def test_an_authors_file_among_the_zoos_own_clips(tmp_path, monkeypatch):
 def test_the_zoo():
     entries = list_models()
     assert [entry.name for entry in entries] == list(zoo.ZOO)
-    assert len({entry.url for entry in entries}) == len(entries)
+    urls = [entry.url for entry in entries if entry.published and not entry.packaged]
+    assert len(set(urls)) == len(urls) == 9
     for entry in entries:
+        assert entry.family in FAMILIES
         assert weights_path(entry).name == f"{entry.name}.safetensors"
         assert entry.code_licence and entry.weights_licence and entry.data_licence
     assert ovvis.list_models is list_models
+
+
+def write_ovformer(path, labels=5, **changes):
+    state = {n: t for n, t in build_tiny_ovformer(**changes).state_dict().items() if not n.startswith("clip.")}
+    matrix = torch.nn.functional.normalize(torch.randn(24, labels + 1), dim=0)
+    torch.save(authors_checkpoint(state, **{"sem_seg_head.predictor.class_embed.zs_weight": matrix}), path)
+    return path
+
+
+@pytest.fixture
+def _own_clip(monkeypatch):
+    """The tiny CLIP's weights are what open_clip fetches."""
+    clip = build_tiny_ovformer().clip.model
+    monkeypatch.setattr(load.open_clip, "create_model", lambda name, pretrained: clip)
+
+
+@pytest.mark.parametrize(
+    ("labels", "changes", "name"),
+    [
+        (1196, {"decoder_layers": 3}, "ovformer-r50"),
+        (1203, {"decoder_layers": 3}, "ovformer-r50-lvis"),
+        (1203, {"decoder_layers": 3, "alignment": "none"}, "ov2seg-r50"),
+    ],
+)
+@pytest.mark.usefixtures("_own_clip")
+def test_an_authors_ovformer_is_told_by_its_tensors_and_its_labels(tmp_path, labels, changes, name):
+    path = write_ovformer(tmp_path / "a.pth", labels, **changes)
+    assert convert(path, tmp_path / "a.safetensors").name == name
+    model = load_model(None, tmp_path / "a.safetensors")
+    assert (model.name, model.family) == (name, name.partition("-")[0])
+    for given in (path, tmp_path / "a.safetensors"):
+        state = load_model(name, given).state_dict()
+        wanted = build_tiny_ovformer(**changes).for_inference(torch.device("cpu"), torch.float32).state_dict()
+        assert state.keys() == wanted.keys()
+        own = [key for key in wanted if key.startswith("network.")]
+        assert [key for key in own if not torch.equal(state[key], wanted[key])] == []
+
+
+@pytest.mark.usefixtures("_own_clip")
+def test_an_ovformer_that_nothing_tells_must_be_named(tmp_path):
+    path = write_ovformer(tmp_path / "a.pth", 12, decoder_layers=3)
+    refused(lambda: convert(path, tmp_path / "b.safetensors"), "ovformer-r50 or ovformer-r50-lvis", "name the model")
+    refused(lambda: load_model(None, path), "ovformer-r50 or ovformer-r50-lvis")
+    assert load_model("ovformer-r50-lvis", path).video.window == 1
+
+
+@pytest.mark.usefixtures("_own_clip")
+def test_families_are_not_taken_for_each_other(tmp_path):
+    ovformer, ov2seg = (write_ovformer(tmp_path / f"{a}.pth", alignment=a) for a in ("released", "none"))
+    refused(lambda: load_model("ov2seg-r50", ovformer), "is one of ovformer-r50", "ov2seg-r50")
+    refused(lambda: load_model("ovformer-swin-b", ovformer), "is one of ovformer-r50", "ovformer-swin-b")
+    refused(lambda: load_model("ovformer-r50", ov2seg), "is one of ov2seg-r50", "ovformer-r50")
+    refused(lambda: load_model("clip-vis-r50", ovformer), "is one of ovformer-r50", "clip-vis-r50")
+    refused(lambda: load_model("ovformer-r50", write(tmp_path / "c.pth")), "is one of clip-vis-r50", "ovformer-r50")
+
+
+def test_weights_that_nobody_published():
+    refused(lambda: load_model("ov2seg-swin-b"), "ov2seg-swin-b", "published no weights", kind=ResourceError)

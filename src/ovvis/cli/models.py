@@ -25,7 +25,7 @@ def models() -> None:
             ("licences", f"code {entry.code_licence}; weights {entry.weights_licence}; data {entry.data_licence}"),
         ):
             out.print(f"  {name}: {escape(value)}", soft_wrap=True)
-    example = weights_path(next(entry for entry in entries if not entry.packaged))
+    example = weights_path(next(entry for entry in entries if entry.published and not entry.packaged))
     out.print(f"\nFetched by hand: ovvis convert FILE {escape(str(example))}", soft_wrap=True)
 
 
@@ -33,6 +33,8 @@ def _place(entry: ModelEntry) -> str:
     here = weights_path(entry)
     if entry.packaged:
         return "in the package; docs/stickers_model.md tells what it knows and what not"
+    if not entry.published and not here.is_file():
+        return "its authors have published none"
     return f"here: {here}" if here.is_file() else f"not here yet; fetched on first use from {entry.url}"
 
 

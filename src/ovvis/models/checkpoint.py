@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ovvis.errors import InputError
-from ovvis.models.convert import TensorDict, convert_state, is_authors
+from ovvis.models.convert import TensorDict, class_matrix, convert_state, is_authors
 
 METADATA_KEY = "ovvis"
 
@@ -30,6 +30,7 @@ class Checkpoint:
     state: TensorDict
     family: str | None  # from the metadata; None in the authors' files
     config: dict[str, Any] | None  # likewise
+    classes: Tensor | None = None  # K, E; the texts that an authors' OVFormer was trained with
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -55,7 +56,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return _read_safetensors(path)
     state = _read_pickle(path)
     where = f"checkpoint {str(path)!r}"
-    return Checkpoint(path, convert_state(state, where) if is_authors(state) else dict(state), None, None)
+    ours = convert_state(state, where) if is_authors(state) else dict(state)
+    return Checkpoint(path, ours, None, None, class_matrix(state))
 
 
 def read_safetensors(path: Path, what: str = "checkpoint") -> tuple[TensorDict, dict[str, str]]:
@@ -129,7 +131,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         if state and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
             return {name: value.detach() for name, value in state.items()}
     raise InputError(
-        f"checkpoint {str(path)!r} holds no tensors under 'model'; give a checkpoint of CLIP-VIS's authors"
+        f"checkpoint {str(path)!r} holds no tensors under 'model'; give a checkpoint of the model's authors"
     )
 
 

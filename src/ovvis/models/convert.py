@@ -18,6 +18,11 @@ _PIXELS = r"sem_seg_head\.pixel_decoder"
 # Authors' name -> ours. Each tensor must match exactly one line.
 _RENAMES: tuple[tuple[str, str], ...] = (
     (r"backbone\.clip_model\.(.+)", r"clip.model.\1"),
+    (r"backbone\.base\.(.+)", r"network.backbone.net.\1"),
+    (r"backbone\.(patch_embed\..+|layers\.\d+\.blocks\..+)", r"network.backbone.\1"),
+    (r"backbone\.norm(\d)\.(.+)", r"network.backbone.norms.\1.\2"),
+    # A Swin's stages end with their downsampling there, ours begin with it.
+    *((rf"backbone\.layers\.{i}\.(downsample\..+)", rf"network.backbone.layers.{i + 1}.\1") for i in range(3)),
     (rf"{_PIXELS}\.input_proj\.(\d+)\.(.+)", r"network.pixel_decoder.project.\1.\2"),
     (rf"{_PIXELS}\.transformer\.level_embed", r"network.pixel_decoder.level_code"),
     (
@@ -64,6 +69,13 @@ _RENAMES: tuple[tuple[str, str], ...] = (
     (rf"{_DECODER}\.mask_embed\.(.+)", r"network.query_decoder.mask_head.\1"),
     (rf"{_DECODER}\.iou_head\.(.+)", r"network.iou_head.mlp.\1"),
     (rf"{_DECODER}\.object_embed\.(.+)", r"network.object_head.mlp.\1"),
+    (rf"{_DECODER}\.class_embed\.linear\.0\.(.+)", r"network.class_head.mlp.layers.0.\1"),
+    (rf"{_DECODER}\.class_embed\.linear\.2\.(.+)", r"network.class_head.mlp.layers.1.\1"),
+    (
+        rf"{_DECODER}\.class_embed\.cross_attention\.multihead_attn\.(.+)",
+        r"network.class_head.alignment.attention.\1",
+    ),
+    (rf"{_DECODER}\.class_embed\.cross_attention\.norm\.(.+)", r"network.class_head.alignment.norm.\1"),
     (
         rf"{_DECODER}\.transformer_cross_attention_layers\.(\d+)\.multihead_attn\.(.+)",
         r"network.query_decoder.layers.\1.cross.\2",
@@ -94,8 +106,14 @@ _RENAMES: tuple[tuple[str, str], ...] = (
     ),
 )
 
-# Constants of the authors' training code and counters; nothing is computed with them.
-_CONSTANTS = re.compile(r"criterion\.empty_(object_)?weight|.*\.num_batches_tracked|.*\.attn_mask|pixel_(mean|std)")
+# Embeddings of the labels that an OVFormer was trained with, a column each; the last is the background's zeros.
+_CLASS_MATRIX = "sem_seg_head.predictor.class_embed.zs_weight"
+
+# Constants of the authors' training code, counters and tables of indices; nothing is computed with them.
+_CONSTANTS = re.compile(
+    r"criterion\.(empty_weight|empty_object_weight|freq_weight)|.*\.num_batches_tracked|.*\.attn_mask"
+    r"|pixel_(mean|std)|backbone\..+\.relative_position_index|" + re.escape(_CLASS_MATRIX)
+)
 
 _COMPILED = tuple((re.compile(old), new) for old, new in _RENAMES)
 
@@ -103,6 +121,15 @@ _COMPILED = tuple((re.compile(old), new) for old, new in _RENAMES)
 def is_authors(names: Iterable[str]) -> bool:
     """Return whether tensor names are those of the authors' detectron2 checkpoints."""
     return any(name.startswith("sem_seg_head.") for name in names)
+
+
+def class_matrix(state: Mapping[str, Tensor]) -> Tensor | None:
+    """Return the text embeddings in an authors' state dict, (K, E); None where it has none.
+
+    They are nobody's weights: a vocabulary that the checkpoint was trained with.
+    """
+    matrix = state.get(_CLASS_MATRIX)
+    return None if matrix is None else matrix[:, :-1].T
 
 
 def convert_state(state: Mapping[str, Tensor], where: str) -> TensorDict:
@@ -113,7 +140,7 @@ def convert_state(state: Mapping[str, Tensor], where: str) -> TensorDict:
         where: the file, for the error.
 
     Raises:
-        InputError: a tensor that no CLIP-VIS has.
+        InputError: a tensor that no model has.
     """
     out: TensorDict = {}
     unknown = []
@@ -129,15 +156,15 @@ def convert_state(state: Mapping[str, Tensor], where: str) -> TensorDict:
             unknown.append(name)
     if unknown:
         raise InputError(
-            f"{where}: {len(unknown)} tensors belong to no CLIP-VIS (first: {unknown[0]}); "
-            "give a checkpoint of CLIP-VIS's authors"
+            f"{where}: {len(unknown)} tensors belong to no CLIP-VIS, OVFormer or OV2Seg (first: {unknown[0]}); "
+            "give a checkpoint of their authors"
         )
     return out
 
 
 def _unpack(name: str, tensor: Tensor, where: str) -> TensorDict:
-    """Split PyTorch's packed attention projection of the query decoder into our three; pass the rest on."""
-    if not name.startswith("network.query_decoder.layers."):
+    """Split PyTorch's packed attention projections into our three; pass the rest on."""
+    if not name.startswith(("network.query_decoder.layers.", "network.class_head.alignment.")):
         return {name: tensor}
     packed = re.fullmatch(r"(.+)\.in_proj_(weight|bias)", name)
     if packed:

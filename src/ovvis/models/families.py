@@ -29,9 +29,8 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     clip_vis.FAMILY: Family("CLIP-VIS", ClipVisConfig, clip_vis.build_clip_vis, ("clip",), clip_vis.fits),
-    ovformer.FAMILY: Family(
-        "OVFormer", OvFormerConfig, ovformer.build_ovformer, ("backbone", "alignment"), ovformer.fits
-    ),
+    ovformer.FAMILY: Family("OVFormer", OvFormerConfig, ovformer.build_ovformer, ovformer.MARKS, ovformer.fits),
+    ovformer.OV2SEG: Family("OV2Seg", OvFormerConfig, ovformer.build_ovformer, ovformer.MARKS, ovformer.fits),
 }
 
 

@@ -20,6 +20,7 @@ from ovvis.models.families import FAMILIES, FamilyConfig, build_model
 from ovvis.models.model import Model
 from ovvis.models.packaged import packaged_clip, packaged_model, packaged_path
 from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model
+from ovvis.vocabulary import Vocabulary
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -171,6 +172,10 @@ def fetch_weights(entry: ModelEntry, on_progress: download.Progress | None = Non
         ResourceError: they are not here and cannot be fetched.
     """
     target = weights_path(entry)
+    if not entry.published and not target.is_file():
+        raise ResourceError(
+            f"{entry.name}: its authors have published no weights; train it, or give a checkpoint as --weights"
+        )
     if target.is_file():
         download.check_checksum(target)
     else:
@@ -239,13 +244,28 @@ def _is_a(value: Any, kind: Any) -> bool:
 
 
 def _recognise(checkpoint: Checkpoint) -> ModelEntry:
-    """Return the line of the zoo whose architecture and depth a checkpoint has, or at least its architecture."""
+    """Return the line of the zoo whose architecture and depth a checkpoint has, or at least its architecture.
+
+    Raises:
+        InputError: there is none, or several that the tensors do not tell apart.
+    """
     alike, depth = _alike(checkpoint), decoder_depth(checkpoint.state)
     if not alike:
         raise InputError(
             f"checkpoint {str(checkpoint.path)!r} belongs to no model of the zoo; see `ovvis models` for those it has"
         )
-    return next((entry for entry in alike if entry.config.decoder_layers == depth), alike[0])
+    found = [entry for entry in alike if entry.config.decoder_layers == depth] or alike[:1]
+    if checkpoint.config is None:  # an authors' file is not of a model of ours
+        found = [entry for entry in found if not entry.packaged] or found
+    if len(found) > 1 and checkpoint.classes is not None:
+        count = len(checkpoint.classes)
+        found = [
+            entry for entry in found if entry.vocabulary and len(Vocabulary.builtin(entry.vocabulary)) == count
+        ] or found
+    if len(found) > 1:
+        names = " or ".join(entry.name for entry in found)
+        raise InputError(f"checkpoint {str(checkpoint.path)!r} may be {names}: its tensors are alike; name the model")
+    return found[0]
 
 
 def _alike(checkpoint: Checkpoint) -> list[ModelEntry]:

@@ -18,11 +18,13 @@ from ovvis.models.query_decoder import QueryDecoder
 from ovvis.models.segmenter import Segmenter
 
 FAMILY = "ovformer"
+OV2SEG = "ov2seg"
 
 # ImageNet's, times 255, as detectron2 writes them.
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
+MARKS = ("backbone", "alignment", "temporal")  # settings that say which architecture; tensors tell the first two
 LOGIT_SCALE = 50.0  # the released factor from cosine to class logit
 
 
@@ -82,7 +84,7 @@ def build_ovformer(config: OvFormerConfig, name: str = FAMILY) -> Model:
     )
     return Model(
         name=name,
-        family=FAMILY,
+        family=OV2SEG if config.alignment == "none" else FAMILY,
         config=config,
         clip=clip,
         network=network,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ovvis.errors import InputError, nearest
-from ovvis.models import clip_vis
+from ovvis.models import clip_vis, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import FamilyConfig
+from ovvis.models.ovformer import OvFormerConfig
 
 LVIS = "LVIS v1 (frequent and common)"
 DEFAULT_MODEL = "clip-vis-r50"
@@ -31,11 +33,13 @@ class ModelEntry:
     code_licence: str
     weights_licence: str
     data_licence: str
+    vocabulary: str = ""  # the built-in list that its training's labels are, where the authors' file carries them
+    published: bool = True  # whether weights can be had
 
     @property
     def packaged(self) -> bool:
         """Whether its weights lie in the package."""
-        return not self.url
+        return self.published and not self.url
 
     @property
     def file(self) -> str:
@@ -79,6 +83,35 @@ def _entry(
     numbers = dict(zip(_COLUMNS, ap, strict=True))
     return ModelEntry(
         name, clip_vis.FAMILY, config, data, numbers, DRIVE + drive_id, parameters, _CODE, _WEIGHTS, licence
+    )
+
+
+_OVFORMER_R50 = OvFormerConfig()
+_OVFORMER_SWIN = OvFormerConfig(backbone="swin_base_patch4_window12_384", drop_path=0.3, short_edge=480)
+# Trained on images: no code of time, frame by frame, and the choice of tracks that CLIP-VIS took over.
+_OF_IMAGES: dict[str, Any] = {"temporal": False, "window": 1, "momentum": 0.7, "choice": "quality"}
+_OV2SEG: dict[str, Any] = {**_OF_IMAGES, "alignment": "none", "queries": 300, "decoder_layers": 6, "short_edge": 480}
+_OV2SEG_LICENCE = "GPL-3.0 (authors' repository)"
+
+
+def _ovformer(
+    name: str, config: OvFormerConfig, ap: dict[str, float], drive_id: str, parameters: int, on_video: bool
+) -> ModelEntry:
+    """Return a line of OVFormer, or of OV2Seg where the configuration has no alignment."""
+    aligned = config.alignment != "none"
+    return ModelEntry(
+        name=name,
+        family=ovformer.FAMILY if aligned else ovformer.OV2SEG,
+        config=config,
+        training_data=f"{LVIS}, then LV-VIS (base)" if on_video else LVIS,
+        published_ap=ap,
+        url=DRIVE + drive_id if drive_id else "",
+        parameters=parameters,
+        code_licence=_CODE if aligned else _OV2SEG_LICENCE,
+        weights_licence=_WEIGHTS if aligned else f"{_OV2SEG_LICENCE}; CLIP: MIT",
+        data_licence=f"{_LVIS_LICENCE}; LV-VIS: CC BY-NC-SA 4.0" if on_video else _LVIS_LICENCE,
+        vocabulary="lvvis" if on_video else "lvis_v1",
+        published=bool(drive_id),
     )
 
 
@@ -135,6 +168,54 @@ ZOO: dict[str, ModelEntry] = {
             code_licence="Apache-2.0",
             weights_licence="Apache-2.0",
             data_licence="drawings of seven sets: docs/world.md",
+        ),
+        _ovformer(
+            "ovformer-r50",
+            _OVFORMER_R50,
+            {"LV-VIS val": 21.9, "LV-VIS test": 15.2},
+            "1-zfEwdglPeVHzlc5Ky_HJlZtMgGXAy1S",
+            197,
+            on_video=True,
+        ),
+        _ovformer(
+            "ovformer-swin-b",
+            _OVFORMER_SWIN,
+            {"LV-VIS val": 24.7, "LV-VIS test": 19.5},
+            "107BNsu9eTr5e70B4oj28jgHKBjYTWNWp",
+            259,
+            on_video=True,
+        ),
+        _ovformer(
+            "ovformer-r50-lvis",
+            replace(_OVFORMER_R50, **_OF_IMAGES),
+            {"OVIS": 15.1, "YTVIS19": 34.8, "YTVIS21": 29.8, "BURST": 6.8},
+            "1-tMcjp8xIYr9E5r5JYOESGajXtMAs33y",
+            197,
+            on_video=False,
+        ),
+        _ovformer(
+            "ovformer-swin-b-lvis",
+            replace(_OVFORMER_SWIN, **_OF_IMAGES),
+            {"OVIS": 21.3, "YTVIS19": 44.3, "YTVIS21": 37.6, "BURST": 7.6},
+            "102qxZlu05yXILfghhrwjxv-tL3MlcYu7",
+            259,
+            on_video=False,
+        ),
+        _ovformer(
+            "ov2seg-r50",
+            replace(_OVFORMER_R50, **_OV2SEG),
+            {"LV-VIS val": 14.2, "LV-VIS test": 11.4, "OVIS": 11.2, "YTVIS19": 27.2, "YTVIS21": 23.6},
+            "1YqL0PDmEhLayqaxTab9ag_ZX26ZS-zB4",
+            191,
+            on_video=False,
+        ),
+        _ovformer(
+            "ov2seg-swin-b",
+            replace(_OVFORMER_SWIN, **_OV2SEG),
+            {"LV-VIS val": 21.1, "LV-VIS test": 16.4, "OVIS": 17.5, "YTVIS19": 37.6, "YTVIS21": 33.9},
+            "",  # its authors give none
+            254,
+            on_video=False,
         ),
     )
 }
