@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from ovvis.cli.main import app
 from ovvis.cli.process import Interrupted
 from ovvis.errors import InputError
+from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.io.lock import release_lock, take_lock
 from ovvis.io.video import open_frames
 from ovvis.masks import encode
@@ -45,6 +46,13 @@ RECIPE = {
     "loss": {"points": 64},
     "run": {"steps": 4, "batch": 2, "workers": 0, "log_every": 1, "save_every": 2, "precision": "32-true"},
     "validation": {"every": 4, "agnostic": True, "short_edge": 64, "long_edge": 96, "pictures": 1},
+}
+
+
+FAMILIES = {
+    "clip-vis-r50": NETWORK,
+    "ovformer-r50": {**NETWORK, "backbone": "test_resnet", "window": 2},
+    "ov2seg-r50": {**NETWORK, "backbone": "test_resnet"},
 }
 
 
@@ -119,6 +127,28 @@ def test_a_run_from_the_command_to_a_model(home):
     assert (run / "model.safetensors").is_file()
     assert CliRunner().invoke(app, ["train", "--export", str(run / "checkpoints" / "best.pt")]).exit_code == 0
     assert load_model("clip-vis-r50", run / "model-best.safetensors", device="cpu")
+
+
+@pytest.mark.parametrize(("name", "frames"), [("ovformer-r50", 2), ("ov2seg-r50", 1)])
+def test_a_run_of_another_family(home, name, frames):
+    """Windows of two frames, names learnt from CLIP's texts, validation by name; then a model that segments."""
+    recipe = {**RECIPE, "model": {"name": name, "weights": "untrained", "network": FAMILIES[name]}}
+    recipe["data"] = {**RECIPE["data"], "sampling": {"frames": frames}}
+    recipe["validation"] = {**RECIPE["validation"], "agnostic": False}
+    (home / "tiny.yaml").write_text(yaml.safe_dump(recipe))
+    assert "label" in train(home, "--dry-run").output
+    done = train(
+        home, "--set", f"validation.dataset={home / 'own.json'}", "--set", "run.steps=2", "--set", "run.workers=1"
+    )
+    assert "2 steps done; AP" in done.output
+    run = home / "run"
+    assert set(read_metrics(run)[0]["losses"]) == {"object", "label", "mask", "dice"}
+    assert (
+        config_of(yaml.safe_load((run / "config.yaml").read_text()), "config").model.network.backbone == "test_resnet"
+    )
+    model = load_model(name, run / "model.safetensors", device="cpu", decoder_layers=2)
+    with VideoSegmenter(model, ["square"], short_edge=64)(home / "frames" / "1") as result:
+        assert result.tracks
 
 
 def test_a_run_goes_on_from_an_earlier_one_and_trains_as_in_one_go(home):
@@ -270,15 +300,20 @@ def test_a_network_that_flies_off(home):
     assert list((home / "run").glob("not-finite-step-*.pt"))
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-def test_a_step_that_was_not_finite_is_computed_again(home, parts, monkeypatch):
-    """The overlap head's weights are lost after a step: the replay has the record's losses, all of them."""
+@pytest.mark.parametrize(
+    ("name", "parts", "head", "term"),
+    [("clip-vis-r50", 1, "iou", "iou"), ("clip-vis-r50", 2, "iou", "iou"), ("ovformer-r50", 2, "class_head", "label")],
+)
+def test_a_step_that_was_not_finite_is_computed_again(home, name, parts, head, term, monkeypatch):
+    """A head's weights are lost after a step: the replay has the record's losses, all of them."""
+    recipe = {**RECIPE, "model": {"name": name, "weights": "untrained", "network": FAMILIES[name]}}
+    (home / "tiny.yaml").write_text(yaml.safe_dump(recipe))
     real = Live.update
 
     def update(self):
         real(self)
         for name, weight in self._task.model.network.named_parameters():
-            if "iou" in name:
+            if head in name:
                 weight.data.fill_(torch.nan)
 
     monkeypatch.setattr(Live, "update", update)
@@ -292,12 +327,12 @@ def test_a_step_that_was_not_finite_is_computed_again(home, parts, monkeypatch):
     assert len(windows) == parts
     config = config_of(dump.config, "dump")
     found = replay(dump, windows, config, starting_model(config), make_fabric("32-true", "cpu"))
-    assert found.losses.keys() == dump.losses.keys() == {"object", "iou", "mask", "dice"}
-    assert np.isnan(dump.losses["iou"])
+    assert found.losses.keys() == dump.losses.keys() == {"object", term, "mask", "dice"}
+    assert np.isnan(dump.losses[term])
     assert np.isfinite(dump.losses["mask"])
     np.testing.assert_array_equal(list(found.losses.values()), list(dump.losses.values()))
     assert np.isnan(found.gradient)
-    assert "iou" in found.module
+    assert head in found.module
     assert f"not finite: {found.module}" in done.output
 
 

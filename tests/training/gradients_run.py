@@ -1,4 +1,4 @@
-"""The gradients of one step of a tiny CLIP-VIS with the real loss, in this process's share of the windows."""
+"""The gradients of one step of a tiny network with the real loss, in this process's share of the windows."""
 
 import sys
 from pathlib import Path
@@ -11,52 +11,66 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from training_cases import boxes
 
 from conftest import TINY_CLIPS
-from fakes import build_tiny
+from fakes import build_tiny, build_tiny_ovformer
 from forked import run_forked
 from ovvis.data.dataset import Origin
 from ovvis.data.loader import TrainingBatch
 from ovvis.data.sampling import Draw
+from ovvis.structures import TextEmbeddings
 from ovvis.training.config import RunConfig, TrainConfig
-from ovvis.training.criterion import LossConfig, clip_vis_criterion
+from ovvis.training.criterion import LossConfig, clip_vis_criterion, ovformer_criterion
 from ovvis.training.devices import make_fabric
 from ovvis.training.live import Live
 from ovvis.training.meter import Meter
-from ovvis.training.objective import NetworkObjective
+from ovvis.training.objective import NetworkObjective, TrainedLabels
 from ovvis.training.task import Task
 
 SIZE = (64, 96)
-# Instances of each window of a step, the second process has every second one; and the precision.
-CASES = [(counts, dtype) for counts in ((3, 0), (2, 1, 7, 0), (0, 0)) for dtype in (torch.float64, torch.float32)]
+COUNTS = ((3, 0), (2, 1, 7, 0), (0, 0))  # instances of each window of a step; the second process has every second one
+CASES = [
+    *((counts, dtype, "clip-vis") for counts in COUNTS for dtype in (torch.float64, torch.float32)),
+    *((counts, torch.float32, "ovformer") for counts in COUNTS),  # cosines are float32 whatever the precision
+]
+LABELS = TrainedLabels(
+    TextEmbeddings(torch.eye(24)[:6], torch.arange(6), tuple("abcdef")), torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 0.0])
+)
 
 
-def batch_of(counts, rank, processes):
+def batch_of(counts, rank, processes, frames):
     """Return this process's windows of a step."""
     chosen = range(rank, len(counts), processes)
-    pixels = [
-        torch.randint(0, 256, (1, 3, *SIZE), generator=torch.Generator().manual_seed(i), dtype=torch.uint8)
+    windows = [
+        torch.randint(0, 256, (frames, 3, *SIZE), generator=torch.Generator().manual_seed(i), dtype=torch.uint8)
         for i in chosen
     ]
+    pixels = torch.stack(windows)
     return TrainingBatch(
-        torch.stack(pixels),
+        pixels,
         (SIZE,) * len(pixels),
-        tuple(boxes(counts[i], size=SIZE, seed=i) for i in chosen),
-        tuple(Origin(Draw(i, 0, i), "made", str(i), ("0.png",), ()) for i in chosen),
+        tuple(boxes(counts[i], frames, size=SIZE, seed=i) for i in chosen),
+        tuple(Origin(Draw(i, 0, i), "made", str(i), ("0.png",) * frames, ()) for i in chosen),
+        None if frames == 1 else pixels[..., :64, :64],
     )
 
 
-def gradients(fabric, counts, dtype):
+def gradients(fabric, counts, dtype, family):
     """Return every weight's gradient of a step over windows with so many instances."""
     torch.manual_seed(0)
-    model = build_tiny(decoder_layers=3).to(dtype)
-    model.register_forward_pre_hook(lambda module, inputs: (inputs[0].to(dtype),))
+    config = LossConfig(points=200, label_sample=4)
     average = (lambda counts: fabric.all_reduce(counts, reduce_op="mean")) if fabric.world_size > 1 else None
-    objective = NetworkObjective(model, clip_vis_criterion(LossConfig(points=200)), None, average)
+    if family == "clip-vis":
+        model = build_tiny(decoder_layers=3).to(dtype)
+        objective = NetworkObjective(model, clip_vis_criterion(config), None, average)
+    else:
+        model = build_tiny_ovformer(decoder_layers=3)
+        objective = NetworkObjective(model, ovformer_criterion(config, LABELS.weights), LABELS, average)
+    model.register_forward_pre_hook(lambda module, inputs: (inputs[0].to(dtype),))
     weights = [weight for weight in model.network.parameters() if weight.requires_grad]
     task = Task(model, objective, torch.optim.SGD(weights, lr=0.1), lambda step: 1.0, lambda position: iter(()))
     config = TrainConfig(run=RunConfig(steps=1, batch=len(counts)))
     live = Live(task, config, fabric, Path("unused"))
     live.set_rates(0)
-    batch = batch_of(counts, fabric.global_rank, fabric.world_size)
+    batch = batch_of(counts, fabric.global_rank, fabric.world_size, 1 if family == "clip-vis" else 2)
     live.forward_backward(iter([batch]), Meter(1, len(counts)))
     return {name: weight.grad.clone() for name, weight in model.network.named_parameters() if weight.requires_grad}
 

@@ -23,17 +23,17 @@ def test_gradients_of_two_processes_are_those_of_one(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (torch.load(tmp_path / f"two.{rank}", weights_only=True) for rank in (0, 1))
     fabric = make_fabric("32-true", "cpu")
-    for (counts, dtype), here, there in zip(CASES, first, second, strict=True):
-        one = gradients(fabric, counts, dtype)
+    for (counts, dtype, family), here, there in zip(CASES, first, second, strict=True):
+        one = gradients(fabric, counts, dtype, family)
         assert one.keys() == here.keys() == there.keys()
         whole = flat(one).norm()
         assert whole > 0.1
-        assert (flat(here) - flat(one)).norm() < ALLOWED[dtype] * whole, (counts, dtype)
+        assert (flat(here) - flat(one)).norm() < ALLOWED[dtype] * whole, (counts, dtype, family)
         for name, gradient in one.items():
             assert torch.equal(here[name], there[name]), name
             # A bias that a norm or a softmax takes out again has a gradient of nothing but rounding.
             least = ALLOWED[dtype] * (gradient.norm() + 0.1 * whole)
-            assert (here[name] - gradient).norm() < least, (name, counts, dtype)
+            assert (here[name] - gradient).norm() < least, (name, counts, dtype, family)
 
 
 def flat(gradients):

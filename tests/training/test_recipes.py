@@ -10,6 +10,12 @@ PUBLISHED = {
     "clip-vis-convnext-b-lvis": "clip-vis-convnext-b",
     "clip-vis-r50-ytvis19": "clip-vis-r50-ytvis19",
     "clip-vis-convnext-b-ytvis19": "clip-vis-convnext-b-ytvis19",
+    "ovformer-r50-lvis": "ovformer-r50-lvis",
+    "ovformer-swin-b-lvis": "ovformer-swin-b-lvis",
+    "ovformer-r50-lvvis": "ovformer-r50",
+    "ovformer-swin-b-lvvis": "ovformer-swin-b",
+    "ov2seg-r50-lvis": "ov2seg-r50",
+    "ov2seg-swin-b-lvis": "ov2seg-swin-b",
 }
 
 STICKERS = ("clip-stickers-stills", "clip-stickers-groups", "clip-stickers", "clip-vis-stickers")
@@ -59,3 +65,28 @@ def test_the_published_schedule():
     assert [share * video.run.steps for share in video.optimizer.decay_at] == [5400]
     assert video.model.network.decoder_layers == 9
     assert load_config("clip-vis-convnext-b-coco").model.network.clip == "convnext_base_w_320"
+
+
+@pytest.mark.parametrize("backbone", ["r50", "swin-b"])
+def test_the_published_schedule_of_ovformer(backbone):
+    images, video = load_config(f"ovformer-{backbone}-lvis"), load_config(f"ovformer-{backbone}-lvvis")
+    ov2seg = load_config(f"ov2seg-{backbone}-lvis")
+    for config in (images, video, ov2seg):
+        assert (config.run.batch, config.optimizer.rate, config.optimizer.backbone_rate) == (8, 1e-4, 0.1)
+        assert (config.run.clip_gradients, config.optimizer.weight_decay) == (0.01, 0.05)
+        assert config.validation.short_edge == config.model.network.short_edge
+        loss = config.loss
+        assert (loss.object, loss.label, loss.label_scale, loss.mask, loss.dice) == (2, 2, 1.7, 5, 5)
+        assert (loss.label_sample, loss.points) == (50, 12_544)
+    assert (images.run.steps, images.data.sampling.frames, images.data.augment.size) == (442_500, 1, 1024)
+    assert [round(share * images.run.steps) for share in images.optimizer.decay_at] == [398_250, 420_375]
+    assert images.model.backbone == ov2seg.model.backbone == "imagenet-21k"
+    assert images.data.train == ov2seg.data.train == ("lvis_v1_train_norare",)
+    assert (video.run.steps, video.data.sampling.frames, video.data.sampling.frame_range) == (2000, 2, 20)
+    assert [share * video.run.steps for share in video.optimizer.decay_at] == [1000]
+    assert video.data.augment.short_edges == (360, 480)
+    assert video.model.weights == f"ovvis-train-ovformer-{backbone}-lvis"  # what the other recipe leaves by default
+    assert video.data.train == ("lvvis_train_base",)
+    assert [round(share * ov2seg.run.steps) for share in ov2seg.optimizer.decay_at] == [327_778, 355_093]
+    assert (ov2seg.model.network.queries, ov2seg.model.network.decoder_layers) == (300, 6)
+    assert (images.model.network.temporal, video.model.network.temporal) == (False, True)

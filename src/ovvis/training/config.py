@@ -48,8 +48,8 @@ class ModelConfig:
     """What is trained, and from which weights."""
 
     name: str = "clip-vis-r50"  # a line of the zoo
-    # "clip": the frozen CLIP's own, the rest fresh; "published": those of the zoo; "untrained": none; or a checkpoint
-    # file, or the folder of an earlier run
+    # "clip": the frozen CLIP's own, the rest fresh; "published": those of the zoo, and a name of the zoo those of that
+    # model; "untrained": none; or a checkpoint file, or the folder of an earlier run
     weights: str = "clip"
     # What a trained backbone begins with where the rest is fresh: "imagenet-21k", or a file in timm's or its authors'
     # names; empty: as drawn

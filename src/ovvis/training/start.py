@@ -17,7 +17,7 @@ from ovvis.models.download import Progress
 from ovvis.models.families import build_model
 from ovvis.models.load import UNTRAINED, build_from, own_weights, pretrained_clip
 from ovvis.models.model import Model
-from ovvis.models.zoo import find_model
+from ovvis.models.zoo import ZOO, find_model
 from ovvis.training import checkpoint
 from ovvis.training.config import ModelConfig, TrainConfig
 from ovvis.training.recipes import CONFIG_FILE, load_config
@@ -62,8 +62,8 @@ def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
             model.source = "CLIP's own"
         return model
     entry = replace(find_model(asked.name), config=asked.network)
-    if asked.weights == "published":
-        found = own_weights(find_model(asked.name), on_progress)
+    if asked.weights == "published" or asked.weights in ZOO:
+        found = own_weights(find_model(asked.name if asked.weights == "published" else asked.weights), on_progress)
     elif Path(asked.weights).expanduser().is_dir():
         found = _of_run(Path(asked.weights).expanduser(), on_progress)
     else:
