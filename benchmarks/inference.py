@@ -31,7 +31,7 @@ from torch import nn
 import ovvis
 from ovvis.cli.process import keep_freed_memory
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.models.clip_vis import build_clip_vis
+from ovvis.models.families import build_model
 from ovvis.models.layers import deformable_attention
 from ovvis.models.load import DTYPES, pick_device
 from ovvis.models.model import Model
@@ -95,7 +95,7 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
     device = pick_device(row["device"])
     entry = find_model(row["model"])
     torch.manual_seed(0)  # the same weights, so the same masks, in every row
-    model = build_clip_vis(entry.config, entry.name)
+    model = build_model(entry.config, entry.name)
     with torch.no_grad():
         # Fresh layers predict almost the same mask everywhere: spread them, so that masks and samples differ.
         for layer in model.network.pixel_decoder.layers:

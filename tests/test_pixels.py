@@ -1,9 +1,12 @@
+import numpy as np
+import open_clip
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from ovvis.pixels import network_size, normalise, pad, padded_size
+from ovvis.pixels import clip_view, network_size, normalise, pad, padded_size
 
 
 # By hand: scale = short / min(h, w), cut at the long edge, then int(x + 0.5) as detectron2 rounds.
@@ -55,3 +58,12 @@ def test_pad_of_a_fitting_image_is_the_image():
     masks = torch.ones(1, 2, 32, 32, dtype=torch.bool)
     assert pad(masks, (32, 32)) is masks
     assert pad(masks, (32, 64)).sum() == masks.sum()
+
+
+@pytest.mark.parametrize("size", [(224, 224), (96, 128), (128, 96), (333, 500), (500, 333), (720, 1280), (225, 1001)])
+def test_clips_view_is_clips_own(size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    view = clip_view(image, 224)
+    assert view.shape == (3, 224, 224) and view.dtype == torch.uint8
+    own = open_clip.image_transform(224, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))
+    assert torch.allclose(view.float() / 255, own(Image.fromarray(image)), atol=1e-6)

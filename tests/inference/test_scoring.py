@@ -12,6 +12,7 @@ from ovvis.inference.scoring import (
     silenced,
     sparse_classes,
     tube_scores,
+    undecided,
     window_scores,
 )
 from ovvis.models.model import VideoSettings
@@ -91,3 +92,42 @@ def test_what_is_dropped_changes_no_sigmoid(score):
 
 def test_only_tiny_scores_are_dropped():
     assert sparse_classes(torch.tensor([1e-9, 1e-6, 0.5])).tolist() == pytest.approx([0, 1e-6, 0.5])
+
+
+def test_a_sigmoid_for_each_label():
+    logits = torch.tensor([[0.0, 100.0], [-100.0, math.log(3)]])
+    assert torch.allclose(class_scores(logits, "sigmoid"), torch.tensor([[0.5, 1], [0, 0.75]]))
+
+
+def test_a_cosine_is_one_windows_own():
+    with pytest.raises(ValueError, match="average"):
+        VideoSettings(class_score="cosine", average="logits")
+    with pytest.raises(ValueError, match="factor"):
+        class_scores(torch.zeros(1, 1), "cosine")
+
+
+# sigmoid(logit) x object >= 0.01 is sure at a share of 0.1: at object 1 and 0.02, logits of -4.6 and 0.
+LOGITS = torch.tensor([[-4.0, -5.0, 9.0], [3.0, 0.5, 1.0], [0.1, -0.1, -9.0], [9.0, 9.0, 9.0]])
+
+
+def test_what_is_kept_of_logits():
+    queries, rows = undecided(LOGITS, torch.tensor([1.0, 1.0, 0.02, 0.009]), 0.1, "sigmoid")
+    assert queries.tolist() == [0, 2, 3]
+    inf = math.inf
+    assert torch.equal(rows, torch.tensor([[inf, -5, inf], [inf, -0.1, -9], [9.0, 9.0, 9.0]]))
+
+
+@given(st.floats(-60, 60, width=32), st.floats(0, 1, width=32), st.floats(0, 1, width=32), st.floats(0.01, 0.9))
+def test_what_is_not_kept_changes_no_answer(logit, objects, score, share):
+    logits, objects, score = (torch.tensor([x]) for x in (logit, objects, score))
+    queries, rows = undecided(logits[None], objects, share, "sigmoid")
+    kept = rows[0] if len(queries) else torch.tensor([math.inf])
+    assert silenced(kept, objects, score, share) == silenced(logits, objects, score, share)
+
+
+def test_what_is_kept_of_scores():
+    scores = torch.tensor([[1e-9, 0.5], [0.25, 0.75]])
+    queries, rows = undecided(scores, torch.tensor([0.019, 0.021]), 0.1, "softmax")
+    assert queries.tolist() == [0] and rows.tolist() == [[0.0, 0.5]]
+    # Scores without an upper bound: nothing is sure.
+    assert undecided(scores, torch.ones(2), math.inf, "softmax")[0].tolist() == [0, 1]

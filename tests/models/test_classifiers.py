@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from ovvis.models.classifiers import MaskPooledClassifier, best_synonym
+from ovvis.models.classifiers import EmbeddingClassifier, MaskPooledClassifier, best_synonym
 from ovvis.structures import Prediction, TextEmbeddings
 
 
@@ -86,3 +88,15 @@ def test_needs_features_of_one_frame(tiny_clip):
     for wrong in (bare, prediction(512, torch.ones(1, 2, 2, 16, 24), frames=2)):
         with pytest.raises(ValueError, match="one frame"):
             classifier(wrong, vocabulary)
+
+
+def test_embeddings_are_compared_by_cosine():
+    vocabulary = text(4, (0, 1, 1))
+    embeddings = torch.randn(2, 3, 4)
+    bare = prediction(4, torch.zeros(2, 3, 1, 8, 8))
+    classifier = EmbeddingClassifier(50.0)
+    with pytest.raises(ValueError, match="class head"):
+        classifier(bare, vocabulary)
+    logits = classifier(replace(bare, class_embeddings=embeddings), vocabulary)
+    cosines = F.cosine_similarity(embeddings[:, :, None], vocabulary.vectors[None, None], dim=-1)
+    assert torch.allclose(logits, 50 * torch.stack([cosines[..., 0], cosines[..., 1:].amax(-1)], -1), atol=1e-4)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ovvis.models.heads import MaskIouHead
+from ovvis.models.heads import ClassHead, MaskIouHead
 
 # Two frames of two cells with two features; the first query's mask is the left cell of both frames and the right one of
 # the second, the other query's is empty.
@@ -43,3 +43,50 @@ def test_queries_are_read_alone(activation, bound):
     nothing = torch.full((1,), torch.nan)
     out = head(given, nothing, nothing)
     assert out.shape == (3, 2, 5) and (out >= 0).all() and (out <= bound).all()
+
+
+def authors_class_embedding(head, queries, images):
+    """The released way, with PyTorch's own attention, for one layer: B, Q, D to B, Q, E."""
+    own = head.alignment.attention
+    theirs = torch.nn.MultiheadAttention(16, 8)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([own.query.weight, own.key.weight, own.value.weight]))
+        theirs.in_proj_bias.copy_(torch.cat([own.query.bias, own.key.bias, own.value.bias]))
+        theirs.out_proj.load_state_dict(own.out.state_dict())
+    x = head.mlp(queries).transpose(0, 1)  # their order: Q, B, E
+    seen = theirs(x, images.transpose(0, 1), images.transpose(0, 1))[0]
+    return head.alignment.norm(x + seen).transpose(0, 1)
+
+
+@torch.no_grad()
+def test_released_alignment():
+    torch.manual_seed(0)
+    head = ClassHead(6, 16, "released").eval()
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.3)
+    queries, images = torch.randn(3, 2, 5, 6), torch.randn(2, 4, 16)  # L, B, Q, D and B, T, E
+    wanted = torch.stack([authors_class_embedding(head, layer, images) for layer in queries])
+    assert torch.allclose(head(queries, images), wanted, atol=1e-5)
+    assert torch.allclose(head(queries[1], images), wanted[1], atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_papers_alignment():
+    torch.manual_seed(0)
+    head = ClassHead(6, 16, "paper").eval()
+    queries, images = torch.randn(2, 5, 6), torch.randn(2, 3, 16)
+    key, value = head.alignment.key(images), head.alignment.value(images)
+    wanted = (head.mlp(queries) @ key.mT / 16**0.5).softmax(-1) @ value  # eq. 7
+    assert torch.allclose(head(queries, images), wanted, atol=1e-5)
+    # A softmax over one frame is 1 whatever the query.
+    alone = head(queries, images[:, :1])
+    assert torch.allclose(alone, value[:, :1].expand_as(alone), atol=1e-5)
+
+
+def test_without_alignment_the_query_speaks_alone():
+    head = ClassHead(6, 16, "none")
+    queries = torch.randn(2, 5, 6)
+    assert head.alignment is None
+    assert torch.equal(head(queries, None), head.mlp(queries))
+    with pytest.raises(ValueError, match="embeddings of the frames"):
+        ClassHead(6, 16, "released")(queries, None)

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
-from fakes import build_tiny
+from fakes import build_tiny, build_tiny_ovformer
+from ovvis.models import segmenter
 
 PIXELS = torch.randn(2, 1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
 
@@ -122,3 +123,20 @@ def test_gradients_of_the_network_against_differences():
                 parameter += change
         wanted = sum((g * change).sum().item() for g, change in zip(gradients, step, strict=True))
         assert (values[0] - values[1]) / 2 == pytest.approx(wanted, rel=1e-4)
+
+
+@torch.no_grad()
+def test_many_images_are_seen_a_few_at_a_time(monkeypatch):
+    model = build_tiny_ovformer(alignment="none")
+    pixels = torch.randn(1, 5, 3, 32, 64)
+    whole = model(pixels)
+    seen = []
+    forward = model.network.backbone.forward
+    monkeypatch.setattr(segmenter, "IMAGES_AT_ONCE", 2)
+    monkeypatch.setattr(model.network.backbone, "forward", lambda x: seen.append(len(x)) or forward(x))
+    parts = model(pixels)
+    assert seen == [2, 2, 1]
+    assert torch.allclose(parts.mask_logits, whole.mask_logits, atol=1e-3)
+    with torch.enable_grad():
+        model(pixels)
+    assert seen[3:] == [5]

@@ -14,6 +14,8 @@ from ovvis.models.pixel_decoder import PixelDecoder
 from ovvis.models.query_decoder import QueryDecoder
 from ovvis.structures import LayeredPrediction, Prediction
 
+IMAGES_AT_ONCE = 16  # that go through the backbone together in inference
+
 
 class Segmenter(nn.Module):
     """Finds the instances of windows of frames, without naming them and without a memory.
@@ -71,8 +73,7 @@ class Segmenter(nn.Module):
         windows = pixels.shape[:2]
         if pixels.shape[-2] % STRIDES[-1] or pixels.shape[-1] % STRIDES[-1]:
             raise ValueError(f"frames of {pixels.shape[-2]} x {pixels.shape[-1]} pixels: pad both to multiples of 32")
-        pyramid = self.backbone(pixels.flatten(0, 1))
-        mask_features, levels = self._decode_pixels(pyramid.levels)
+        mask_features, levels, dense = self._see(pixels.flatten(0, 1))
         mask_features = mask_features.unflatten(0, windows)
         states = self.query_decoder([level.unflatten(0, windows) for level in levels], mask_features)
         if every_layer:
@@ -93,8 +94,32 @@ class Segmenter(nn.Module):
             object_logits=self.object_head(state),
             mask_ious=None if self.iou_head is None else self.iou_head(state, masks, mask_features),
             embeddings=state,
-            features=None if pyramid.dense is None else pyramid.dense.unflatten(0, windows),
+            features=None if dense is None else dense.unflatten(0, windows),
             class_embeddings=None if self.class_head is None else self.class_head(state, images),
+        )
+
+    def _see(self, pixels: Tensor) -> tuple[Tensor, list[Tensor], Tensor | None]:
+        """Run what sees each image by itself: backbone and pixel decoder.
+
+        Where nothing is trained, a few images at a time, so that a window of a whole video fits into memory.
+
+        Args:
+            pixels: N, 3, H, W.
+
+        Returns:
+            mask_features: N, D, H / 4, W / 4.
+            levels: strides 32, 16, 8, each N, D, h, w.
+            dense: N, C, h, w, or None: see `Pyramid`.
+        """
+        if torch.is_grad_enabled() or len(pixels) <= IMAGES_AT_ONCE:
+            pyramid = self.backbone(pixels)
+            return (*self._decode_pixels(pyramid.levels), pyramid.dense)
+        fine, levels, dense = zip(*map(self._see, pixels.split(IMAGES_AT_ONCE)), strict=True)
+        known = [part for part in dense if part is not None]
+        return (
+            torch.cat(fine),
+            [torch.cat(parts) for parts in zip(*levels, strict=True)],
+            torch.cat(known) if known else None,
         )
 
     def _decode_pixels(self, levels: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
