@@ -28,6 +28,8 @@ from ovvis.data.words import dataset_vocabulary
 from ovvis.errors import DISK_FULL, InputError, ResourceError, nearest
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.io.output import OutputFolder, disk_full, whole_file
+from ovvis.models.load import UNTRAINED
+from ovvis.models.zoo import ZOO
 from ovvis.reproduction.experiments import EXPERIMENTS, LONG, MODEL, Experiment, choose
 from ovvis.reproduction.figures import Outcome
 from ovvis.reproduction.measure import Job, Measurement, Network
@@ -36,6 +38,7 @@ from ovvis.version import __version__
 from ovvis.world.sprites import load_sprites
 
 WORLDS = ("stickers",)
+STICKERS = "clip-vis-stickers"
 PARTS, TABLES_MD, FIGURES_JSON = "parts", "tables.md", "figures.json"
 NETWORKS = sorted({row.network for experiment in EXPERIMENTS for row in experiment.rows} - {MODEL})
 
@@ -61,13 +64,15 @@ def reproduce(
     ] = "0,100,200",
     network: Annotated[
         list[str] | None,
-        typer.Option(help=f"NAME=CHECKPOINT of a network that only some rows want: {', '.join(NETWORKS)}."),
+        typer.Option(help=f"NAME=CHECKPOINT, or MODEL, of a network that some rows want: {', '.join(NETWORKS)}."),
     ] = None,
     shard: Annotated[
         str, typer.Option(help="i/n: measure each n-th video from the i-th on; n processes share one folder.")
     ] = "1/1",
     restart: Annotated[bool, typer.Option("--restart", help="Drop what is measured and begin anew.")] = False,
-    model: shared.ModelName = "clip-vis-stickers",
+    model: Annotated[
+        str | None, typer.Option(help=f"A name from `ovvis models`; {STICKERS}, or that of --weights, if not given.")
+    ] = None,
     weights: shared.Weights = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionName = "float32",
@@ -80,7 +85,7 @@ def reproduce(
         raise InputError(f"{world!r} cannot be reproduced on: {nearest(world, WORLDS)}")
     shared.prepare_process()
     options = shared.SegmenterOptions(
-        model=model,
+        model=model or (STICKERS if weights in (None, UNTRAINED) else None),
         weights=weights,
         device=device,
         precision=precision,
@@ -95,18 +100,17 @@ def reproduce(
     page_text = None if into is None else _read(into)
     if page_text is not None:
         fill(page_text, [Outcome(e, "", (0,), 0, 0, ()) for e in chosen], "")  # refuses a page without a place
-    checkpoints = _checkpoints(network or [])
+    others = _others(network or [], options)
     drawn = _drawn(chosen, numbers, {LONG: long_videos}, videos)
     vocabulary = dataset_vocabulary(next(iter(drawn.values()))[0].categories)[0]
     networks = {}
-    for name, checkpoint in {MODEL: weights, **checkpoints}.items():
-        asked = replace(options, weights=checkpoint)
+    for name, asked in {MODEL: options, **others}.items():
         networks[name] = Network(asked.load(vocabulary, Stopwatch()), asked.weights_digest())
     if restart:
         shutil.rmtree(output / PARTS, ignore_errors=True)
     measurement = Measurement(chosen, networks, drawn, output / PARTS)
     for line in measurement.left_out:
-        warn(f"left out, for --network names no checkpoint of its network: {line}")
+        warn(f"left out, for its network is not given with --network: {line}")
     _measure(measurement, measurement.jobs((part.index - 1, part.count)), output)
     if missing := len(measurement.jobs()):
         again = "the same command with the other shards, or without --shard, goes on from there"
@@ -137,15 +141,19 @@ def _seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def _checkpoints(given: Sequence[str]) -> dict[str, str]:
+def _others(given: Sequence[str], options: shared.SegmenterOptions) -> dict[str, shared.SegmenterOptions]:
+    """Return how the networks that only some rows want are loaded: a checkpoint, or a model of the zoo."""
     out = {}
     for pair in given:
-        name, found, path = pair.partition("=")
-        if not found or not path:
-            raise InputError(f"--network {pair!r}: it must be NAME=CHECKPOINT")
+        name, found, what = pair.partition("=")
+        if not found or not what:
+            raise InputError(f"--network {pair!r}: it must be NAME=CHECKPOINT, or NAME=MODEL")
         if name not in NETWORKS:
             raise InputError(f"--network {pair!r}: no row wants a network of that name; {nearest(name, NETWORKS)}")
-        out[name] = path
+        if what in ZOO:
+            out[name] = replace(options, model=what, weights=None)
+        else:
+            out[name] = replace(options, model=options.model if what == UNTRAINED else None, weights=what)
     return out
 
 

@@ -54,6 +54,7 @@ class Experiment:
     splits: tuple[str, ...]
     rows: tuple[Row, ...]
     reference: str = ""  # the row that differences are taken to; "": none are
+    speed: bool = False  # tell the frames a second of each row's network
 
 
 def _matching(name: str, lvvis: float, novel: float, ovis: float, **settings: Any) -> Row:

@@ -11,7 +11,7 @@ from typing import Literal
 from ovvis.evaluation.report import Report
 from ovvis.reproduction.experiments import Experiment, Row
 
-Verdict = Literal["agrees", "differs", "within the spread", ""]
+Verdict = Literal["yes", "no", "unclear", ""]
 NAMES = ("AP", "AP50", "base", "novel")
 CLOSE = 0.25  # points of AP; the paper's own differences below it say nothing
 
@@ -43,7 +43,7 @@ class Spread:
     def __str__(self) -> str:
         if math.isnan(self.mean):
             return "-"
-        return f"{self.mean:.1f}" + ("" if self.deviation is None else f" ± {self.deviation:.1f}")
+        return f"{self.mean:.1f}" + ("" if self.deviation is None else f"±{self.deviation:.1f}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ class Outcome:
         if len(paper) < 2 or abs(paper[0] - paper[1]) < CLOSE:
             return ""
         if abs(ours.mean) <= (ours.deviation or 0.0):
-            return "within the spread"
-        return "agrees" if (ours.mean > 0) == (paper[0] > paper[1]) else "differs"
+            return "unclear"
+        return "yes" if (ours.mean > 0) == (paper[0] > paper[1]) else "no"
 
 
 def figures_of(report: Report) -> Figures:

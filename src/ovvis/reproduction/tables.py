@@ -15,7 +15,6 @@ from rich.table import Table
 from ovvis.errors import InputError
 from ovvis.reproduction.figures import NAMES, Figures, Outcome, RowOutcome, Spread
 
-SIGNED = "AP against"
 _MARK = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end -->)", re.S)
 
 
@@ -23,10 +22,10 @@ def header(outcome: Outcome) -> list[str]:
     """Return the names of a table's columns."""
     names = ["", *NAMES]
     if outcome.reference is not None:
-        names.append(f'{SIGNED} "{outcome.experiment.reference}"')
+        names.append(f"against {outcome.experiment.reference}")
     if _has_paper(outcome):
-        names += ["paper: AP, novel", "the paper"]
-    return names
+        names += ["paper", "agrees"]
+    return names + (["frames/s"] if outcome.experiment.speed else [])
 
 
 def cells(outcome: Outcome, row: RowOutcome) -> list[str]:
@@ -38,7 +37,7 @@ def cells(outcome: Outcome, row: RowOutcome) -> list[str]:
         paper = row.row.paper.get(outcome.split)
         known = [] if paper is None else [f"{value:.1f}" for value in paper if value is not None]
         out += [", ".join(known) or "-", outcome.verdict(row) or "-"]
-    return out
+    return out + ([f"{row.rate:.1f}"] if outcome.experiment.speed else [])
 
 
 def caption(outcome: Outcome) -> str:
@@ -61,7 +60,9 @@ def rich_table(outcome: Outcome) -> Table:
         pad_edge=False,
     )
     for i, name in enumerate(header(outcome)):
-        table.add_column(escape(name), justify="right" if i else "left")
+        table.add_column(
+            escape(name), justify="right" if i else "left", no_wrap=i > 0 and not name.startswith("against")
+        )
     for row in outcome.rows:
         table.add_row(*map(escape, cells(outcome, row)))
     return table
