@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
+from fakes import build_tiny_ovformer
 from ovvis.cli import main as cli
 from ovvis.cli import segment as verb
 from ovvis.cli import segmenter
@@ -361,3 +362,33 @@ def test_stopped_in_the_middle_leaves_nothing(number, tmp_path, clip):
     assert "Traceback" not in error
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "clip.mp4", "frames", "tmp"]
     assert not [p for p in temporary.iterdir() if p.name.startswith("tmp")]
+
+
+@pytest.mark.parametrize(("given", "window"), [((), 3), (("--window", 2), 2), (("--window", 0), None)])
+def test_windows(monkeypatch, clip, tmp_path, given, window):
+    monkeypatch.setattr(segmenter, "load_model", lambda *args, **kwargs: build_tiny_ovformer())
+    out = tmp_path / "out"
+    assert segment(monkeypatch, clip, out, "--model", "ovformer-r50", "--no-video", *given) == 0
+    written = json.loads((out / "tracks.json").read_text())
+    assert written["settings"]["tracks"]["window"] == window
+    assert len(load_tracks(out / "tracks.json").frame_indices) == FRAMES
+
+
+def test_a_window_that_the_model_cannot_name(monkeypatch, capsys, clip, tmp_path, quick):
+    assert segment(monkeypatch, clip, tmp_path / "out", "--window", 3) == 2
+    assert "leave its window at 1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--model", "clip-vis-r50"), "--labels is missing"),
+        (("--model", "ovformer-r50", "--weights", "untrained"), "--labels is missing"),
+        (("--model", "ovformer-r50", "--text-embeddings", "x.npy"), "give --labels too"),
+    ],
+)
+def test_labels_that_nothing_brings(monkeypatch, capsys, clip, tmp_path, more, said):
+    assert call(monkeypatch, "segment", clip, "--output", tmp_path / "out", *more) == 2
+    assert said in capsys.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "out").exists()

@@ -254,6 +254,7 @@ def test_an_authors_ovformer_is_told_by_its_tensors_and_its_labels(tmp_path, lab
     assert convert(path, tmp_path / "a.safetensors").name == name
     model = load_model(None, tmp_path / "a.safetensors")
     assert (model.name, model.family) == (name, name.partition("-")[0])
+    assert len(model.texts.labels) == labels and torch.allclose(model.texts.vectors.norm(dim=-1), torch.ones(labels))
     for given in (path, tmp_path / "a.safetensors"):
         state = load_model(name, given).state_dict()
         wanted = build_tiny_ovformer(**changes).for_inference(torch.device("cpu"), torch.float32).state_dict()
@@ -267,7 +268,9 @@ def test_an_ovformer_that_nothing_tells_must_be_named(tmp_path):
     path = write_ovformer(tmp_path / "a.pth", 12, decoder_layers=3)
     refused(lambda: convert(path, tmp_path / "b.safetensors"), "ovformer-r50 or ovformer-r50-lvis", "name the model")
     refused(lambda: load_model(None, path), "ovformer-r50 or ovformer-r50-lvis")
-    assert load_model("ovformer-r50-lvis", path).video.window == 1
+    model = load_model("ovformer-r50-lvis", path)
+    assert model.video.window == 1
+    assert model.texts is None  # nobody knows what the twelve are
 
 
 @pytest.mark.usefixtures("_own_clip")
@@ -282,3 +285,16 @@ def test_families_are_not_taken_for_each_other(tmp_path):
 
 def test_weights_that_nobody_published():
     refused(lambda: load_model("ov2seg-swin-b"), "ov2seg-swin-b", "published no weights", kind=ResourceError)
+
+
+@pytest.mark.usefixtures("_own_clip")
+def test_the_labels_that_came_with_the_weights_are_a_default(tmp_path):
+    path = write_ovformer(tmp_path / "a.pth", 1196, decoder_layers=3)
+    model = load_model("ovformer-r50", path)
+    segmenter = ovvis.VideoSegmenter(model, max_tracks=4)
+    assert segmenter.vocabulary.names == ovvis.Vocabulary.builtin("lvvis").names
+    assert torch.equal(segmenter.text.vectors, model.texts.vectors)
+    # Words on the spot are asked of CLIP all the same.
+    asked = ovvis.VideoSegmenter(model, ["zebra"], cache=False, prompts=["a {}"])
+    assert asked.text.labels == ("zebra",)
+    refused(lambda: ovvis.VideoSegmenter(load_model("clip-vis-r50", "untrained")), "clip-vis-r50", "labels")

@@ -30,7 +30,7 @@ TRACKS, VIDEO = "tracks.json", "overlay.mp4"
 
 def segment(
     source: Annotated[str, typer.Argument(help="A video file, a folder of frames, or a glob such as 'frames/*.png'.")],
-    labels: Annotated[str, typer.Option(help=shared.LABELS)],
+    labels: Annotated[str | None, typer.Option(help=shared.LABELS)] = None,
     model: shared.ModelName = None,
     weights: shared.Weights = None,
     output: Annotated[
@@ -62,7 +62,7 @@ def segment(
     shared.prepare_process()
     if not 0 <= paint_above <= 1:
         raise InputError(f"--paint-above {paint_above:g}: it must lie in [0, 1]; 0 shows and paints every track")
-    vocabulary = Vocabulary.parse(labels)
+    vocabulary = None if labels is None else Vocabulary.parse(labels)
     options = shared.SegmenterOptions(
         model=model,
         weights=weights,

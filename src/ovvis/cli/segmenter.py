@@ -21,7 +21,10 @@ from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
 from ovvis.world.categories import categories
 
-LABELS = '"dog, cat|kitten" (bars between synonyms), @file.txt (a label a line), or a list\'s name: lvvis.'
+LABELS = (
+    '"dog, cat|kitten" (bars between synonyms), @file.txt (a label a line), or a list\'s name: lvvis. If not given: '
+    "those that an OVFormer was trained with."
+)
 
 ModelName = Annotated[
     str | None,
@@ -113,7 +116,7 @@ class SegmenterOptions:
             raise InputError("--text-rows says what the rows of --text-embeddings are; give both or none")
         return read_prompts(self.prompts) if self.prompts else VILD_PROMPTS
 
-    def text(self, vocabulary: Vocabulary) -> TextEmbeddings | None:
+    def text(self, vocabulary: Vocabulary | None) -> TextEmbeddings | None:
         """Return the embeddings of the labels from the file that was given, if one was.
 
         Raises:
@@ -121,8 +124,15 @@ class SegmenterOptions:
         """
         if self.text_embeddings is None:
             return None
+        if vocabulary is None:
+            raise InputError("--text-embeddings are of labels: give --labels too, such as lvvis")
         rows = Vocabulary.parse(self.text_rows) if self.text_rows else None
         return text_from_file(self.text_embeddings, vocabulary, rows)
+
+    def _may_bring_labels(self) -> bool:
+        """Return whether the weights asked for may carry a vocabulary; those of an unknown file may."""
+        known = find_model(self.model or DEFAULT_MODEL).vocabulary
+        return bool(known) or (self.model is None and self.weights is not None)
 
     def weights_digest(self) -> str | None:
         """Return the SHA-256 of the checkpoint, in hexadecimal digits; None for an untrained network.
@@ -135,14 +145,20 @@ class SegmenterOptions:
         files = [Path(self.weights).expanduser()] if self.weights else weights_files(entry)
         return "+".join(sha256(file) for file in files)
 
-    def load(self, vocabulary: Vocabulary, watch: Stopwatch) -> VideoSegmenter:
+    def load(self, vocabulary: Vocabulary | None, watch: Stopwatch) -> VideoSegmenter:
         """Return the segmenter, with bars while weights are fetched and labels are read.
+
+        Args:
+            vocabulary: None for the one that comes with the weights.
+            watch: takes the time.
 
         Raises:
             InputError: an option cannot be used.
             ResourceError: weights cannot be fetched.
         """
         templates, text = self.check(), self.text(vocabulary)
+        if vocabulary is None and (self.weights == UNTRAINED or not self._may_bring_labels()):
+            raise InputError("--labels is missing: say what to look for, such as --labels 'dog, cat'")
         if self.weights == UNTRAINED:
             warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
         elif self.model is None and self.weights is None and find_model(DEFAULT_MODEL).packaged:

@@ -46,7 +46,8 @@ class VideoSegmenter:
 
     Args:
         model: from `load_model`.
-        vocabulary: what `Vocabulary` takes, or text as `Vocabulary.parse` takes it.
+        vocabulary: what `Vocabulary` takes, or text as `Vocabulary.parse` takes it; None takes the one that came with
+            the model's weights, where one did (`Model.texts`: an OVFormer's training labels).
         short_edge: pixels that a frame's short edge is resized to for the network; None takes the model's own, 0 keeps
             the frame's size.
         long_edge: most pixels of the long edge after that.
@@ -78,7 +79,7 @@ class VideoSegmenter:
     def __init__(
         self,
         model: Model,
-        vocabulary: Vocabulary | str | Iterable[str | Sequence[str] | Label],
+        vocabulary: Vocabulary | str | Iterable[str | Sequence[str] | Label] | None = None,
         *,
         short_edge: int | None = None,
         long_edge: int = 1333,
@@ -105,6 +106,11 @@ class VideoSegmenter:
         if not (0 <= min_score <= 1):
             raise InputError(f"min_score {min_score}: it must lie in [0, 1]")
         self.model = model.eval()
+        if vocabulary is None:
+            if model.texts is None or text_embeddings is not None:
+                raise InputError(f"{model.name} brings no vocabulary for this: say the labels to look for")
+            text_embeddings = model.texts
+            vocabulary = [Label(name, (name,)) for name in model.texts.labels]
         self.vocabulary = _vocabulary(vocabulary)
         self.settings = settings or model.video
         self._check_settings()

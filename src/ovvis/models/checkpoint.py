@@ -20,6 +20,7 @@ from ovvis.errors import InputError
 from ovvis.models.convert import TensorDict, class_matrix, convert_state, is_authors
 
 METADATA_KEY = "ovvis"
+CLASSES = "classes"  # name of the tensor that is no weight: see `Checkpoint.classes`
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Checkpoint:
     state: TensorDict
     family: str | None  # from the metadata; None in the authors' files
     config: dict[str, Any] | None  # likewise
-    classes: Tensor | None = None  # K, E; the texts that an authors' OVFormer was trained with
+    classes: Tensor | None = None  # K, E; embeddings of the labels that an OVFormer of its authors was trained with
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -85,7 +86,8 @@ def _read_safetensors(path: Path) -> Checkpoint:
         )
     try:
         made = json.loads(metadata[METADATA_KEY])
-        return Checkpoint(path, state, str(made["family"]), dict(made["config"]))
+        classes = state.pop(CLASSES, None)
+        return Checkpoint(path, state, str(made["family"]), dict(made["config"]), classes)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"checkpoint {str(path)!r} has damaged metadata ({_line(error)}); fetch it again") from error
 

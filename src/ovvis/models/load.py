@@ -9,17 +9,19 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import open_clip
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ovvis.errors import InputError, ResourceError, nearest
 from ovvis.models import download
-from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ovvis.models.checkpoint import CLASSES, Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.clip import packaged_config
 from ovvis.models.convert import decoder_depth, has_clip, load_strictly
 from ovvis.models.families import FAMILIES, FamilyConfig, build_model
 from ovvis.models.model import Model
 from ovvis.models.packaged import packaged_clip, packaged_model, packaged_path
 from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model
+from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import Vocabulary
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -113,7 +115,18 @@ def build_from(
         where,
     )
     model.source = checkpoint.path.name
+    model.texts = _texts(checkpoint, entry)
     return model
+
+
+def _texts(checkpoint: Checkpoint, entry: ModelEntry) -> TextEmbeddings | None:
+    """Return the vocabulary that a checkpoint carries, where the zoo knows whose labels they are."""
+    if checkpoint.classes is None or not entry.vocabulary:
+        return None
+    names = Vocabulary.builtin(entry.vocabulary).names
+    if len(names) != len(checkpoint.classes):
+        return None
+    return TextEmbeddings(F.normalize(checkpoint.classes.float(), dim=-1), torch.arange(len(names)), names)
 
 
 def convert(source: str | Path, target: str | Path, name: str | None = None) -> ModelEntry:
@@ -135,7 +148,10 @@ def convert(source: str | Path, target: str | Path, name: str | None = None) -> 
     entry = find_model(name) if name else _recognise(checkpoint)
     model = build_from(checkpoint, entry, entry.config.decoder_layers if name else None, {})
     try:
-        write_checkpoint(Path(target).expanduser(), model.state_dict(), model.family, asdict(model.config))
+        state = model.state_dict()
+        if checkpoint.classes is not None:
+            state[CLASSES] = checkpoint.classes
+        write_checkpoint(Path(target).expanduser(), state, model.family, asdict(model.config))
     except OSError as error:
         raise ResourceError(
             f"{str(target)!r} cannot be written ({error.strerror or error}); choose another place"

@@ -13,7 +13,7 @@ from ovvis.models.clip import FrozenClip
 from ovvis.models.layers.folding import fold_batch_norm
 from ovvis.models.layers.linear import replace_linears
 from ovvis.models.segmenter import Segmenter
-from ovvis.structures import LayeredPrediction, Prediction
+from ovvis.structures import LayeredPrediction, Prediction, TextEmbeddings
 
 Weighting = Literal["released", "paper"]
 ClassScore = Literal["softmax", "cosine", "sigmoid"]
@@ -83,7 +83,9 @@ class Model(nn.Module):
         super().__init__()
         self.name, self.family, self.config, self.video = name, family, config, video
         self.short_edge = short_edge
-        self.source = "untrained"  # where the weights came from; set by whoever loads them
+        # Set by whoever loads the weights: where they came from, and the vocabulary that came with them.
+        self.source = "untrained"
+        self.texts: TextEmbeddings | None = None
         self.clip = clip
         self.network = network
         self.classifier = classifier
