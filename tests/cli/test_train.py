@@ -151,6 +151,25 @@ def test_a_run_of_another_family(home, name, frames):
         assert result.tracks
 
 
+def test_video_training_goes_on_from_images(home):
+    """As OVFormer is trained: the weights of the image-trained model, which knows no time, in the one that does."""
+    for name, frames, more in (
+        ("ovformer-r50-lvis", 1, []),
+        ("ovformer-r50", 2, ["--set", f"model.weights={home / 'images'}"]),
+    ):
+        recipe = {**RECIPE, "model": {"name": name, "weights": "untrained", "network": FAMILIES["ov2seg-r50"]}}
+        recipe["data"] = {**RECIPE["data"], "sampling": {"frames": frames}}
+        (home / "tiny.yaml").write_text(yaml.safe_dump(recipe))
+        output = home / ("images" if frames == 1 else "video")
+        train(home, "--output", str(output), "--set", "run.steps=1", "--set", "run.carry_clip=true", *more)
+    before, after = checkpoint.latest(home / "images").weights, checkpoint.latest(home / "video")
+    assert after.config["model"]["network"]["temporal"] and "clip.model.logit_scale" in before
+    moved = {name for name, weight in after.weights.items() if not torch.equal(weight, before[name])}
+    assert "network.class_head.mlp.layers.0.weight" in moved  # trained on,
+    for name, weight in after.weights.items():  # by one step
+        assert (weight - before[name]).abs().max() < 1e-3, name
+
+
 def test_a_run_goes_on_from_an_earlier_one_and_trains_as_in_one_go(home):
     train(home, "--output", str(home / "whole"))
     train(home, "--output", str(home / "half"), "--set", "run.save_every=1", "--set", "run.keep=9")

@@ -284,7 +284,7 @@ def test_families_are_not_taken_for_each_other(tmp_path):
 
 
 def test_weights_that_nobody_published():
-    refused(lambda: load_model("ov2seg-swin-b"), "ov2seg-swin-b", "published no weights", kind=ResourceError)
+    refused(lambda: load_model("ov2seg-swin-b"), "ov2seg-swin-b", "no weights of it are published", kind=ResourceError)
 
 
 @pytest.mark.usefixtures("_own_clip")

@@ -15,6 +15,7 @@ from ovvis.data.sampling import Draw, SamplingConfig
 from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
 from ovvis.evaluation.records import Category
+from ovvis.models.backbones.conv_clip import ConvClipBackbone
 from ovvis.models.text import embed_vocabulary
 from ovvis.training.build import build_task
 from ovvis.training.config import DataConfig, ModelConfig, RunConfig, TrainConfig, ValidationConfig
@@ -23,6 +24,7 @@ from ovvis.training.devices import make_fabric
 from ovvis.training.loop import train
 from ovvis.training.objective import network_objective, trained_labels
 from ovvis.training.optimizer import build_optimizer
+from ovvis.training.start import _start_backbone
 from ovvis.vocabulary import Vocabulary
 from painted import paint
 
@@ -63,6 +65,29 @@ def test_every_weight_of_an_ovformer_learns(annotations, alignment, autocast):
         assert parameter.grad.isfinite().all(), name
     assert not any(parameter.requires_grad for parameter in model.clip.parameters())
     assert all(parameter.grad is None for parameter in model.clip.parameters())
+
+
+@pytest.mark.parametrize("clip", ["tiny-resnet", "tiny-convnext"])
+def test_a_backbone_that_is_a_copy_of_clips(annotations, clip):
+    """It begins with CLIP's weights, so that it sees what CLIP sees, and learns; the CLIP does not."""
+    changes = {"clip": clip, "quick_gelu": clip == "tiny-resnet", "alignment": "none", "backbone": "clip"}
+    model = build_tiny_ovformer(**changes)
+    pixels = torch.randn(1, 3, 64, 96)
+    wanted = ConvClipBackbone(model.clip)(pixels).levels
+    torch.nn.init.ones_(next(model.network.backbone.parameters()))
+    start = replace(CONFIG.model, network=tiny_ovformer_config(**changes), backbone="clip")
+    _start_backbone(model, start, None)
+    for level, same in zip(model.network.backbone(pixels).levels, wanted, strict=True):
+        torch.testing.assert_close(level, same, atol=1e-4, rtol=1e-4)
+    data = training_set(annotations, model)
+    objective = network_objective(CONFIG, model.train(), lambda: data)
+    objective(batch_of(data, 0))[0].backward()
+    assert all(weight.grad is not None for weight in model.network.parameters())
+    assert all(weight.grad is None for weight in model.clip.parameters())
+    with pytest.raises(InputError, match=r"model\.backbone is 'imagenet-21k', but"):
+        _start_backbone(model, replace(start, backbone="imagenet-21k"), None)
+    with pytest.raises(InputError, match="the backbone of clip-vis-r50 is its CLIP; drop it"):
+        _start_backbone(build_tiny(), ModelConfig(backbone="clip"), None)
 
 
 def test_the_backbone_learns_slower_and_its_norms_are_frozen():

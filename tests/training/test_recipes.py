@@ -18,7 +18,14 @@ PUBLISHED = {
     "ov2seg-swin-b-lvis": "ov2seg-swin-b",
 }
 
-STICKERS = ("clip-stickers-stills", "clip-stickers-groups", "clip-stickers", "clip-vis-stickers")
+STICKERS = (
+    "clip-stickers-stills",
+    "clip-stickers-groups",
+    "clip-stickers",
+    "clip-vis-stickers",
+    "ovformer-stickers",
+    "ov2seg-stickers",
+)
 
 
 def test_there_is_one_for_each_published_run():
@@ -90,3 +97,15 @@ def test_the_published_schedule_of_ovformer(backbone):
     assert [round(share * ov2seg.run.steps) for share in ov2seg.optimizer.decay_at] == [327_778, 355_093]
     assert (ov2seg.model.network.queries, ov2seg.model.network.decoder_layers) == (300, 6)
     assert (images.model.network.temporal, video.model.network.temporal) == (False, True)
+
+
+def test_the_small_models_of_both_families_have_one_budget():
+    clip_vis, ovformer, ov2seg = (load_config(f"{name}-stickers") for name in ("clip-vis", "ovformer", "ov2seg"))
+    for other in (ovformer, ov2seg):
+        assert other.run.steps == clip_vis.run.steps
+        frames = other.run.batch * other.data.sampling.frames
+        assert frames == clip_vis.run.batch * clip_vis.data.sampling.frames
+        assert other.data.train == clip_vis.data.train and other.optimizer == clip_vis.optimizer
+        for size in ("clip", "width", "queries", "decoder_layers", "pixel_layers", "short_edge"):
+            assert getattr(other.model.network, size) == getattr(clip_vis.model.network, size)
+    assert (ovformer.model.network.alignment, ov2seg.model.network.alignment) == ("released", "none")

@@ -34,7 +34,7 @@ def _place(entry: ModelEntry) -> str:
     if entry.packaged:
         return "in the package; docs/stickers_model.md tells what it knows and what not"
     if not entry.published and not here.is_file():
-        return "its authors have published none"
+        return "none are published: train it (`ovvis train --list`)"
     return f"here: {here}" if here.is_file() else f"not here yet; fetched on first use from {entry.url}"
 
 

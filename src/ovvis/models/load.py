@@ -190,7 +190,7 @@ def fetch_weights(entry: ModelEntry, on_progress: download.Progress | None = Non
     target = weights_path(entry)
     if not entry.published and not target.is_file():
         raise ResourceError(
-            f"{entry.name}: its authors have published no weights; train it, or give a checkpoint as --weights"
+            f"{entry.name}: no weights of it are published; train it, or give a checkpoint as --weights"
         )
     if target.is_file():
         download.check_checksum(target)

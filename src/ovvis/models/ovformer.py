@@ -8,9 +8,11 @@ from typing import Literal
 
 from torch import Tensor
 
+from ovvis.models.backbones.conv_clip import CLIP_ENCODER, TrainedClipBackbone
+from ovvis.models.backbones.pyramid import Backbone
 from ovvis.models.backbones.timm_features import build_timm_backbone
 from ovvis.models.classifiers import EmbeddingClassifier
-from ovvis.models.clip import FrozenClip
+from ovvis.models.clip import CLIP_MEAN, CLIP_STD, FrozenClip
 from ovvis.models.heads import Alignment, ClassHead, ObjectHead
 from ovvis.models.model import Model, VideoSettings, Weighting
 from ovvis.models.pixel_decoder import ATTENDED_LEVELS, PixelDecoder
@@ -35,7 +37,7 @@ class OvFormerConfig:
     clip: str = "ViT-B-32"  # open_clip architecture
     clip_weights: str = "openai"  # open_clip's tag of its pretrained weights
     quick_gelu: bool = True  # CLIP's activation; OpenAI's weights want it
-    backbone: str = "resnet50"  # timm architecture
+    backbone: str = "resnet50"  # timm architecture; "clip" for that of the CLIP's own encoder, trained apart from it
     frozen_norm: bool = True  # the backbone's BatchNorms are not trained, as released
     drop_path: float = 0.0  # share of a Swin's residual branches left out in training; Swin-B: 0.3
     width: int = 256  # of queries and features
@@ -59,7 +61,12 @@ class OvFormerConfig:
 def build_ovformer(config: OvFormerConfig, name: str = FAMILY) -> Model:
     """Return an untrained OVFormer, or an OV2Seg where the configuration has no alignment."""
     clip = FrozenClip(config.clip, config.quick_gelu)
-    backbone = build_timm_backbone(config.backbone, config.frozen_norm, config.drop_path)
+    own = config.backbone == CLIP_ENCODER
+    backbone: Backbone
+    if own:
+        backbone = TrainedClipBackbone(clip, config.frozen_norm)
+    else:
+        backbone = build_timm_backbone(config.backbone, config.frozen_norm, config.drop_path)
     network = Segmenter(
         backbone,
         PixelDecoder(
@@ -89,8 +96,8 @@ def build_ovformer(config: OvFormerConfig, name: str = FAMILY) -> Model:
         clip=clip,
         network=network,
         classifier=EmbeddingClassifier(LOGIT_SCALE),
-        pixel_mean=PIXEL_MEAN,
-        pixel_std=PIXEL_STD,
+        pixel_mean=CLIP_MEAN if own else PIXEL_MEAN,
+        pixel_std=CLIP_STD if own else PIXEL_STD,
         video=VideoSettings(
             window=config.window,
             memory=1,
@@ -108,8 +115,12 @@ def build_ovformer(config: OvFormerConfig, name: str = FAMILY) -> Model:
 
 def fits(config: OvFormerConfig, state: Mapping[str, Tensor]) -> bool:
     """Return whether a state has the backbone and the alignment of a configuration, as far as its tensors tell."""
-    swin = "network.backbone.patch_embed.proj.weight" in state
-    conv = any(name.startswith("network.backbone.net.") for name in state)
+    if "network.backbone.patch_embed.proj.weight" in state:
+        backbone = config.backbone.startswith("swin_")
+    elif "network.backbone.net.conv2.weight" in state:  # of the stem of CLIP's ResNets
+        backbone = config.backbone == CLIP_ENCODER
+    else:
+        convolutional = any(name.startswith("network.backbone.net.") for name in state)
+        backbone = convolutional and not config.backbone.startswith("swin_") and config.backbone != CLIP_ENCODER
     aligned = any(name.startswith("network.class_head.alignment.") for name in state)
-    backbone = swin if config.backbone.startswith("swin_") else conv
     return backbone and aligned == (config.alignment != "none")

@@ -7,6 +7,7 @@ from typing import Any
 
 from ovvis.errors import InputError, nearest
 from ovvis.models import clip_vis, ovformer
+from ovvis.models.backbones.conv_clip import CLIP_ENCODER
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import FamilyConfig
 from ovvis.models.ovformer import OvFormerConfig
@@ -51,6 +52,21 @@ _R50 = ClipVisConfig()
 _CONVNEXT = ClipVisConfig(
     clip="convnext_base_w_320", clip_weights="laion_aesthetic_s13b_b82k", quick_gelu=False, decoder_layers=6
 )
+# What the small models of both families have in common.
+_SHARED = (
+    "clip",
+    "clip_weights",
+    "quick_gelu",
+    "width",
+    "queries",
+    "pixel_layers",
+    "decoder_layers",
+    "heads",
+    "points",
+    "pixel_hidden",
+    "decoder_hidden",
+    "short_edge",
+)
 # Small enough for two cores, and for the package.
 _STICKERS = ClipVisConfig(
     clip="clip-stickers",
@@ -66,6 +82,8 @@ _STICKERS = ClipVisConfig(
     decoder_hidden=384,
     short_edge=256,
 )
+_SMALL: dict[str, Any] = {field: getattr(_STICKERS, field) for field in _SHARED}
+_OVFORMER_STICKERS = OvFormerConfig(backbone=CLIP_ENCODER, **_SMALL)
 _COLUMNS = ("LV-VIS val", "LV-VIS test", "OVIS", "YTVIS19", "YTVIS21", "BURST")
 _CODE = "Apache-2.0 (authors' repository)"
 _WEIGHTS = "Apache-2.0 (authors' repository); CLIP: MIT"
@@ -115,6 +133,23 @@ def _ovformer(
     )
 
 
+def _small(name: str, family: str, config: FamilyConfig, parameters: int, published: bool = True) -> ModelEntry:
+    """Return a line of a model that the project trained itself, on its own world."""
+    return ModelEntry(
+        name=name,
+        family=family,
+        config=config,
+        training_data="Stickers (base categories)",
+        published_ap={},
+        url="",
+        parameters=parameters,
+        code_licence="Apache-2.0",
+        weights_licence="Apache-2.0",
+        data_licence="drawings of seven sets: docs/world.md",
+        published=published,
+    )
+
+
 _LVIS_LICENCE = "LVIS: CC BY 4.0, images under Flickr's terms"
 _YTVIS_LICENCE = "COCO: CC BY 4.0, images under Flickr's terms; YouTube-VIS: research use"
 
@@ -157,17 +192,14 @@ ZOO: dict[str, ModelEntry] = {
             204,
             _YTVIS_LICENCE,
         ),
-        ModelEntry(
-            name="clip-vis-stickers",
-            family=clip_vis.FAMILY,
-            config=_STICKERS,
-            training_data="Stickers (base categories)",
-            published_ap={},
-            url="",
-            parameters=9,
-            code_licence="Apache-2.0",
-            weights_licence="Apache-2.0",
-            data_licence="drawings of seven sets: docs/world.md",
+        _small("clip-vis-stickers", clip_vis.FAMILY, _STICKERS, 9),
+        _small("ovformer-stickers", ovformer.FAMILY, _OVFORMER_STICKERS, 13, published=False),
+        _small(
+            "ov2seg-stickers",
+            ovformer.OV2SEG,
+            replace(_OVFORMER_STICKERS, alignment="none", **_OF_IMAGES),
+            13,
+            published=False,
         ),
         _ovformer(
             "ovformer-r50",

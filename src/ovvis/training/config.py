@@ -51,8 +51,8 @@ class ModelConfig:
     # "clip": the frozen CLIP's own, the rest fresh; "published": those of the zoo, and a name of the zoo those of that
     # model; "untrained": none; or a checkpoint file, or the folder of an earlier run
     weights: str = "clip"
-    # What a trained backbone begins with where the rest is fresh: "imagenet-21k", or a file in timm's or its authors'
-    # names; empty: as drawn
+    # What a trained backbone begins with where the rest is fresh: "imagenet-21k", a file in timm's or its authors'
+    # names, "clip" for a copy of CLIP's own encoder; empty: as drawn
     backbone: str = ""
     text_embeddings: str = ""  # file in place of CLIP's own texts of the training set's labels; see `ovvis predict`
     text_rows: str = ""  # what its rows stand for, as labels are given; empty: found by their number

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ovvis.errors import InputError, ResourceError
+from ovvis.models.backbones.conv_clip import CLIP_ENCODER, TrainedClipBackbone
 from ovvis.models.backbones.pretrained import start_backbone
 from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.convert import load_strictly
@@ -56,10 +57,10 @@ def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
             torch.manual_seed(config.run.seed)
             model = build_model(asked.network, asked.name)
         if asked.weights == "clip":
-            if asked.backbone:
-                _start_backbone(model, asked, on_progress)
             load_strictly(model, {**model.state_dict(), **pretrained_clip(asked.network)}, f"CLIP {asked.network.clip}")
             model.source = "CLIP's own"
+            if asked.backbone:
+                _start_backbone(model, asked, on_progress)
         return model
     entry = replace(find_model(asked.name), config=asked.network)
     if asked.weights == "published" or asked.weights in ZOO:
@@ -68,14 +69,23 @@ def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
         found = _of_run(Path(asked.weights).expanduser(), on_progress)
     else:
         found = read_checkpoint(asked.weights)
-    return build_from(found, entry, asked.network.decoder_layers, asdict(asked.network))
+    # The tensors must fit; settings that no tensor tells, such as a code of time, are the recipe's to change.
+    return build_from(replace(found, config=None), entry, asked.network.decoder_layers, asdict(asked.network))
 
 
 def _start_backbone(model: Model, asked: ModelConfig, on_progress: Progress | None) -> None:
     architecture = getattr(asked.network, "backbone", None)
     if architecture is None:
         raise InputError(f"model.backbone is {asked.backbone!r}, but the backbone of {asked.name} is its CLIP; drop it")
-    start_backbone(model.network.backbone, architecture, asked.backbone, on_progress)
+    backbone = model.network.backbone
+    if isinstance(backbone, TrainedClipBackbone):
+        if asked.backbone != CLIP_ENCODER:
+            raise InputError(
+                f"model.backbone is {asked.backbone!r}, but it must be {CLIP_ENCODER!r}, as the network's is"
+            )
+        backbone.copy_weights(model.clip)
+    else:
+        start_backbone(backbone, architecture, asked.backbone, on_progress)
 
 
 def trained_model(folder: Path, on_progress: Progress | None = None) -> tuple[Model, int]:

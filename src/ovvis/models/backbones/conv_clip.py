@@ -1,15 +1,18 @@
-"""The feature pyramid of a frozen convolutional CLIP (ResNet or ConvNeXt)."""
+"""The feature pyramid of a convolutional CLIP (ResNet or ConvNeXt): its own, frozen, or a copy that is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
 from typing import Any
 
 import torch
+from timm.layers import freeze_batch_norm_2d
 from torch import Tensor
 
 from ovvis.models.backbones.pyramid import Backbone, Pyramid
 from ovvis.models.clip import FrozenClip
+
+CLIP_ENCODER = "clip"  # in the place of an architecture's name: that of the model's CLIP
 
 
 class ConvClipBackbone(Backbone):
@@ -31,26 +34,55 @@ class ConvClipBackbone(Backbone):
             return self._pyramid(pixels)
 
     def _pyramid(self, pixels: Tensor) -> Pyramid:
-        visual = self._clip[0].visual
-        trunk = getattr(visual, "trunk", None)
-        levels = _resnet_levels(visual, pixels) if trunk is None else _convnext_levels(trunk, pixels)
-        dense = levels[-1] if trunk is None else trunk.norm_pre(levels[-1])
-        return Pyramid(levels, dense)
+        encoder = _encoder(self._clip[0])
+        levels = _levels(encoder, pixels)
+        norm = getattr(encoder, "norm_pre", None)  # of a ConvNeXt
+        return Pyramid(levels, levels[-1] if norm is None else norm(levels[-1]))
 
 
-def _resnet_levels(visual: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Run a CLIP ResNet without its attention pooling."""
-    x = visual.stem(x)
-    stages = [visual.layer1, visual.layer2, visual.layer3, visual.layer4]
-    return _stages(stages, x)
+class TrainedClipBackbone(Backbone):
+    """An encoder of the same architecture as a CLIP's, with weights of its own: it is trained, the CLIP stays frozen.
+
+    Args:
+        clip: a CLIP whose image encoder is a ResNet of OpenAI's kind or timm's ConvNeXt.
+        frozen_norm: whether BatchNorms keep their statistics, scales and shifts in training.
+
+    Raises:
+        ValueError: the CLIP's image encoder is of another kind.
+    """
+
+    def __init__(self, clip: FrozenClip, frozen_norm: bool = True) -> None:
+        super().__init__()
+        if not any(hasattr(_encoder(clip), stage) for stage in ("layer1", "stages")):
+            raise ValueError(f"CLIP {clip.name} has no convolutional encoder that a backbone could be a copy of")
+        self.channels = clip.channels
+        net = copy.deepcopy(_encoder(clip))
+        for pooling in ("attnpool", "head", "norm_pre"):  # what stands above the levels
+            if hasattr(net, pooling):
+                delattr(net, pooling)
+        self.net = freeze_batch_norm_2d(net) if frozen_norm else net
+
+    def copy_weights(self, clip: FrozenClip) -> None:
+        """Begin with the weights of a CLIP's encoder."""
+        theirs = _encoder(clip).state_dict()
+        self.net.load_state_dict({name: theirs[name] for name in self.net.state_dict()})
+
+    def forward(self, pixels: Tensor) -> Pyramid:
+        """Return the pyramid of normalised images (N, 3, H, W)."""
+        return Pyramid(_levels(self.net, pixels), None)
 
 
-def _convnext_levels(trunk: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Run a timm ConvNeXt without its head."""
-    return _stages(list(trunk.stages), trunk.stem(x))
+def _encoder(clip: FrozenClip) -> Any:
+    """Return a CLIP's ResNet, or its timm ConvNeXt."""
+    return getattr(clip.visual, "trunk", clip.visual)
 
 
-def _stages(stages: Sequence[Callable[[Tensor], Tensor]], x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _levels(encoder: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Run an encoder without what stands above its four stages."""
+    x = encoder.stem(x)
+    stages = getattr(encoder, "stages", None)  # of a ConvNeXt
+    if stages is None:
+        stages = (encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4)
     levels = []
     for stage in stages:
         x = stage(x)
