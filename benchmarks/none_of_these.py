@@ -243,12 +243,7 @@ def track_scores(one: Found, words: NDArray[np.int64], settings: VideoSettings, 
 
 
 def choose(curves: list[Curve], values: list[float], keep: float) -> int:
-    """Return the place of the highest value that keeps enough of the right answers.
-
-    >>> holds, misses = Curve("holds", 5, [0.8, 0.8, 0.78, 0.5]), Curve("misses", 5, [0.1, 0.2, 0.6, 0.9])
-    >>> choose([holds, misses], [1.0, 2.0, 3.0], 0.95)
-    1
-    """
+    """Return the place of the highest value that keeps enough of the right answers that there are without it."""
     right = np.mean([curve.good for curve in curves if curve.kind == "holds"], axis=0)
     enough = np.flatnonzero(right[1:] >= keep * right[0])
     return int(enough[-1]) if len(enough) else 0
