@@ -32,7 +32,7 @@ def models() -> None:
 def _place(entry: ModelEntry) -> str:
     here = weights_path(entry)
     if entry.packaged:
-        return "in the package; docs/stickers_model.md tells what it knows and what not"
+        return f"in the package: {here}" if here.is_file() else f"missing from this installation ({here})"
     if not entry.published and not here.is_file():
         return "none are published: train it (`ovvis train --list`)"
     return f"here: {here}" if here.is_file() else f"not here yet; fetched on first use from {entry.url}"
