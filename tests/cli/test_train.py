@@ -137,9 +137,10 @@ def test_a_run_of_another_family(home, name, frames):
     recipe["validation"] = {**RECIPE["validation"], "agnostic": False}
     (home / "tiny.yaml").write_text(yaml.safe_dump(recipe))
     assert "label" in train(home, "--dry-run").output
-    done = train(
-        home, "--set", f"validation.dataset={home / 'own.json'}", "--set", "run.steps=2", "--set", "run.workers=1"
-    )
+    np.save(home / "rows.npy", np.ones((1, 24)))
+    more = [f"validation.dataset={home / 'own.json'}", f"validation.text_embeddings={home / 'rows.npy'}"]
+    more += [f"model.text_embeddings={home / 'rows.npy'}", "run.steps=2", "run.workers=1"]
+    done = train(home, *(word for setting in more for word in ("--set", setting)))
     assert "2 steps done; AP" in done.output
     run = home / "run"
     assert set(read_metrics(run)[0]["losses"]) == {"object", "label", "mask", "dice"}

@@ -12,6 +12,7 @@ from ovvis.data.dataset import Part, TrainingSet
 from ovvis.data.filtering import FilterConfig
 from ovvis.data.loader import collate, network_input
 from ovvis.data.sampling import Draw, SamplingConfig
+from ovvis.data.stickers import live_part
 from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
 from ovvis.evaluation.records import Category
@@ -27,6 +28,7 @@ from ovvis.training.optimizer import build_optimizer
 from ovvis.training.start import _start_backbone
 from ovvis.vocabulary import Vocabulary
 from painted import paint
+from tiny_world import tiny_sprites
 
 AUGMENT = AugmentConfig(resize="short_edge", short_edges=(64,), flip=0.0)
 CONFIG = TrainConfig(loss=LossConfig(points=100, label_sample=3), model=ModelConfig(network=tiny_ovformer_config()))
@@ -138,6 +140,12 @@ def test_labels_and_their_weights(annotations):
     torch.testing.assert_close(found.text.vectors, wanted)
     base = training_set(annotations, model, groups=("common",))
     assert trained_labels(CONFIG.model, model, base).text.labels == ("green",)
+
+
+def test_labels_of_the_live_world_weigh_alike():
+    data = TrainingSet([live_part("stickers_live", sprites=tiny_sprites())])
+    assert set(data.label_frames) == {1.0}
+    assert len(data.label_frames) == len(data.labels)
 
 
 def test_labels_of_two_datasets_that_differ_in_case(annotations):

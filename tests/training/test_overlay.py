@@ -132,6 +132,18 @@ def test_another_run_in_the_folder(tmp_path):
         refuse_other_run(load_config(None, ["run.batch=4"]), before, tmp_path)
 
 
+def test_a_run_of_an_earlier_ovvis(tmp_path):
+    """What it could not be asked for was as it is by default."""
+    before = plain(TrainConfig())
+    del before["model"]["backbone"], before["loss"]["label_sample"]
+    refuse_other_run(load_config(None), before, tmp_path)
+    with pytest.raises(InputError, match=r"a run with loss\.label_sample = 50, not 9"):
+        refuse_other_run(load_config(None, ["loss.label_sample=9"]), before, tmp_path)
+    before = plain(TrainConfig())
+    with pytest.raises(InputError, match=r"a run with run\.spteps = 3, not None"):
+        refuse_other_run(load_config(None), before | {"run": before["run"] | {"spteps": 3}}, tmp_path)
+
+
 def test_trees():
     assert merged({"a": 1}, {"a": {"b": 2}}) == {"a": {"b": 2}}
     assert differences({"a": 1, "b": {"c": 2}}, {"b": {"c": 3}, "d": 4}) == [

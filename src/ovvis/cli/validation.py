@@ -17,6 +17,7 @@ from ovvis.evaluation.records import Category, ResultTrack
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.io.video import open_frames
 from ovvis.models.model import Model
+from ovvis.models.text_file import text_from_file
 from ovvis.training.config import TrainConfig
 
 FIGURES = ("AP", "AP50", "AP75", "AR10")
@@ -71,6 +72,8 @@ class Validation:
             gone = next((path for path in self._set.paths(video) if not path.is_file()), None)
             if gone is not None:
                 raise InputError(f"validation.dataset {asked.dataset}: {gone} does not exist; check the folder")
+        vocabulary, _ = dataset_vocabulary(self._set.categories)
+        self._text = text_from_file(asked.text_embeddings, vocabulary) if asked.text_embeddings else None
         self._model, self._asked = model, asked
         self._rank, self._processes, self._gather = rank, processes, gather
         self._look = look
@@ -80,7 +83,12 @@ class Validation:
         vocabulary, ids = dataset_vocabulary(self._set.categories)
         asked = self._asked
         segmenter = VideoSegmenter(
-            self._model, vocabulary, short_edge=asked.short_edge, long_edge=asked.long_edge, cache=True
+            self._model,
+            vocabulary,
+            short_edge=asked.short_edge,
+            long_edge=asked.long_edge,
+            text_embeddings=self._text,
+            cache=True,
         )
         tracks: list[ResultTrack] = []
         own = self._videos[self._rank :: self._processes]

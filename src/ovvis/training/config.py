@@ -87,6 +87,7 @@ class ValidationConfig:
     frames: str | None = None  # its folder of frames
     every: int = 5000  # steps
     videos: int | None = 50  # at most so many, evenly from the whole set; null: all
+    text_embeddings: str = ""  # file in place of CLIP's own texts of the categories; see `ovvis predict`
     agnostic: bool = False  # measure the masks alone: every category counts as "object"
     short_edge: int | None = None  # pixels, as in `ovvis segment`; null: the model's own
     long_edge: int = 1333

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -73,9 +74,13 @@ def save_config(config: TrainConfig, folder: Path) -> Path:
 def refuse_other_run(config: TrainConfig, before: dict[str, Any], folder: Path) -> None:
     """Refuse to go on with other settings than a folder's run was begun with, harmless ones apart.
 
+    A setting that an earlier ovvis had not yet was its default.
+
     Raises:
         InputError: the message names the first key that differs.
     """
+    with suppress(InputError):  # a setting that there is no more differs below
+        before = plain(config_of(before, str(folder)))
     for key, old, new in differences(before, plain(config)):
         if not any(key == free or key.startswith(f"{free}.") for free in HARMLESS):
             raise InputError(
