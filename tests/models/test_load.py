@@ -298,3 +298,10 @@ def test_the_labels_that_came_with_the_weights_are_a_default(tmp_path):
     asked = ovvis.VideoSegmenter(model, ["zebra"], cache=False, prompts=["a {}"])
     assert asked.text.labels == ("zebra",)
     refused(lambda: ovvis.VideoSegmenter(load_model("clip-vis-r50", "untrained")), "clip-vis-r50", "labels")
+
+
+@pytest.mark.usefixtures("_own_clip")
+def test_the_tensors_tell_the_number_of_queries(tmp_path):
+    path = write_ovformer(tmp_path / "a.pth", alignment="none", decoder_layers=3, queries=9)
+    assert load_model("ov2seg-r50", path).config.queries == 9
+    refused(lambda: load_model("ov2seg-r50", path, queries=4), "(9, 32)", "(4, 32)")

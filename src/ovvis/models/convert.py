@@ -183,6 +183,12 @@ def decoder_depth(names: Iterable[str]) -> int:
     return max(depths, default=-1) + 1
 
 
+def query_count(state: Mapping[str, Tensor]) -> int | None:
+    """Return the number of queries that a state of ours has; None where its tensors do not say."""
+    queries = state.get("network.query_decoder.query_features")
+    return None if queries is None or queries.ndim != 2 else len(queries)
+
+
 def has_clip(names: Iterable[str]) -> bool:
     """Return whether a state of ours carries the frozen CLIP."""
     return any(name.startswith("clip.") for name in names)

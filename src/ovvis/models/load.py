@@ -16,7 +16,7 @@ from ovvis.errors import InputError, ResourceError, nearest
 from ovvis.models import download
 from ovvis.models.checkpoint import CLASSES, Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.clip import packaged_config
-from ovvis.models.convert import decoder_depth, has_clip, load_strictly
+from ovvis.models.convert import decoder_depth, has_clip, load_strictly, query_count
 from ovvis.models.families import FAMILIES, FamilyConfig, build_model
 from ovvis.models.model import Model
 from ovvis.models.packaged import packaged_clip, packaged_model, packaged_path
@@ -83,7 +83,8 @@ def build_from(
 ) -> Model:
     """Return a model with a checkpoint's weights, on the CPU, in float32, not yet changed for inference.
 
-    The decoder's depth is what the tensors say.
+    The decoder's depth and the number of its queries are what the tensors say: OV2Seg's authors configured 300 queries
+    and evaluated with 100.
 
     Args:
         checkpoint: what `read_checkpoint` gave.
@@ -104,7 +105,8 @@ def build_from(
             f"that the file belongs to{': ' if deep else ''}{' or '.join(deep)}"
         )
     config = FAMILIES[entry.family].config(**checkpoint.config) if checkpoint.config else entry.config
-    config = replace(config, **{**options, "decoder_layers": depth})
+    queries = query_count(checkpoint.state) or config.queries
+    config = replace(config, **{"queries": queries, **options, "decoder_layers": depth})
     model = build_model(config, entry.name)
     state = checkpoint.state
     if not has_clip(state):
