@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
+from fakes import build_tiny, build_tiny_ovformer
 from ovvis.cli import main as cli
 from ovvis.cli import segmenter
 from ovvis.inference import tubes
@@ -119,9 +120,11 @@ def test_a_stopped_run_is_taken_up_and_scored(quick, monkeypatch, dataset, tmp_p
     assert figures["metrics"]["all"]["AR100"] == 1 and figures["metrics"]["all"]["AP"] > 0.5
 
 
-def test_the_entries_are_what_the_segmenter_gives(quick, monkeypatch, dataset, tmp_path):
-    """The whole way through files and category ids changes nothing."""
-    out = tmp_path / "out"
+@pytest.mark.parametrize("build", [build_tiny, build_tiny_ovformer])
+def test_the_entries_are_what_the_segmenter_gives(build, monkeypatch, dataset, tmp_path):
+    """The whole way through files and category ids changes nothing, whatever the family."""
+    out, built = tmp_path / "out", build()
+    monkeypatch.setattr(segmenter, "load_model", lambda *args, **kwargs: built)
     assert predict(monkeypatch, dataset, out) == 0
     model = segmenter.load_model()
     whole = segmenter.VideoSegmenter(
