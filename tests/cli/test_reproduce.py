@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fakes import build_tiny
+from fakes import build_tiny, build_tiny_ovformer
 from ovvis.cli import main as cli
 from ovvis.cli import reproduce, segmenter
 from ovvis.data.open import open_dataset
@@ -94,7 +94,7 @@ def test_all_tables_then_again_without_measuring(command, measured, tmp_path):
     text = page.read_text()
     assert text.count("| everything |") == 2 and "kept" in text and "`ovvis reproduce stickers" in text
     told = (tmp_path / "reproduction" / "tables.md").read_text()
-    assert told.count("| T 11, K 7 |") == 2 and told.count("## ") == 7
+    assert told.count("| T 11, K 7 |") == 2 and told.count("## ") == 8
     tables = json.loads((tmp_path / "reproduction" / "figures.json").read_text())["tables"]
     rows = {(t["table"], t["split"], r["name"]): r for t in tables for r in t["rows"]}
     alike = [("splits", "as released"), ("weighting", "both"), ("matching", "T 9, K 5"), ("oracles", "nothing given")]
@@ -137,6 +137,33 @@ def test_a_network_of_some_rows(command, measured):
     code, out, err = command(*words, "--network", "iou-pixels=untrained")
     assert code == 0, err
     assert "pixels" in out and "left out" not in err and len(measured) == 6
+
+
+def test_families_and_windows_are_passes_of_their_own(command, monkeypatch, measured, tmp_path):
+    def load(name, *args, **options):
+        return build_tiny_ovformer() if name == "ovformer-stickers" else build_tiny(**MODEL)
+
+    monkeypatch.setattr(segmenter, "load_model", load)
+    monkeypatch.setattr(segmenter, "weights_files", lambda entry: [])
+    words = (*QUICK, "--tables", "families", "--seeds", 0, "--short-edge", 64)
+    code, out, err = command(*words, "--network", "ovformer=ovformer-stickers")
+    assert code == 0, err
+    assert measured == [1] * 2 * 7 and "frames/s" in out and "families: OV2Seg-style" in err
+    told = json.loads((tmp_path / "reproduction" / "figures.json").read_text())["tables"][0]["rows"]
+    assert [row["name"] for row in told][::6] == ["CLIP-VIS", "OVFormer, offline"]
+    assert all(row["frames_per_second"] > 0 for row in told)
+    if sys.platform == "linux":
+        assert all(row["peak_bytes"] is None or row["peak_bytes"] > 2**20 for row in told)
+
+
+def test_what_an_ovformer_cannot_do_is_left_out(command, monkeypatch):
+    monkeypatch.setattr(segmenter, "load_model", lambda *args, **options: build_tiny_ovformer())
+    words = ("--videos", 1, "--long-videos", 1, "--seeds", 0, "--short-edge", 64)
+    code, out, err = command(*words, "--tables", "formulas,oracles")
+    assert code == 0, err
+    for row in ("formulas: pooling: mean (eq. 9)", "formulas: class score: cosine (eq. 10)", "oracles: everything"):
+        assert row in err and row.split(": ")[1] not in out
+    assert "names and identities" in out
 
 
 def test_a_run_that_is_stopped_goes_on(command, monkeypatch, measured, tmp_path):

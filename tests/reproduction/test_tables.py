@@ -46,6 +46,8 @@ def test_verdict(aps, paper, verdict):
     other = row("other", aps, paper)
     assert outcome(PLAIN, other).verdict(other) == verdict
     assert outcome(PLAIN, other).verdict(PLAIN) == ""
+    one_seed = row("plain", (10.0,), 8.0), row("other", (12.0,), 9.0)
+    assert outcome(*one_seed).verdict(one_seed[1]) == "unclear"
 
 
 def test_markdown_by_hand():
@@ -66,7 +68,9 @@ def test_a_table_without_reference_and_paper():
     assert "one seed, no spread" in markdown([alone])
     assert len(rich_table(alone).columns) == 5
     fast = replace(alone, experiment=replace(alone.experiment, speed=True))
-    assert markdown([fast]).splitlines()[-1] == "| plain | 1.0 | 11.0 | 2.0 | - | 9.5 |"
+    assert markdown([fast]).splitlines()[-1] == "| plain | 1.0 | 11.0 | 2.0 | - | 9.5 | - |"
+    large = replace(fast, rows=(replace(fast.rows[0], peak=3 * 2**29),))
+    assert markdown([large]).splitlines()[-1].endswith("| 9.5 | 1.50 |")
 
 
 def test_filling_a_page():

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -109,8 +109,9 @@ def reproduce(
     if restart:
         shutil.rmtree(output / PARTS, ignore_errors=True)
     measurement = Measurement(chosen, networks, drawn, output / PARTS)
-    for line in measurement.left_out:
-        warn(f"left out, for its network is not given with --network: {line}")
+    if measurement.left_out:
+        rows = "; ".join(measurement.left_out)
+        warn(f"left out, for --network gives no network, or none of the kind that it wants: {rows}")
     _measure(measurement, measurement.jobs((part.index - 1, part.count)), output)
     if missing := len(measurement.jobs()):
         again = "the same command with the other shards, or without --shard, goes on from there"
@@ -118,7 +119,7 @@ def reproduce(
         return
     with progress("counting", "rows") as done:
         outcomes = measurement.outcomes(done)
-    _write(outcomes, output, into, page_text, networks[MODEL])
+    _write(outcomes, output, into, page_text, networks)
 
 
 def _names(tables: str | None) -> list[str]:
@@ -210,20 +211,24 @@ def _read(path: Path) -> str:
 
 
 def _write(
-    outcomes: Sequence[Outcome], output: Path, into: Path | None, page_text: str | None, network: Network
+    outcomes: Sequence[Outcome], output: Path, into: Path | None, page_text: str | None, networks: Mapping[str, Network]
 ) -> None:
     for outcome in outcomes:
         out.print(rich_table(outcome))
-    digest = "untrained" if network.weights is None else f"weights {network.weights[:12]}"
+    network = networks[MODEL]
+    weights = ", ".join(
+        f"{one.segmenter.model.name} {'untrained' if one.weights is None else one.weights[:12]}"
+        for one in networks.values()
+    )
     command = shlex.join(["ovvis", *sys.argv[1:]])
     made_by = (
-        f"`{command}`; {network.segmenter.model.name}, {digest}; ovvis {__version__}, torch {torch.__version__}, "
+        f"`{command}`; weights (SHA-256): {weights}; ovvis {__version__}, torch {torch.__version__}, "
         f"{date.today().isoformat()}."
     )
     about = {
         "command": command,
         "date": date.today().isoformat(),
-        "weights_sha256": network.weights,
+        "weights_sha256": {name: one.weights for name, one in networks.items()},
         **network.segmenter.describe(),
     }
     with OutputFolder(output) as folder:

@@ -15,6 +15,7 @@ Given = Literal["masks", "identities", "names"]
 
 VAL, HARD, LONG = "val", "val-hard", "val-long"
 MODEL, IOU_PIXELS = "model", "iou-pixels"  # networks: the one asked for; one trained with `iou_from="pixels"`
+OVFORMER, OV2SEG = "ovformer", "ov2seg"  # of the other families
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Experiment:
     splits: tuple[str, ...]
     rows: tuple[Row, ...]
     reference: str = ""  # the row that differences are taken to; "": none are
-    speed: bool = False  # tell the frames a second of each row's network
+    speed: bool = False  # tell the frames a second and the memory of each row's network
 
 
 def _matching(name: str, lvvis: float, novel: float, ovis: float, **settings: Any) -> Row:
@@ -170,6 +171,26 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             ),
         ),
         "as released",
+    ),
+    Experiment(
+        "families",
+        "CLIP-VIS, OVFormer, OV2Seg",
+        "OVFormer online (windows of one frame), semi-online and offline (the whole video at once); OV2Seg-style: its "
+        "class head without alignment. The paper's figures: OVFormer's on LV-VIS val (its Table 3). Frames a second: "
+        "reading, network and names; memory: the most that the process held.",
+        (VAL,),
+        (
+            Row("OV2Seg-style", network=OV2SEG, paper={VAL: (14.2, 11.9)}),
+            Row("CLIP-VIS"),
+            Row("OVFormer, online", {"window": 1}, OVFORMER),
+            *(
+                Row(f"OVFormer, windows of {t}", {"window": t}, OVFORMER, paper={VAL: (21.9, 21.8)} if t == 5 else {})
+                for t in (3, 5, 7, 10)
+            ),
+            Row("OVFormer, offline", {"window": None}, OVFORMER, paper={VAL: (21.1, 19.9)}),
+        ),
+        "OV2Seg-style",
+        speed=True,
     ),
     Experiment(
         "oracles",

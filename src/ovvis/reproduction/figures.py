@@ -53,6 +53,7 @@ class RowOutcome:
     row: Row
     by_seed: tuple[Figures, ...]
     rate: float  # frames a second of the network's pass: reading, network and names
+    peak: int | None = None  # bytes; the most memory held, with the records of all rows of the pass
 
     def spread(self, name: str) -> Spread:
         """Return the spread of one of `NAMES`."""
@@ -93,7 +94,7 @@ class Outcome:
         paper = [r.row.paper[self.split][0] for r in (row, reference) if self.split in r.row.paper]
         if len(paper) < 2 or abs(paper[0] - paper[1]) < CLOSE:
             return ""
-        if abs(ours.mean) <= (ours.deviation or 0.0):
+        if ours.deviation is None or abs(ours.mean) <= ours.deviation:
             return "unclear"
         return "yes" if (ours.mean > 0) == (paper[0] > paper[1]) else "no"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -14,9 +15,11 @@ from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import ResultTrack
 from ovvis.evaluation.rules import LVVIS
 from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.models.classifiers import MaskPooledClassifier
 from ovvis.reproduction.experiments import Experiment, Row, Way
 from ovvis.reproduction.figures import Figures, Outcome, RowOutcome, figures_of
 from ovvis.reproduction.follow import Follower
+from ovvis.reproduction.memory import Peak, peak_memory
 from ovvis.reproduction.parts import Part, Parts, way_key
 
 Advance = Callable[[int, int, str], object]  # frames done, frames in all, what is being done
@@ -89,8 +92,8 @@ class Measurement:
 
     @property
     def left_out(self) -> list[str]:
-        """The rows whose network is not given, as "table: row"."""
-        return [f"{e.name}: {r.name}" for e in self._experiments for r in e.rows if r.network not in self._networks]
+        """The rows whose network is not given, or cannot do what they ask; as "table: row"."""
+        return [f"{e.name}: {r.name}" for e in self._experiments for r in e.rows if r not in self._rows(e)]
 
     def jobs(self, share: tuple[int, int] = (0, 1)) -> list[Job]:
         """Return the videos that are still to be measured.
@@ -125,28 +128,34 @@ class Measurement:
         evaluator = self._evaluator(videos)
         seconds: dict[str, float] = {}
         ways = dict(job.part.ways)
-        for found in follow(videos.video(job.number), on_frame, seconds):
-            tracks = (
-                ResultTrack(job.number + 1, ids[track.label_index], track.score, track.masks) for track in found.tracks
-            )
-            compared = evaluator.compare(tracks)
-            ways[way_key(found.way)] = compared.rows, compared.pairs
-        job.of.parts.write(job.number, Part(videos.frames, seconds, ways))
+        video = videos.video(job.number)
+        # Once for all videos: they are alike, and beginning anew costs time.
+        first = job.number == 0
+        with peak_memory(segmenter.model.device) if first else nullcontext(Peak()) as peak:
+            for found in follow(video, on_frame, seconds):
+                tracks = (
+                    ResultTrack(job.number + 1, ids[track.label_index], track.score, track.masks)
+                    for track in found.tracks
+                )
+                compared = evaluator.compare(tracks)
+                ways[way_key(found.way)] = compared.rows, compared.pairs
+        job.of.parts.write(job.number, Part(videos.frames, seconds, peak.bytes, ways))
 
     def outcomes(self, advance: Callable[[int, int], object]) -> list[Outcome]:
         """Return the figures of every experiment on each of its splits, once all videos are measured."""
         figures: dict[tuple[int, Way], Figures] = {}
-        rates: dict[int, float] = {}
+        costs: dict[int, tuple[float, int | None]] = {}
         total, done = sum(len(one.ways) for one in self._passes.values()), 0
         for one in self._passes.values():
             parts = [one.parts.read(number) for number in range(len(one.videos))]
             seconds = sum(sum(part.seconds.values()) for part in parts)
-            rates[id(one)] = sum(part.frames for part in parts) / seconds if seconds else 0.0
+            rate = sum(part.frames for part in parts) / seconds if seconds else 0.0
+            costs[id(one)] = rate, max((part.peak for part in parts if part.peak is not None), default=None)
             for way in one.ways:
                 figures[id(one), way] = self._figures(one, way, parts)
                 done += 1
                 advance(done, total)
-        return [self._outcome(e, split, figures, rates) for e in self._experiments for split in e.splits]
+        return [self._outcome(e, split, figures, costs) for e in self._experiments for split in e.splits]
 
     def _figures(self, one: Pass, way: Way, parts: Sequence[Part]) -> Figures:
         evaluator = self._new_evaluator(one.videos)
@@ -155,19 +164,39 @@ class Measurement:
         return figures_of(evaluator.report())
 
     def _outcome(
-        self, experiment: Experiment, split: str, figures: Mapping[tuple[int, Way], Figures], rates: Mapping[int, float]
+        self,
+        experiment: Experiment,
+        split: str,
+        figures: Mapping[tuple[int, Way], Figures],
+        costs: Mapping[int, tuple[float, int | None]],
     ) -> Outcome:
         drawn, rows = self._videos[split], []
         for row in self._rows(experiment):
             way = self._way(row)
             passes = [id(self._passes[row.network, way.settings.window, one]) for one in drawn]
-            rate = fmean(rates[one] for one in passes)
-            rows.append(RowOutcome(row, tuple(figures[one, way] for one in passes), rate))
+            rate = fmean(costs[one][0] for one in passes)
+            peak = max((costs[one][1] or 0 for one in passes), default=0) or None
+            rows.append(RowOutcome(row, tuple(figures[one, way] for one in passes), rate, peak))
         seeds = tuple(one.split.seed for one in drawn)
         return Outcome(experiment, split, seeds, len(drawn[0]), drawn[0].frames, tuple(rows))
 
     def _rows(self, experiment: Experiment) -> list[Row]:
-        return [row for row in experiment.rows if row.network in self._networks]
+        return [row for row in experiment.rows if row.network in self._networks and self._can(row)]
+
+    def _can(self, row: Row) -> bool:
+        """Return whether a network can do what its row asks.
+
+        Only one that names what lies under masks can do so in another way, or under other masks; and not every choice
+        of settings goes with every family's own.
+        """
+        classifier = self._networks[row.network].segmenter.model.classifier
+        if (row.pooling or "masks" in row.given) and not isinstance(classifier, MaskPooledClassifier):
+            return False
+        try:
+            self._way(row)
+        except ValueError:
+            return False
+        return True
 
     def _way(self, row: Row) -> Way:
         return row.way(self._networks[row.network].segmenter.model.video)

@@ -17,7 +17,7 @@ from ovvis.evaluation.evaluator import Compared
 from ovvis.io.output import whole_file
 from ovvis.reproduction.experiments import Way
 
-FORMAT = 1
+FORMAT = 2
 ABOUT = "about.json"
 Rows = tuple[tuple[int, int, float, float], ...]
 Pairs = tuple[tuple[int, int, float], ...]
@@ -29,6 +29,7 @@ class Part:
 
     frames: int = 0
     seconds: dict[str, float] = field(default_factory=dict)  # of the pass, by stage
+    peak: int | None = None  # bytes; the most memory held, where it was measured
     ways: dict[str, tuple[Rows, Pairs]] = field(default_factory=dict)  # by `way_key`: the results as numbers
 
     def compared(self, way: Way) -> Compared:

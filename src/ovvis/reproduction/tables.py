@@ -25,7 +25,7 @@ def header(outcome: Outcome) -> list[str]:
         names.append(f"against {outcome.experiment.reference}")
     if _has_paper(outcome):
         names += ["paper", "agrees"]
-    return names + (["frames/s"] if outcome.experiment.speed else [])
+    return names + (["frames/s", "GiB"] if outcome.experiment.speed else [])
 
 
 def cells(outcome: Outcome, row: RowOutcome) -> list[str]:
@@ -37,7 +37,8 @@ def cells(outcome: Outcome, row: RowOutcome) -> list[str]:
         paper = row.row.paper.get(outcome.split)
         known = [] if paper is None else [f"{value:.1f}" for value in paper if value is not None]
         out += [", ".join(known) or "-", outcome.verdict(row) or "-"]
-    return out + ([f"{row.rate:.1f}"] if outcome.experiment.speed else [])
+    memory = "-" if row.peak is None else f"{row.peak / 2**30:.2f}"
+    return out + ([f"{row.rate:.1f}", memory] if outcome.experiment.speed else [])
 
 
 def caption(outcome: Outcome) -> str:
@@ -136,6 +137,7 @@ def as_json(outcomes: Sequence[Outcome], about: Mapping[str, Any]) -> dict[str, 
                     "paper": list(row.row.paper[outcome.split]) if outcome.split in row.row.paper else None,
                     "verdict": outcome.verdict(row),
                     "frames_per_second": row.rate,
+                    "peak_bytes": row.peak,
                 }
             )
         tables.append(
