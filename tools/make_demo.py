@@ -20,7 +20,7 @@ from ovvis.world.video import Object, Video, VideoConfig, Videos
 
 FPS = 24
 CONFIG = VideoConfig(height=320, width=480, frames=9 * FPS, objects=(1, 1), reserved_backgrounds=True)
-SEED = 9  # of background, camera and light
+SEED = 14  # of background, camera and light
 PACKAGES = ("noto", "fluent-3d")
 
 
