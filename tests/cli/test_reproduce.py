@@ -124,6 +124,11 @@ def test_only_what_is_missing_is_measured(command, measured):
     assert measured == [4]
 
 
+def test_some_splits(command, measured):
+    assert command(*QUICK, "--tables", "splits", "--splits", "val", "--seeds", 0)[0] == 0
+    assert measured == [1, 1]
+
+
 def test_shards(command, measured):
     words = (*QUICK, "--tables", "splits", "--videos", 3, "--seeds", 0)
     code, out, _ = command(*words, "--shard", "2/2")
@@ -188,6 +193,8 @@ def test_a_run_that_is_stopped_goes_on(command, monkeypatch, measured, tmp_path)
     ("words", "said"),
     [
         (["--tables", "weight"], "did you mean weighting"),
+        (["--splits", "val-lon"], "did you mean val-long"),
+        (["--tables", "weighting", "--splits", "val-hard"], "are not of val-hard"),
         (["--seeds", "0,x"], "seeds '0,x'"),
         (["--seeds", "0,0"], "stand once"),
         (["--seeds", "-4"], "0 or more"),

@@ -39,5 +39,14 @@ def test_the_issue_is_covered():
 def test_choosing():
     assert choose([]) == EXPERIMENTS
     assert [e.name for e in choose(["matching", "splits"])] == ["splits", "matching"]
+    assert {e.name: e.splits for e in choose(["matching", "splits"], ["val-hard", "val"])} == {
+        "splits": ("val", "val-hard"),
+        "matching": ("val",),
+    }
+    assert [e.name for e in choose([], ["val-hard"])] == ["splits"]
+    with pytest.raises(InputError, match="did you mean val-long"):
+        choose([], ["val_long"])
+    with pytest.raises(InputError, match="matching are not of val-hard"):
+        choose(["matching"], ["val-hard"])
     with pytest.raises(InputError, match="did you mean matching"):
         choose(["splits", "matchin"])

@@ -51,6 +51,9 @@ def reproduce(
     tables: Annotated[
         str | None, typer.Option(help=f"Some of {', '.join(e.name for e in EXPERIMENTS)}; all if not given.")
     ] = None,
+    splits: Annotated[
+        str | None, typer.Option(help="Some of val, val-hard, val-long; all that a table is on if not given.")
+    ] = None,
     into: Annotated[
         Path | None,
         typer.Option(help="A Markdown page whose lines <!-- table NAME --> and <!-- end --> hold the tables."),
@@ -94,7 +97,7 @@ def reproduce(
         batch=batch,
     )
     options.check()
-    chosen, numbers, part = choose(_names(tables)), _seeds(seeds), Shard.parse(shard)
+    chosen, numbers, part = choose(_names(tables), _names(splits)), _seeds(seeds), Shard.parse(shard)
     if restart and part.count > 1:
         raise InputError(f"--restart with --shard {part} would drop the other shards' videos: remove {output} by hand")
     page_text = None if into is None else _read(into)
@@ -122,8 +125,8 @@ def reproduce(
     _write(outcomes, output, into, page_text, networks)
 
 
-def _names(tables: str | None) -> list[str]:
-    return [name.strip() for name in (tables or "").split(",") if name.strip()]
+def _names(listed: str | None) -> list[str]:
+    return [name.strip() for name in (listed or "").split(",") if name.strip()]
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -212,14 +212,31 @@ EXPERIMENTS: tuple[Experiment, ...] = (
 )
 
 
-def choose(names: Sequence[str]) -> tuple[Experiment, ...]:
-    """Return experiments by name, in the order of the list; all where none is named.
+def choose(names: Sequence[str], splits: Sequence[str] = ()) -> tuple[Experiment, ...]:
+    """Return experiments, in the order of the list.
+
+    Args:
+        names: which; none for all.
+        splits: on which of their splits; none for all. What is on none of these is left out.
 
     Raises:
-        InputError: there is none of a name.
+        InputError: there is none of a name, or nothing is left.
     """
     known = {experiment.name: experiment for experiment in EXPERIMENTS}
+    _check("table", names, known)
+    _check("split", splits, {split for experiment in EXPERIMENTS for split in experiment.splits})
+    asked = [experiment for experiment in EXPERIMENTS if not names or experiment.name in names]
+    if splits:
+        asked = [replace(e, splits=tuple(split for split in e.splits if split in splits)) for e in asked]
+    chosen = tuple(experiment for experiment in asked if experiment.splits)
+    if not chosen:
+        raise InputError(
+            f"tables {', '.join(names)} are not of {', '.join(splits)}: choose a split that one of them is on"
+        )
+    return chosen
+
+
+def _check(what: str, names: Sequence[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
-            raise InputError(f"table {name!r}: there is none of that name; {nearest(name, known)}")
-    return tuple(e for e in EXPERIMENTS if not names or e.name in names)
+            raise InputError(f"{what} {name!r}: there is none of that name; {nearest(name, known)}")

@@ -66,6 +66,9 @@ class Measurement:
         networks: by the name that rows know them by.
         videos: by split, one set for each seed.
         folder: of the parts.
+
+    Raises:
+        ValueError: the splits do not share their categories, which are the networks' vocabulary.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class Measurement:
         videos: Mapping[str, Sequence[DrawnSplit]],
         folder: Path,
     ) -> None:
+        if len({drawn.categories for several in videos.values() for drawn in several}) > 1:
+            raise ValueError("the splits differ in their categories; measure each by itself")
         self._experiments, self._networks, self._videos = tuple(experiments), networks, videos
         self._evaluator = cache(self._new_evaluator)
         self._passes: dict[tuple[str, int | None, DrawnSplit], Pass] = {}
