@@ -101,6 +101,11 @@ def test_wrong_assignments(setting, said):
         load_config(None, [setting])
 
 
+def test_nothing_is_an_empty_text():
+    assert load_config("clip-vis-r50-lvis", ["validation.dataset="]).validation.dataset == ""
+    assert load_config("clip-vis-r50-lvis", ["run.ema=null"]).run.ema is None
+
+
 def test_assignments_below_a_plain_value():
     with pytest.raises(InputError, match="'run' was given a plain value"):
         assignments(["run=3", "run.steps=4"])

@@ -74,6 +74,8 @@ def read_layer(path: Path, text: str | None = None) -> Layer:
 def assignments(texts: Sequence[str], option: str = "--set") -> Layer:
     """Return the settings that a command line states, each as `a.b=value`; the value is read as YAML.
 
+    Nothing is an empty text.
+
     >>> assignments(["run.steps=10", "data.flip=false"]).values
     {'run': {'steps': 10}, 'data': {'flip': False}}
 
@@ -88,7 +90,7 @@ def assignments(texts: Sequence[str], option: str = "--set") -> Layer:
         if not equals or not all(path):
             raise InputError(f"{option} {text!r} must be KEY=VALUE, such as {option} run.steps=1000")
         try:
-            plain = yaml.load(value, Loader=_Loader)
+            plain = yaml.load(value, Loader=_Loader) if value.strip() else ""  # nothing is no text, not null
         except yaml.YAMLError as error:
             raise InputError(f"{option} {text!r}: the value is no YAML; put quotes around text") from error
         place = values
