@@ -1,6 +1,6 @@
 """Draws the loss of one or several runs of `ovvis train`, one behind the other.
 
-    python tools/loss_curves.py runs/clip-stickers-stills runs/clip-stickers-groups --picture docs/clip_curves.png
+Usage: python tools/loss_curves.py runs/clip-stickers-stills runs/clip-stickers-groups --picture docs/clip_curves.png
 """
 
 from __future__ import annotations
