@@ -65,7 +65,7 @@ def test_the_packaged_default_says_what_it_knows(quick, monkeypatch, clip, tmp_p
     monkeypatch.setitem(zoo.ZOO, "it", entry)
     monkeypatch.setattr(segmenter, "DEFAULT_MODEL", "it")
     assert segment(monkeypatch, clip, tmp_path / "out", "--no-video", *more) == 0
-    lines = [line for line in capsys.readouterr().err.splitlines() if "illustrated objects" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "illustrated objects" in line]
     assert len(lines) == said
     assert all("520 kinds" in line and "--model clip-vis-r50" in line for line in lines)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from ovvis.cli.console import progress, warn
+from ovvis.cli.console import out, progress, warn
 from ovvis.cli.process import keep_freed_memory, quiet_libraries
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
@@ -161,11 +161,6 @@ class SegmenterOptions:
             raise InputError("--labels is missing: say what to look for, such as --labels 'dog, cat'")
         if self.weights == UNTRAINED:
             warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
-        elif self.model is None and self.weights is None and find_model(DEFAULT_MODEL).packaged:
-            warn(
-                f"{DEFAULT_MODEL} knows {len(categories())} kinds of illustrated objects and nothing else; for real "
-                "footage take a published model, such as --model clip-vis-r50 (fetched on first use)"
-            )
         asked = {"memory": self.memory, "matched": self.matched, "momentum": self.momentum}
         tracking: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
         if self.window is not None:
@@ -177,6 +172,12 @@ class SegmenterOptions:
                 device=self.device,
                 precision=cast(Precision, self.precision),
                 on_progress=fetched,
+            )
+        if self.model is None and self.weights is None and find_model(DEFAULT_MODEL).packaged:
+            out.print(
+                f"{DEFAULT_MODEL} knows {len(categories())} kinds of illustrated objects and nothing else; for real "
+                "footage take a published model, such as --model clip-vis-r50 (fetched on first use).",
+                soft_wrap=True,
             )
         with watch("text"), progress("reading labels", "words") as read:
             return VideoSegmenter(
