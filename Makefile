@@ -7,16 +7,12 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    set up, then segment a short generated clip"
+	@echo "make demo    set up, then segment the packaged video with the packaged model"
 	@echo "make test    set up, then run the tests"
 	@echo "make lint    set up, then ruff and mypy"
 
-demo:
-	@echo "Demo with an UNTRAINED network on a generated clip: it shows the machinery; its masks and names mean nothing."
-	@$(MAKE) --no-print-directory $(VENV)/.ready
-	@$(BIN)/python examples/make_clip.py demo/clip.mp4
-	@$(BIN)/ovvis segment demo/clip.mp4 --labels "red ball, blue box|blue square, green bar" --weights untrained \
-		--short-edge 192 --max-tracks 6 --paint-above 0 --output demo/result
+demo: $(VENV)/.ready
+	@$(BIN)/ovvis demo --output demo/result
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -40,7 +36,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing into $(VENV): some minutes and 5 GB the first time, most of it PyTorch."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python

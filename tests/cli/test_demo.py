@@ -1,6 +1,12 @@
 """The packaged video, and the words that it is asked about with."""
 
+import sys
+
+import pytest
+
+from ovvis.cli import main as cli
 from ovvis.cli.demo import ABSENT, THERE, VIDEO
+from ovvis.io.results import load_tracks
 from ovvis.io.video import open_source
 from ovvis.vocabulary import Vocabulary
 from ovvis.world.categories import categories
@@ -17,3 +23,19 @@ def test_its_words():
     there, absent = Vocabulary.parse(", ".join(THERE)).names, Vocabulary.parse(", ".join(ABSENT)).names
     assert set(there) | set(absent) <= known.keys() and not set(there) & set(absent)
     assert {known[name].split for name in there} == {"base", "novel"}
+
+
+@pytest.mark.slow
+def test_the_demo(monkeypatch, tmp_path, capsys):
+    """All that is there is found and nothing else; the owl keeps its number while the fire truck hides it."""
+    monkeypatch.setattr(sys, "argv", ["ovvis", "demo", "--output", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as leave:
+        cli.run()
+    assert not leave.value.code
+    assert "illustrated objects" in capsys.readouterr().out
+    result = load_tracks(tmp_path / "out" / "tracks.json")
+    shown = [track for track in result.best_tracks() if track.score >= 0.3]
+    names = Vocabulary.parse(", ".join(THERE)).names
+    assert sorted(track.label for track in shown) == sorted([*names, "penguin"])
+    (owl,) = (track for track in shown if track.label == "owl")
+    assert owl.masks[60] is not None and owl.masks[110] is None and owl.masks[160] is not None

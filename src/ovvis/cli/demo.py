@@ -11,7 +11,6 @@ import typer
 from ovvis.cli.segment import segment
 
 VIDEO = Path(str(resources.files("ovvis"))) / "demo" / "stickers.mp4"
-MODEL = "clip-vis-stickers"
 THERE = ("elephant", "owl", "octopus", "fire truck|fire engine", "penguin", "airplane|plane")
 ABSENT = ("tiger", "violin", "umbrella", "hot dog", "bicycle", "cactus")
 
@@ -21,4 +20,4 @@ def demo(
 ) -> None:
     """Segment the packaged video with the packaged model: nothing is fetched."""
     labels = ", ".join(sorted((*THERE, *ABSENT)))
-    segment(str(VIDEO), labels, model=MODEL, output=output)
+    segment(str(VIDEO), labels, output=output, precision="auto")

@@ -25,6 +25,7 @@ ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__nam
 # Each verb is a function of its own name in the module `ovvis.cli.NAME`, or that module's `app` for a verb of several
 # words. The line is what `ovvis --help` shows of it; the module is imported when the verb is called.
 VERBS = {
+    "demo": "Segment the packaged video with the packaged model: nothing is fetched.",
     "segment": "Find, follow and name everything in a video that the labels speak of.",
     "models": "List the models: size, training data, published AP, licences, where the weights come from.",
     "datasets": "List the datasets and where they lie; check one; make one from frames and masks.",

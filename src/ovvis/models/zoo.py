@@ -13,7 +13,7 @@ from ovvis.models.families import FamilyConfig
 from ovvis.models.ovformer import OvFormerConfig
 
 LVIS = "LVIS v1 (frequent and common)"
-DEFAULT_MODEL = "clip-vis-r50"
+DEFAULT_MODEL = "clip-vis-stickers"
 """What runs where neither a model nor weights are asked for."""
 
 COCO_YTVIS = "COCO, then YouTube-VIS 2019"

@@ -1,0 +1,38 @@
+"""The weights in the package are whole, small enough, and what the zoo says."""
+
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from ovvis.models.checkpoint import read_checkpoint
+from ovvis.models.load import list_models, load_model, weights_files
+from ovvis.models.zoo import DEFAULT_MODEL, find_model
+from ovvis.paths import cache_folder
+
+PACKAGED = [entry for entry in list_models() if entry.packaged]
+LATER = {"clip_weights", "none_logit", "short_edge"}  # settings that weights do not depend on
+
+
+def test_the_default_is_packaged():
+    assert find_model(DEFAULT_MODEL) in PACKAGED
+
+
+def test_together_they_are_small():
+    files = {path for entry in PACKAGED for path in weights_files(entry)}
+    assert sum(path.stat().st_size for path in files) <= 25_000_000
+
+
+@pytest.mark.parametrize("entry", PACKAGED, ids=lambda entry: entry.name)
+def test_what_the_zoo_says(entry):
+    found = read_checkpoint(weights_files(entry)[0])
+    wanted = asdict(entry.config)
+    assert {n: v for n, v in found.config.items() if n not in LATER} == {
+        n: v for n, v in wanted.items() if n not in LATER
+    }
+    model = load_model(entry.name)
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    assert model.short_edge == entry.config.short_edge
+    assert not list(cache_folder().iterdir())
+    # Training leaves nothing as it was drawn at random: batch norms have seen pictures.
+    assert round(sum(weight.numel() for weight in model.parameters()) / 1e6) == entry.parameters
