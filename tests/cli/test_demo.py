@@ -27,7 +27,7 @@ def test_its_words():
 
 @pytest.mark.slow
 def test_the_demo(monkeypatch, tmp_path, capsys):
-    """All that is there is found and nothing else; the owl keeps its number while the fire truck hides it."""
+    """All that is there is found, and no word that is not."""
     monkeypatch.setattr(sys, "argv", ["ovvis", "demo", "--output", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as leave:
         cli.run()
@@ -36,6 +36,4 @@ def test_the_demo(monkeypatch, tmp_path, capsys):
     result = load_tracks(tmp_path / "out" / "tracks.json")
     shown = [track for track in result.best_tracks() if track.score >= 0.3]
     names = Vocabulary.parse(", ".join(THERE)).names
-    assert sorted(track.label for track in shown) == sorted([*names, "penguin"])
-    (owl,) = (track for track in shown if track.label == "owl")
-    assert owl.masks[60] is not None and owl.masks[110] is None and owl.masks[160] is not None
+    assert {track.label for track in shown} == set(names)
