@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,20 +16,20 @@ from rich.table import Table
 
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import Advance, count, out, progress, warn
+from ovvis.cli.kept import kept
 from ovvis.cli.options import DataRoot, DatasetName, Frames
-from ovvis.cli.process import Interrupted, peak_memory
+from ovvis.cli.process import peak_memory
 from ovvis.data.annotations import Annotations, Video
 from ovvis.data.open import open_dataset
 from ovvis.data.predictions import BROKEN, RESULTS, PredictionFolder, Shard
 from ovvis.data.run_settings import dataset_settings
 from ovvis.data.submission import PACKED, pack
 from ovvis.data.words import dataset_vocabulary
-from ovvis.errors import DISK_FULL, InputError, ResourceError
+from ovvis.errors import InputError
 from ovvis.evaluation.records import ResultTrack
 from ovvis.evaluation.rules import COCO
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.io.output import disk_full
 from ovvis.io.source import FrameError
 from ovvis.io.video import open_frames
 from ovvis.structures import VideoResult
@@ -114,7 +113,7 @@ def predict(
     with PredictionFolder(output, split, split.rules == COCO, part) as folder:
         run = _Run(folder, ids, skip_broken, folder.mine() if restart else folder.pending())
         run.look_for_frames()
-        with _kept(folder):
+        with kept(folder.path, lambda: _state(folder)):
             segmenter = options.load(vocabulary, Stopwatch())
             made = settings_of(split, vocabulary, ids, segmenter, options.weights_digest())
             if restart:  # not before everything else has been found right
@@ -210,24 +209,10 @@ def _later(done: Advance, before: int, total: int, what: str) -> Callable[[int],
     return lambda count: done(before + count, total, what)
 
 
-@contextmanager
-def _kept(folder: PredictionFolder) -> Iterator[None]:
-    """Have everything that ends the work early say what stays and how to go on."""
-
-    def state() -> str:
-        missing, total = len(folder.missing()), len(folder.dataset.videos)
-        return f"{total - missing} of {total} videos are done and kept in {folder.path}; {AGAIN}"
-
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise Interrupted(f"stopped; {state()}") from error
-    except ResourceError as error:
-        raise ResourceError(f"{error}; {state()}") from error
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise ResourceError(f"{disk_full(error, folder.path)}; {state()}") from error
-        raise
+def _state(folder: PredictionFolder) -> str:
+    """Return what is done, and how to go on."""
+    missing, total = len(folder.missing()), len(folder.dataset.videos)
+    return f"{total - missing} of {total} videos are done and kept in {folder.path}; {AGAIN}"
 
 
 def _pack(folder: PredictionFolder) -> list[Path]:

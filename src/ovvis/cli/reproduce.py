@@ -7,8 +7,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -20,14 +19,14 @@ from rich.markup import escape
 
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
-from ovvis.cli.process import Interrupted
+from ovvis.cli.kept import kept
 from ovvis.data.drawn import DrawnSplit
 from ovvis.data.predictions import Shard
 from ovvis.data.stickers import SPLITS
 from ovvis.data.words import dataset_vocabulary
-from ovvis.errors import DISK_FULL, InputError, ResourceError, nearest
+from ovvis.errors import InputError, nearest
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.io.output import OutputFolder, disk_full, whole_file
+from ovvis.io.output import OutputFolder, whole_file
 from ovvis.models.load import UNTRAINED
 from ovvis.models.zoo import ZOO
 from ovvis.reproduction.experiments import EXPERIMENTS, LONG, MODEL, Experiment, choose
@@ -179,30 +178,16 @@ def _measure(measurement: Measurement, jobs: list[Job], output: Path) -> None:
     if not jobs:
         return
     started = time.monotonic()
-    with _kept(measurement, output), progress("measuring", "frames") as done:
+    with kept(output, lambda: _state(measurement, output)), progress("measuring", "frames") as done:
         measurement.run(jobs, done)
     frames, seconds = sum(job.of.videos.frames for job in jobs), time.monotonic() - started
     out.print(f"{count(len(jobs), 'video')}, {frames:,} frames in {seconds:.0f} s: {frames / seconds:.1f} frames/s")
 
 
-@contextmanager
-def _kept(measurement: Measurement, output: Path) -> Iterator[None]:
-    """Have everything that ends the work early say what stays and how to go on."""
-
-    def state() -> str:
-        left = count(len(measurement.jobs()), "video")
-        return f"{left} to go, the others are kept in {output}; the same command goes on from there"
-
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise Interrupted(f"stopped; {state()}") from error
-    except ResourceError as error:
-        raise ResourceError(f"{error}; {state()}") from error
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise ResourceError(f"{disk_full(error, output)}; {state()}") from error
-        raise
+def _state(measurement: Measurement, output: Path) -> str:
+    """Return what is left, and how to go on."""
+    left = count(len(measurement.jobs()), "video")
+    return f"{left} to go, the others are kept in {output}; the same command goes on from there"
 
 
 def _read(path: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -16,10 +15,8 @@ from ovvis.data.sampling import SamplingConfig
 from ovvis.data.stickers import LIVE, live_part
 from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
-from ovvis.models.load import UNTRAINED
 from ovvis.models.model import Model
-from ovvis.training.clip_objective import Anchors, ClipObjective
-from ovvis.training.clip_words import Words
+from ovvis.training.clip_start import clip_objective
 from ovvis.training.config import DataConfig, TrainConfig
 from ovvis.training.objective import network_objective
 from ovvis.training.optimizer import build_optimizer, rate_factor
@@ -70,14 +67,7 @@ def build_task(config: TrainConfig, model: Model, fabric: Fabric) -> Built:
 
     objective: nn.Module
     if config.trains == "clip":
-        model.network.requires_grad_(False)
-        model.clip.thaw()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(run.seed)
-            model.anchors = Anchors(len(data.labels), model.clip.width)
-        if config.model.weights != UNTRAINED:  # a CLIP that knows words already says where the anchors lie
-            model.anchors.begin_at(model.clip.embed_texts(data.labels))
-        objective = ClipObjective(model, Words(data.labels), config.clip, run.seed)
+        objective = clip_objective(config, model, data.labels)
     else:
         objective = network_objective(config, model, lambda: data, average if processes > 1 else None)
     task = Task(
