@@ -69,6 +69,20 @@ def test_blind_queries_have_logit_zero_with_a_resnet(tiny_clip):
 
 
 @torch.no_grad()
+def test_the_nearest_cell_names_a_mask_that_covers_none(tiny_clip):
+    masks = torch.ones(1, 4, 1, 16, 24)
+    masks[:, 1:] = -1
+    masks[0, 1, 0, 9, 17] = 1  # in cell 1, 2
+    masks[0, 2, 0, 8:16, 16:24] = 1  # all of that cell
+    p, vocabulary = prediction(512, masks), text(tiny_clip.width)
+    logits = MaskPooledClassifier(tiny_clip, "nearest")(p, vocabulary)
+    assert torch.equal(logits[0, :1], MaskPooledClassifier(tiny_clip)(p, vocabulary)[0, :1])
+    assert torch.allclose(logits[0, 1], logits[0, 2], atol=1e-4)
+    assert logits[0, 1].any()
+    assert not logits[0, 3].any()
+
+
+@torch.no_grad()
 def test_blind_queries_of_a_convnext_are_named_by_its_empty_mean(tiny_convnext):
     clip = tiny_convnext.clip
     p = prediction(clip.channels[-1], -torch.ones(1, 2, 1, 16, 24))

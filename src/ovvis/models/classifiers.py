@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovvis.models.clip import FrozenClip
-from ovvis.models.mask_pooling import Pooling, build_mask_pooling
+from ovvis.models.mask_pooling import Pooling, build_mask_pooling, nearest_cell
 from ovvis.structures import Prediction, TextEmbeddings
 
 
@@ -30,11 +30,12 @@ class Classifier(nn.Module):
 class MaskPooledClassifier(Classifier):
     """CLIP similarity of the features under each mask (CLIP-VIS section III-C).
 
-    A query whose mask covers no cell at stride 32 gets logit 0 for every label with a CLIP ResNet, as released.
+    A query whose mask covers no cell at stride 32 gets logit 0 for every label with a CLIP ResNet, as released; with
+    "nearest" it is named by the cell that it covers most of.
 
     Args:
         clip: the frozen CLIP that made the prediction's features.
-        pooling: "clip" as released or "mean" as in the paper.
+        pooling: "clip" as released, "mean" as in the paper, "nearest" for small objects.
     """
 
     one_frame = True
@@ -43,6 +44,7 @@ class MaskPooledClassifier(Classifier):
         super().__init__()
         self._clip = (clip,)
         self.pool = build_mask_pooling(clip, pooling)
+        self.nearest = pooling == "nearest"
         self.blind_without_cells = not hasattr(clip.visual, "trunk")
 
     @torch.no_grad()
@@ -55,14 +57,13 @@ class MaskPooledClassifier(Classifier):
         if prediction.features is None or prediction.mask_logits.shape[2] != 1:
             raise ValueError("mask pooling needs CLIP features of windows of one frame")
         features = prediction.features[:, 0]  # B, C, h, w
-        small = F.interpolate(
-            prediction.mask_logits[:, :, 0].float(),
-            size=features.shape[-2:],
-            mode="bilinear",
-            align_corners=False,
-        )
-        masks = small > 0
+        size = features.shape[-2], features.shape[-1]
+        fine = prediction.mask_logits[:, :, 0].float()
+        masks = F.interpolate(fine, size=size, mode="bilinear", align_corners=False) > 0
         empty = ~masks.flatten(2).any(-1)  # B, Q
+        if self.nearest:
+            masks = masks | (nearest_cell((fine > 0).float(), size) & empty[..., None, None])
+            empty = ~masks.flatten(2).any(-1)
         if self.blind_without_cells:
             masks = masks | empty[..., None, None]  # keeps the softmax finite; the logits are cleared below
         pooled = self.pool(features, masks)

@@ -37,7 +37,7 @@ class ClipVisConfig:
     decoder_hidden: int = 2048  # feed-forward width in the query decoder
     iou_activation: IouActivation = "sigmoid"  # "relu" in the paper (eq. 3)
     iou_from: IouSource = "queries"  # "pixels": the mean feature under the mask (Table IV); trained so, or useless
-    pooling: Pooling = "clip"  # "mean" in the paper (eq. 9)
+    pooling: Pooling = "clip"  # "mean" in the paper (eq. 9); "nearest" names masks that cover no cell, too
     class_score: ClassScore = "softmax"  # "cosine" in the paper (eq. 10)
     none_logit: float | None = None  # of "none of these" in that softmax, calibrated; None: no such answer, as released
     weighting: Weighting = "released"  # "paper": the plain product (eq. 11)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ovvis.models.clip import FrozenClip
 
-Pooling = Literal["clip", "mean"]
+Pooling = Literal["clip", "mean", "nearest"]
 
 
 class MaskPooling(nn.Module):
@@ -46,11 +46,28 @@ def build_mask_pooling(clip: FrozenClip, pooling: Pooling) -> MaskPooling:
         clip: the frozen CLIP.
         pooling: "clip" as released (a ResNet pools by CLIP's own attention, a ConvNeXt by the mean); "mean" as in
             the paper (CLIP-VIS eq. 9) for both. The paper pools features of stride 4, which have no projection
-            into CLIP's space; "mean" pools those of stride 32.
+            into CLIP's space; "mean" pools those of stride 32. "nearest" pools as "clip" does, and says of the
+            classifier that a mask which covers no cell takes the nearest one.
     """
     if hasattr(clip.visual, "trunk"):
         return _TrunkMeanPooling(clip)
-    return _AttentionPooling(clip) if pooling == "clip" else _ValueMeanPooling(clip)
+    return _ValueMeanPooling(clip) if pooling == "mean" else _AttentionPooling(clip)
+
+
+def nearest_cell(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the cell that each mask covers most of.
+
+    Args:
+        masks: N, Q, H, W; in [0, 1], how much of each pixel is covered.
+        size: h, w; of the cells' grid.
+
+    Returns:
+        N, Q, h, w; bool, one true for each mask, none for an empty one.
+    """
+    covered = F.adaptive_avg_pool2d(masks, size).flatten(2)
+    most, place = covered.max(-1)
+    cells = F.one_hot(place, covered.shape[-1]).bool() & (most > 0)[..., None]
+    return cells.unflatten(-1, size)
 
 
 def _mean_under(features: Tensor, masks: Tensor) -> Tensor:

@@ -151,6 +151,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         (
             Row("as released"),
             Row("pooling: mean (eq. 9)", pooling="mean"),
+            Row("pooling: nearest cell for a mask without one", pooling="nearest"),
             Row("class score: cosine (eq. 10)", {"class_score": "cosine"}),
             Row("weighting: plain product (eq. 11)", {"weighting": "paper"}),
             Row("one label an instance (eq. 12)", one_label=True),

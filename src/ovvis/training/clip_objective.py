@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ovvis.data.loader import TrainingBatch, network_input
 from ovvis.models.classifiers import MaskPooledClassifier
 from ovvis.models.clip import MAX_LOGIT_SCALE
+from ovvis.models.mask_pooling import nearest_cell
 from ovvis.models.model import Model
 from ovvis.pixels import STRIDE
 from ovvis.structures import Target
@@ -179,7 +180,5 @@ def as_cells(masks: Tensor, size: tuple[int, int]) -> Tensor:
     A mask that covers no cell's middle gets the cell that it covers most of.
     """
     fine = F.avg_pool2d(masks.float()[None], 4)
-    cells = F.interpolate(fine, size=size, mode="bilinear", align_corners=False)[0] > 0.5
-    covered = F.avg_pool2d(fine, fine.shape[-1] // size[1])[0].flatten(1)
-    best = F.one_hot(covered.argmax(1), covered.shape[1]).bool().view(-1, *size)
-    return cells | (best & ~cells.flatten(1).any(1)[:, None, None])
+    cells = F.interpolate(fine, size=size, mode="bilinear", align_corners=False) > 0.5
+    return (cells | (nearest_cell(fine, size) & ~cells.flatten(2).any(2)[..., None, None]))[0]
