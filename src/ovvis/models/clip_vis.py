@@ -13,28 +13,19 @@ from ovvis.models.clip import CLIP_MEAN, CLIP_STD, FrozenClip, clip_config
 from ovvis.models.heads import IouActivation, IouSource, MaskIouHead, ObjectHead
 from ovvis.models.mask_pooling import Pooling
 from ovvis.models.model import ClassScore, Model, VideoSettings, Weighting
-from ovvis.models.pixel_decoder import ATTENDED_LEVELS, PixelDecoder
-from ovvis.models.query_decoder import QueryDecoder
-from ovvis.models.segmenter import Segmenter
+from ovvis.models.segmenter import DecoderConfig, Segmenter
 
 FAMILY = "clip-vis"
 
 
 @dataclass(frozen=True, slots=True)
-class ClipVisConfig:
+class ClipVisConfig(DecoderConfig):
     """Everything that makes one CLIP-VIS differ from another. The defaults are the released R50 model."""
 
     clip: str = "RN50"  # open_clip architecture
     clip_weights: str = "openai"  # open_clip's tag of its pretrained weights
     quick_gelu: bool = True  # the text tower's activation; OpenAI's weights want it
-    width: int = 256  # of queries and features
-    queries: int = 100
-    pixel_layers: int = 6
     decoder_layers: int = 6  # 6 for the LVIS weights, 9 for the COCO and YouTube-VIS ones
-    heads: int = 8  # attention heads
-    points: int = 4  # deformable sampling points for each head and level
-    pixel_hidden: int = 1024  # feed-forward width in the pixel decoder
-    decoder_hidden: int = 2048  # feed-forward width in the query decoder
     iou_activation: IouActivation = "sigmoid"  # "relu" in the paper (eq. 3)
     iou_from: IouSource = "queries"  # "pixels": the mean feature under the mask (Table IV); trained so, or useless
     pooling: Pooling = "clip"  # "mean" in the paper (eq. 9); "nearest" names masks that cover no cell, too
@@ -53,22 +44,7 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
     backbone = ConvClipBackbone(clip)
     network = Segmenter(
         backbone,
-        PixelDecoder(
-            backbone.channels,
-            config.width,
-            config.pixel_layers,
-            config.heads,
-            config.points,
-            config.pixel_hidden,
-        ),
-        QueryDecoder(
-            config.queries,
-            config.width,
-            config.decoder_layers,
-            config.heads,
-            config.decoder_hidden,
-            ATTENDED_LEVELS,
-        ),
+        *config.decoders(backbone),
         ObjectHead(config.width, layers=3),
         MaskIouHead(config.width, config.iou_activation, config.iou_from),
     )

@@ -66,8 +66,8 @@ def nearest_cell(masks: Tensor, size: tuple[int, int]) -> Tensor:
     """
     covered = F.adaptive_avg_pool2d(masks, size).flatten(2)
     most, place = covered.max(-1)
-    cells = F.one_hot(place, covered.shape[-1]).bool() & (most > 0)[..., None]
-    return cells.unflatten(-1, size)
+    cells: Tensor = F.one_hot(place, covered.shape[-1]).bool() & (most > 0)[..., None]
+    return cells.view(*masks.shape[:2], *size)
 
 
 def _mean_under(features: Tensor, masks: Tensor) -> Tensor:

@@ -15,9 +15,7 @@ from ovvis.models.classifiers import EmbeddingClassifier
 from ovvis.models.clip import CLIP_MEAN, CLIP_STD, FrozenClip
 from ovvis.models.heads import Alignment, ClassHead, ObjectHead
 from ovvis.models.model import Model, VideoSettings, Weighting
-from ovvis.models.pixel_decoder import ATTENDED_LEVELS, PixelDecoder
-from ovvis.models.query_decoder import QueryDecoder
-from ovvis.models.segmenter import Segmenter
+from ovvis.models.segmenter import DecoderConfig, Segmenter
 
 FAMILY = "ovformer"
 OV2SEG = "ov2seg"
@@ -31,7 +29,7 @@ LOGIT_SCALE = 50.0  # the released factor from cosine to class logit
 
 
 @dataclass(frozen=True, slots=True)
-class OvFormerConfig:
+class OvFormerConfig(DecoderConfig):
     """Everything that makes one OVFormer differ from another. The defaults are the released video-trained R50 model."""
 
     clip: str = "ViT-B-32"  # open_clip architecture
@@ -40,14 +38,7 @@ class OvFormerConfig:
     backbone: str = "resnet50"  # timm architecture; "clip" for that of the CLIP's own encoder, trained apart from it
     frozen_norm: bool = True  # the backbone's BatchNorms are not trained, as released
     drop_path: float = 0.0  # share of a Swin's residual branches left out in training; Swin-B: 0.3
-    width: int = 256  # of queries and features
-    queries: int = 100  # OV2Seg: 300
-    pixel_layers: int = 6
     decoder_layers: int = 9  # OV2Seg: 6
-    heads: int = 8  # attention heads
-    points: int = 4  # deformable sampling points for each head and level
-    pixel_hidden: int = 1024  # feed-forward width in the pixel decoder
-    decoder_hidden: int = 2048  # feed-forward width in the query decoder
     temporal: bool = True  # position codes say a cell's frame; False for the image-trained weights
     alignment: Alignment = "released"  # "paper": one softmax, no residual (eq. 7); "none": OV2Seg
     window: int = 5  # frames that the network sees at once: 1 is the online scheme
@@ -69,23 +60,7 @@ def build_ovformer(config: OvFormerConfig, name: str = FAMILY) -> Model:
         backbone = build_timm_backbone(config.backbone, config.frozen_norm, config.drop_path)
     network = Segmenter(
         backbone,
-        PixelDecoder(
-            backbone.channels,
-            config.width,
-            config.pixel_layers,
-            config.heads,
-            config.points,
-            config.pixel_hidden,
-        ),
-        QueryDecoder(
-            config.queries,
-            config.width,
-            config.decoder_layers,
-            config.heads,
-            config.decoder_hidden,
-            ATTENDED_LEVELS,
-            config.temporal,
-        ),
+        *config.decoders(backbone, config.temporal),
         ObjectHead(config.width, layers=2),
         class_head=ClassHead(config.width, clip.width, config.alignment),
     )

@@ -52,38 +52,22 @@ _R50 = ClipVisConfig()
 _CONVNEXT = ClipVisConfig(
     clip="convnext_base_w_320", clip_weights="laion_aesthetic_s13b_b82k", quick_gelu=False, decoder_layers=6
 )
-# What the small models of both families have in common.
-_SHARED = (
-    "clip",
-    "clip_weights",
-    "quick_gelu",
-    "width",
-    "queries",
-    "pixel_layers",
-    "decoder_layers",
-    "heads",
-    "points",
-    "pixel_hidden",
-    "decoder_hidden",
-    "short_edge",
-)
-# Small enough for two cores, and for the package.
-_STICKERS = ClipVisConfig(
-    clip="clip-stickers",
-    clip_weights="stickers",
-    none_logit=9.5,  # benchmarks/none_of_these.py
-    quick_gelu=False,
-    width=96,
-    queries=40,
-    pixel_layers=3,
-    decoder_layers=6,
-    heads=4,
-    points=2,
-    pixel_hidden=256,
-    decoder_hidden=384,
-    short_edge=256,
-)
-_SMALL: dict[str, Any] = {field: getattr(_STICKERS, field) for field in _SHARED}
+# Small enough for two cores, and for the package: what the small models of all families have in common.
+_SMALL: dict[str, Any] = {
+    "clip": "clip-stickers",
+    "clip_weights": "stickers",
+    "quick_gelu": False,
+    "width": 96,
+    "queries": 40,
+    "pixel_layers": 3,
+    "decoder_layers": 6,
+    "heads": 4,
+    "points": 2,
+    "pixel_hidden": 256,
+    "decoder_hidden": 384,
+    "short_edge": 256,
+}
+_STICKERS = ClipVisConfig(none_logit=9.5, **_SMALL)  # benchmarks/none_of_these.py
 _OVFORMER_STICKERS = OvFormerConfig(backbone=CLIP_ENCODER, **_SMALL)
 _COLUMNS = ("LV-VIS val", "LV-VIS test", "OVIS", "YTVIS19", "YTVIS21", "BURST")
 _CODE = "Apache-2.0 (authors' repository)"
