@@ -25,7 +25,7 @@ from ovvis.training.devices import make_fabric
 from ovvis.training.dump import read_dump
 from ovvis.training.live import Live
 from ovvis.training.logbook import read_metrics
-from ovvis.training.recipes import config_of, recipes
+from ovvis.training.recipes import config_of, load_config, recipes
 from ovvis.training.replay import replay
 from ovvis.training.start import starting_model
 
@@ -169,6 +169,20 @@ def test_video_training_goes_on_from_images(home):
     assert "network.class_head.mlp.layers.0.weight" in moved  # trained on,
     for name, weight in after.weights.items():  # by one step
         assert (weight - before[name]).abs().max() < 1e-3, name
+
+
+def test_the_decoders_of_another_family(home):
+    train(home, "--output", str(home / "first"), "--set", "run.steps=1")
+    network = {**FAMILIES["ovformer-r50"], "backbone": "clip"}  # of CLIP-VIS's widths
+    asked = {"name": "ovformer-r50", "weights": "untrained", "network": network}
+    (home / "tiny.yaml").write_text(yaml.safe_dump({**RECIPE, "model": asked}))
+    model = starting_model(load_config(home / "tiny.yaml", [f"model.decoders={home / 'first'}"]))
+    given = checkpoint.latest(home / "first").weights
+    taken = {name for name, weight in model.state_dict().items() if name in given and torch.equal(weight, given[name])}
+    assert taken >= {name for name in given if name.startswith(("network.pixel_decoder.", "network.query_decoder."))}
+    wide = ["--set", "model.network.width=64", "--set", f"model.decoders={home / 'first'}"]
+    assert "decoders of" in refused(home, "--output", str(home / "wide"), *wide)
+    assert "does not exist" in refused(home, "--output", str(home / "other"), "--set", "model.decoders=gone.pth")
 
 
 def test_a_run_goes_on_from_an_earlier_one_and_trains_as_in_one_go(home):

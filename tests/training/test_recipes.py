@@ -22,6 +22,8 @@ STICKERS = (
     "clip-stickers-stills",
     "clip-stickers-groups",
     "clip-stickers",
+    "clip-vis-stickers-half",
+    "clip-vis-stickers-mid",
     "clip-vis-stickers",
     "ovformer-stickers",
     "ov2seg-stickers",

@@ -54,6 +54,9 @@ class ModelConfig:
     # What a trained backbone begins with where the rest is fresh: "imagenet-21k", a file in timm's or its authors'
     # names, "clip" for a copy of CLIP's own encoder; empty: as drawn
     backbone: str = ""
+    # What the decoders begin with where the rest is fresh: a name of the zoo, a checkpoint file or the folder of an
+    # earlier run, of any family; empty: as drawn
+    decoders: str = ""
     text_embeddings: str = ""  # file in place of CLIP's own texts of the training set's labels; see `ovvis predict`
     text_rows: str = ""  # what its rows stand for, as labels are given; empty: found by their number
     network: NetworkConfig = field(default_factory=ClipVisConfig)  # the zoo's unless stated

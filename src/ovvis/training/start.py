@@ -24,6 +24,7 @@ from ovvis.training.config import ModelConfig, TrainConfig
 from ovvis.training.recipes import CONFIG_FILE, load_config
 
 EXPORT = "model.safetensors"
+DECODERS = ("network.pixel_decoder.", "network.query_decoder.")  # what every family has alike
 
 
 def export_path(run: Path) -> Path:
@@ -61,14 +62,13 @@ def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
             model.source = "CLIP's own"
             if asked.backbone:
                 _start_backbone(model, asked, on_progress)
+        if asked.decoders:
+            found = _made_before(asked.decoders, on_progress)
+            decoders = {name: tensor for name, tensor in found.state.items() if name.startswith(DECODERS)}
+            load_strictly(model, {**model.state_dict(), **decoders}, f"decoders of {asked.decoders}")
         return model
     entry = replace(find_model(asked.name), config=asked.network)
-    if asked.weights == "published" or asked.weights in ZOO:
-        found = own_weights(find_model(asked.name if asked.weights == "published" else asked.weights), on_progress)
-    elif Path(asked.weights).expanduser().is_dir():
-        found = _of_run(Path(asked.weights).expanduser(), on_progress)
-    else:
-        found = read_checkpoint(asked.weights)
+    found = _made_before(asked.name if asked.weights == "published" else asked.weights, on_progress)
     # The tensors must fit; settings that no tensor tells, such as a code of time, are the recipe's to change.
     return build_from(replace(found, config=None), entry, asked.network.decoder_layers, asdict(asked.network))
 
@@ -146,8 +146,13 @@ def run_config(folder: Path) -> TrainConfig:
     return load_config(folder / CONFIG_FILE)
 
 
-def _of_run(folder: Path, on_progress: Progress | None) -> Checkpoint:
-    """Return an earlier run's weights: what it exported, else its last checkpoint."""
+def _made_before(place: str, on_progress: Progress | None) -> Checkpoint:
+    """Return the weights of a model of the zoo, a checkpoint file, or an earlier run: its export or last checkpoint."""
+    if place in ZOO:
+        return own_weights(find_model(place), on_progress)
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        return read_checkpoint(place)
     if (folder / EXPORT).is_file():
         return read_checkpoint(folder / EXPORT)
     model, _ = trained_model(folder, on_progress)
