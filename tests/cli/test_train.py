@@ -185,7 +185,9 @@ def test_the_decoders_of_another_family(home):
     assert "does not exist" in refused(home, "--output", str(home / "other"), "--set", "model.decoders=gone.pth")
 
 
-def test_a_run_goes_on_from_an_earlier_one_and_trains_as_in_one_go(home):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_run_goes_on_from_an_earlier_one_and_trains_as_in_one_go(home, optimizer):
+    (home / "tiny.yaml").write_text(yaml.safe_dump({**RECIPE, "optimizer": {"kind": optimizer, "rate": 0.01}}))
     train(home, "--output", str(home / "whole"))
     train(home, "--output", str(home / "half"), "--set", "run.save_every=1", "--set", "run.keep=9")
     for file in checkpoint.checkpoints(home / "half")[2:]:

@@ -1,4 +1,7 @@
+import copy
+
 import pytest
+import torch
 from torch import nn
 
 from fakes import build_tiny
@@ -68,6 +71,44 @@ def test_a_trained_backbone_learns_slower():
         (0.1, 0.0): 2,
     }
     assert groups[1.0, 0.0][0] is network.words.weight
+
+
+def test_muon_takes_the_weights_of_two_dimensions():
+    network = Trained()
+    optimizer = build_optimizer(network, OptimizerConfig(kind="muon", rate=1e-2, weight_decay=0.1))
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    network.head(network.words(torch.tensor([1, 2]))).square().sum().backward()
+    optimizer.step()
+    moved = {name for name, weight in network.named_parameters() if not torch.equal(weight, before[name])}
+    assert moved == {"head.weight", "head.bias", "words.weight"}
+    change = (network.head.weight - before["head.weight"] * (1 - 1e-2 * 0.1)) / 1e-2
+    # An orthogonal 2 x 4 matrix, scaled by 0.2 * sqrt(4): as large as AdamW's usual update.
+    sizes = torch.linalg.svdvals(change)
+    assert ((sizes > 0.6 * 0.4) & (sizes < 1.3 * 0.4)).all()
+
+
+def test_muon_goes_on_where_it_was():
+    def step(network, optimizer, factor=1.0):
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-2 * factor
+        optimizer.zero_grad()
+        network.head(network.words(torch.tensor([1, 2]))).square().sum().backward()
+        optimizer.step()
+
+    config = OptimizerConfig(kind="muon")
+    torch.manual_seed(0)
+    one = Trained()
+    other = copy.deepcopy(one)
+    first = build_optimizer(one, config)
+    step(one, first)
+    state = copy.deepcopy(first.state_dict())
+    other.load_state_dict(one.state_dict())
+    second = build_optimizer(other, config)
+    second.load_state_dict(state)
+    for network, optimizer in ((one, first), (other, second)):
+        step(network, optimizer, 0.5)  # the rate must reach what was loaded
+    for name, weight in one.named_parameters():
+        assert torch.equal(weight, other.get_parameter(name)), name
 
 
 def test_nothing_to_train():

@@ -1,12 +1,12 @@
-"""AdamW, its parameter groups and its rate over the steps, as released."""
+"""The optimizer, its parameter groups and its rate over the steps: AdamW as released, or Muon beside it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -20,8 +20,11 @@ _EMBEDDINGS = ("query_decoder.query_features", "query_decoder.query_code", "quer
 
 @dataclass(frozen=True, slots=True)
 class OptimizerConfig:
-    """AdamW and its rate, as CLIP-VIS was trained on LVIS."""
+    """The optimizer and its rate, as CLIP-VIS was trained on LVIS."""
 
+    # "muon": weights of two dimensions by Muon (Jordan et al., 2024), the rest by AdamW; the rate is for both, since
+    # Muon's updates are given the size of AdamW's (Liu et al., 2025)
+    kind: Literal["adamw", "muon"] = "adamw"
     rate: float = 1e-4  # learning rate
     backbone_rate: float = 0.1  # the backbone's, as a share of `rate`; a frozen backbone has none
     weight_decay: float = 0.05  # of all but norms and embeddings; biases are decayed
@@ -42,20 +45,58 @@ class OptimizerConfig:
             raise ValueError(f"decay_at must be rising shares of the run in (0, 1], not {self.decay_at}")
 
 
-def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Return AdamW over a network's trainable parameters; what is frozen has no place and no state in it."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+class MuonWithAdamW(torch.optim.Optimizer):
+    """Muon for some parameter groups and AdamW for others, as one optimizer.
+
+    Args:
+        adamw: groups of AdamW.
+        muon: groups of Muon, of parameters of two dimensions.
+    """
+
+    def __init__(self, adamw: list[dict[str, Any]], muon: list[dict[str, Any]]) -> None:
+        self._parts: dict[str, torch.optim.Optimizer] = {}
+        if adamw:
+            self._parts["adamw"] = torch.optim.AdamW(adamw)
+        if muon:
+            self._parts["muon"] = torch.optim.Muon(muon, adjust_lr_fn="match_rms_adamw")
+        # The very dictionaries of the parts: a rate that is set here is theirs.
+        super().__init__([group for part in self._parts.values() for group in part.param_groups], {})
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take a step with each part; return what a closure returned."""
+        loss = None if closure is None else closure()
+        for part in self._parts.values():
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the parts' states, by name."""
+        return {name: part.state_dict() for name, part in self._parts.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Set the parts' states."""
+        for name, part in self._parts.items():
+            part.load_state_dict(state_dict[name])
+        self.param_groups = [group for part in self._parts.values() for group in part.param_groups]
+
+
+def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Return the optimizer of a network's trainable parameters; what is frozen has no place and no state in it."""
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = defaultdict(list)
     for name, parameter, decayed in trainable(network):
         rate = config.rate * (config.backbone_rate if "backbone" in name.split(".") else 1.0)
-        groups[rate, config.weight_decay if decayed else 0.0].append(parameter)
+        by_muon = config.kind == "muon" and decayed and parameter.ndim == 2
+        groups[rate, config.weight_decay if decayed else 0.0, by_muon].append(parameter)
     if not groups:
         raise ValueError("the network has nothing to train: every parameter is frozen")
+    rows: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     # In a fixed order: a checkpoint's optimizer state is by position.
-    rows = [
-        {"params": parameters, "lr": rate, "weight_decay": decay}
-        for (rate, decay), parameters in sorted(groups.items(), key=lambda group: group[0], reverse=True)
-    ]
-    return torch.optim.AdamW(rows, lr=config.rate, weight_decay=config.weight_decay)
+    for key in sorted(groups, reverse=True):
+        rate, decay, by_muon = key
+        rows[by_muon].append({"params": groups[key], "lr": rate, "weight_decay": decay})
+    if config.kind == "adamw":
+        return torch.optim.AdamW(rows[False], lr=config.rate, weight_decay=config.weight_decay)
+    return MuonWithAdamW(rows[False], rows[True])
 
 
 def trainable(network: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
