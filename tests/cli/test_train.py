@@ -183,6 +183,8 @@ def test_the_decoders_of_another_family(home):
     wide = ["--set", "model.network.width=64", "--set", f"model.decoders={home / 'first'}"]
     assert "decoders of" in refused(home, "--output", str(home / "wide"), *wide)
     assert "does not exist" in refused(home, "--output", str(home / "other"), "--set", "model.decoders=gone.pth")
+    two = ["--set", f"model.weights={home / 'first'}", "--set", f"model.decoders={home / 'first'}"]
+    assert "decoders of their own: give one of the two" in refused(home, "--output", str(home / "two"), *two)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

@@ -13,10 +13,13 @@ from ovvis.data.transforms import AugmentConfig
 from ovvis.models import clip_vis, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import FAMILIES
+from ovvis.models.load import UNTRAINED
 from ovvis.models.ovformer import OvFormerConfig
 from ovvis.training.clip_objective import ClipConfig
 from ovvis.training.criterion import LossConfig
 from ovvis.training.optimizer import OptimizerConfig
+
+FRESH = ("clip", UNTRAINED)  # `model.weights` that leave the network as drawn
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -60,6 +63,13 @@ class ModelConfig:
     text_embeddings: str = ""  # file in place of CLIP's own texts of the training set's labels; see `ovvis predict`
     text_rows: str = ""  # what its rows stand for, as labels are given; empty: found by their number
     network: NetworkConfig = field(default_factory=ClipVisConfig)  # the zoo's unless stated
+
+    def __post_init__(self) -> None:
+        if self.decoders and self.weights not in FRESH:
+            raise ValueError(
+                f"model.decoders is {self.decoders!r}, but model.weights {self.weights!r} bring decoders of their own: "
+                "give one of the two"
+            )
 
 
 @dataclass(frozen=True, slots=True)

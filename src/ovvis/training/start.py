@@ -16,11 +16,11 @@ from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoin
 from ovvis.models.convert import load_strictly
 from ovvis.models.download import Progress
 from ovvis.models.families import build_model
-from ovvis.models.load import UNTRAINED, build_from, own_weights, pretrained_clip
+from ovvis.models.load import build_from, own_weights, pretrained_clip
 from ovvis.models.model import Model
 from ovvis.models.zoo import ZOO, find_model
 from ovvis.training import checkpoint
-from ovvis.training.config import ModelConfig, TrainConfig
+from ovvis.training.config import FRESH, ModelConfig, TrainConfig
 from ovvis.training.recipes import CONFIG_FILE, load_config
 
 EXPORT = "model.safetensors"
@@ -53,7 +53,7 @@ def starting_model(config: TrainConfig, on_progress: Progress | None = None) -> 
 
 def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
     asked = config.model
-    if asked.weights in ("clip", UNTRAINED):
+    if asked.weights in FRESH:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.run.seed)
             model = build_model(asked.network, asked.name)
