@@ -187,6 +187,19 @@ def test_the_decoders_of_another_family(home):
     assert "decoders of their own: give one of the two" in refused(home, "--output", str(home / "two"), *two)
 
 
+def test_parts_of_a_network(home):
+    train(home, "--output", str(home / "first"), "--set", "run.steps=1")
+    more = ["--set", f"model.weights={home / 'first'}", "--set", "run.steps=1", "--set", "run.carry_clip=true"]
+    train(home, "--output", str(home / "head"), "--set", "model.parts=[iou_head]", *more)
+    before, after = (checkpoint.latest(home / name).weights for name in ("first", "head"))
+    moved = {name for name, weight in before.items() if not torch.equal(weight, after[name])}
+    assert moved and all(name.startswith("network.iou_head.") for name in moved)
+    said = refused(home, "--output", str(home / "other"), "--set", "model.parts=[iou_heads]", *more)
+    assert "model.parts: the network has no 'iou_heads'; did you mean iou_head" in said
+    said = refused(home, "--output", str(home / "clip"), "--set", "model.parts=[iou_head]", "--set", "trains=clip")
+    assert "but a CLIP is trained" in said
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_run_goes_on_from_an_earlier_one_and_trains_as_in_one_go(home, optimizer):
     (home / "tiny.yaml").write_text(yaml.safe_dump({**RECIPE, "optimizer": {"kind": optimizer, "rate": 0.01}}))

@@ -60,6 +60,8 @@ class ModelConfig:
     # What the decoders begin with where the rest is fresh: a name of the zoo, a checkpoint file or the folder of an
     # earlier run, of any family; empty: as drawn
     decoders: str = ""
+    # Parts of the network that are trained, such as iou_head or class_head; none: all
+    parts: tuple[str, ...] = ()
     text_embeddings: str = ""  # file in place of CLIP's own texts of the training set's labels; see `ovvis predict`
     text_rows: str = ""  # what its rows stand for, as labels are given; empty: found by their number
     network: NetworkConfig = field(default_factory=ClipVisConfig)  # the zoo's unless stated
@@ -159,3 +161,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     run: RunConfig = field(default_factory=RunConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+
+    def __post_init__(self) -> None:
+        if self.trains == "clip" and self.model.parts:
+            raise ValueError(f"model.parts is {list(self.model.parts)}, but a CLIP is trained, not its network")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ovvis.data.dataset import TrainingSet
 from ovvis.data.loader import TrainingBatch, network_input
+from ovvis.errors import InputError, nearest
 from ovvis.models.model import Model
 from ovvis.models.text import embed_vocabulary, text_cache
 from ovvis.models.text_file import check_width, text_from_file
@@ -87,20 +88,31 @@ def network_objective(
 
     Args:
         config: the run's settings.
-        model: with a frozen CLIP; its network becomes trainable.
+        model: with a frozen CLIP; its network becomes trainable, or `config.model.parts` of it.
         data: gives the training set, whose labels a network with a class head learns.
         average: the mean of a tensor over processes; None in a single one.
 
     Raises:
-        InputError: a file of text embeddings cannot be used.
+        InputError: a file of text embeddings cannot be used; the network has no such part.
     """
-    model.network.requires_grad_(True)
+    _thaw(model.network, config.model.parts)
     model.network.full_precision = config.run.full_decoder
     if model.network.class_head is None:
         return NetworkObjective(model, clip_vis_criterion(config.loss), None, average, config.run.seed)
     labels = trained_labels(config.model, model, data())
     criterion = ovformer_criterion(config.loss, labels.weights)
     return NetworkObjective(model, criterion, labels, average, config.run.seed)
+
+
+def _thaw(network: nn.Module, parts: Sequence[str]) -> None:
+    """Let parts of a network be trained, or all of it where none is named."""
+    known = {name: part for name, part in network.named_children() if next(part.parameters(), None) is not None}
+    for name in parts:
+        if name not in known:
+            raise InputError(f"model.parts: the network has no {name!r}; {nearest(name, known)}")
+    network.requires_grad_(not parts)
+    for name in parts:
+        known[name].requires_grad_(True)
 
 
 def trained_labels(config: ModelConfig, model: Model, data: TrainingSet) -> TrainedLabels:
