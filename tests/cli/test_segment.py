@@ -107,6 +107,8 @@ def test_options_reach_the_result(quick, monkeypatch, clip, tmp_path):
         2,
         "--matched",
         1,
+        "--birth",
+        0.4,
         "--no-video",
     )
     assert code == 0
@@ -114,7 +116,10 @@ def test_options_reach_the_result(quick, monkeypatch, clip, tmp_path):
     content = json.loads((out / "tracks.json").read_text())
     assert content["video"]["frames"] == [0, 2, 4] and len(content["tracks"]) == 3
     assert content["settings"]["network_size"] == [32, 48]
-    assert content["settings"]["tracks"]["memory"] == 2
+    tracks = content["settings"]["tracks"]
+    assert (tracks["memory"], tracks["birth"]) == (2, 0.4)
+    assert segment(monkeypatch, clip, out, "--short-edge", 32, "--birth", 0, "--no-video") == 0  # as released
+    assert json.loads((out / "tracks.json").read_text())["settings"]["tracks"]["birth"] is None
 
 
 @pytest.mark.parametrize(
@@ -292,6 +297,7 @@ def test_bad_numbers(quick, monkeypatch, clip, tmp_path, capsys):
     for option, value in (
         ("--memory", 0),
         ("--momentum", 2),
+        ("--birth", 3),
         ("--min-score", 2),
         ("--max-tracks", 0),
         ("--short-edge", 5),

@@ -6,6 +6,7 @@ from ovvis.data.stickers import SPLITS
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import build_tracker
 from ovvis.models.model import VideoSettings
+from ovvis.models.zoo import DEFAULT_MODEL, find_model
 from ovvis.reproduction.experiments import EXPERIMENTS, MODEL, choose
 
 KNOWN = {field.name for field in fields(VideoSettings)}
@@ -29,11 +30,16 @@ def test_the_issue_is_covered():
     rows = {e.name: {row.name for row in e.rows} for e in EXPERIMENTS}
     assert rows["weighting"] == {"none", "mask IoU", "object", "both"}
     assert rows["iou"] == {"queries", "pixels"}
-    assert {"adjacent", "long-term", "T 9, K 5"} <= rows["matching"] and len(rows["matching"]) == 15
+    assert {"adjacent", "long-term", "T 9, K 5"} <= rows["matching"] and len(rows["matching"]) == 15 + 3
     assert all({"val", "val-long"} <= set(e.splits) for e in EXPERIMENTS if e.name != "families")
     windows = [row.settings["window"] for e in EXPERIMENTS if e.name == "families" for row in e.rows if row.settings]
     assert windows == [1, 3, 5, 7, 10, None]
     assert "val-hard" in EXPERIMENTS[0].splits
+
+
+def test_births_are_the_packaged_models_own():
+    assert find_model(DEFAULT_MODEL).config.birth == EXPERIMENTS[0].rows[1].settings["birth"]
+    assert EXPERIMENTS[0].rows[0].way(VideoSettings(birth=0.5)).settings == VideoSettings()
 
 
 def test_choosing():

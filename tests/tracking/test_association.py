@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovvis.tracking.association import SharedMatches, assign, cosine_cost, match
+from ovvis.tracking.association import SharedMatches, assign, cosine_cost, match, presence_cost
 from ovvis.tracking.association import vote as vote_of_matches
 
 
@@ -87,6 +87,19 @@ def test_cosine_cost_of_half_precision_is_float32():
     cost = cosine_cost(torch.ones(2, 4, dtype=torch.bfloat16), torch.ones(2, 4, dtype=torch.bfloat16))
     assert cost.dtype == np.float32
     assert np.allclose(cost, 0, atol=1e-6)
+
+
+def test_presence_cost():
+    """Rows: an object, half an object, none; columns: an object, none."""
+    cost = presence_cost(np.full((3, 2), 0.6), torch.tensor([1.0, 0.5, 0.0]), torch.tensor([1.0, 0.0]), 0.4)
+    assert np.allclose(cost, [[0.6, 0.2], [0.4, 0.1], [0.2, 0.0]])
+
+
+@given(st.floats(0, 1), st.floats(0.01, 2))
+def test_an_object_goes_on_where_it_is_nearer_than_a_birth(distance, birth):
+    tubes = queries = torch.tensor([1.0, 0.0])
+    order = assign(presence_cost(np.full((2, 2), distance), tubes, queries, birth))
+    assert abs(distance - birth) < 1e-6 or (order.tolist() == [0, 1]) == (distance < birth)
 
 
 def test_zero_vectors_give_a_finite_cost():

@@ -14,6 +14,10 @@ def sequence(seed, frames, queries=5, width=4):
     return list(torch.randn(frames, queries, width, generator=torch.Generator().manual_seed(seed)))
 
 
+def take(tracker, window, objects=None):
+    return tracker.update(window, torch.ones(len(window)) if objects is None else torch.tensor(objects))
+
+
 def hungarian(old, new):
     cost = 1 - F.normalize(old, dim=-1) @ F.normalize(new, dim=-1).T
     return torch.from_numpy(linear_sum_assignment(cost.numpy())[1])
@@ -23,7 +27,7 @@ def hungarian(old, new):
 def test_memory_of_one_is_adjacent_matching(seed):
     tracker, last = Tracker(memory=1, matched=1), None
     for new in sequence(seed, 6):
-        order = tracker.update(new)
+        order = take(tracker, new)
         if last is None:
             assert order.tolist() == list(range(5))
         else:
@@ -35,7 +39,7 @@ def test_memory_of_one_is_adjacent_matching(seed):
 def test_momentum_is_long_term_matching(seed, momentum):
     tracker, running = Tracker(momentum=momentum), None
     for new in sequence(seed, 6):
-        order = tracker.update(new)
+        order = take(tracker, new)
         if running is None:
             running = new
         else:
@@ -45,10 +49,10 @@ def test_momentum_is_long_term_matching(seed, momentum):
 
 def test_the_momentum_is_the_share_of_the_new():
     tracker = Tracker(momentum=0.7)
-    tracker.update(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
-    tracker.update(torch.tensor([[0.6, 0.8], [0.0, 1.0]]))  # tube 0 becomes (0.72, 0.56), tube 1 stays
+    take(tracker, torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    take(tracker, torch.tensor([[0.6, 0.8], [0.0, 1.0]]))  # tube 0 becomes (0.72, 0.56), tube 1 stays
     # Nearer to (0.72, 0.56) than to (0, 1) is only the second query.
-    assert tracker.update(torch.tensor([[0.3, 0.95], [0.72, 0.56]])).tolist() == [1, 0]
+    assert take(tracker, torch.tensor([[0.3, 0.95], [0.72, 0.56]])).tolist() == [1, 0]
 
 
 @given(st.integers(0, 2**31), st.integers(1, 9), st.data())
@@ -58,11 +62,11 @@ def test_identity_survives_permutations(seed, memory, data):
     truth = torch.eye(6)
     tracker = Tracker(memory=memory, matched=matched)
     first = torch.from_numpy(rng.permutation(6))
-    tracker.update(truth[first])
+    take(tracker, truth[first])
     for _ in range(6):
         shuffle = torch.from_numpy(rng.permutation(6))
         seen = truth + 0.05 * torch.from_numpy(rng.standard_normal((6, 6))).float()
-        order = tracker.update(seen[shuffle])
+        order = take(tracker, seen[shuffle])
         assert shuffle[order].tolist() == first.tolist()
 
 
@@ -77,26 +81,26 @@ BOTH = FIRST + OTHER
 def test_identity_through_one_noisy_frame(memory, matched, kept):
     tracker = Tracker(memory=memory, matched=matched)
     for _ in range(6):
-        tracker.update(FIRST)
-    assert tracker.update(NOISY).tolist() == [1, 0, 2]
+        take(tracker, FIRST)
+    assert take(tracker, NOISY).tolist() == [1, 0, 2]
     for _ in range(3):
-        assert tracker.update(BOTH).tolist() == ([0, 1, 2] if kept else [1, 0, 2])
+        assert take(tracker, BOTH).tolist() == ([0, 1, 2] if kept else [1, 0, 2])
 
 
 @pytest.mark.parametrize(("memory", "expected"), [(3, [1, 0, 2]), (2, [0, 1, 2])])
 def test_the_memory_holds_the_last_windows_only(memory, expected):
     tracker = Tracker(memory=memory, matched=1)
     for window in (FIRST, OTHER, OTHER):
-        assert tracker.update(window).tolist() == [0, 1, 2]
+        assert take(tracker, window).tolist() == [0, 1, 2]
     # The first window's look says one thing, loudly; the later ones' the other.
-    assert tracker.update(FIRST[[1, 0, 2]] + 0.2 * OTHER).tolist() == expected
+    assert take(tracker, FIRST[[1, 0, 2]] + 0.2 * OTHER).tolist() == expected
 
 
 def test_the_recency_weights_reach_the_vote():
     def last(weighted):
         tracker = Tracker(memory=2, matched=2, recency_weighted=weighted)
-        tracker.update(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
-        tracker.update(torch.tensor([[0.6, 0.8], [0.8, 0.6]]))  # taken as [1, 0]
+        take(tracker, torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        take(tracker, torch.tensor([[0.6, 0.8], [0.8, 0.6]]))  # taken as [1, 0]
         return tracker, [torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.8, 0.6], [0.6, 0.8]])]
 
     for weighted in (True, False):
@@ -104,22 +108,22 @@ def test_the_recency_weights_reach_the_vote():
         new = torch.tensor([[0.1, 1.0], [1.0, 0.1]])
         costs = [1 - F.normalize(slot, dim=-1) @ F.normalize(new, dim=-1).T for slot in slots]
         mean = sum(cost * (i + 1 if weighted else 1) for i, cost in enumerate(costs))
-        assert tracker.update(new).tolist() == linear_sum_assignment(mean.numpy())[1].tolist()
+        assert take(tracker, new).tolist() == linear_sum_assignment(mean.numpy())[1].tolist()
 
 
 def test_reset_begins_another_video():
     tracker = Tracker(memory=3, matched=2)
-    tracker.update(FIRST)
+    take(tracker, FIRST)
     turned = FIRST[[2, 0, 1]]
-    assert tracker.update(turned).tolist() == [1, 2, 0]
+    assert take(tracker, turned).tolist() == [1, 2, 0]
     tracker.reset()
-    assert tracker.update(turned).tolist() == [0, 1, 2]
+    assert take(tracker, turned).tolist() == [0, 1, 2]
 
 
 def test_the_order_is_on_the_cpu_in_int64():
     tracker = Tracker()
     for _ in range(2):
-        order = tracker.update(FIRST.bfloat16())
+        order = take(tracker, FIRST.bfloat16())
         assert (order.dtype, order.device.type) == (torch.int64, "cpu")
 
 
@@ -148,7 +152,52 @@ def test_trackers_that_share_their_matches_go_their_own_ways():
     shared, orders = SharedMatches(), []
     for memory, matched in choices:
         alone, sharing = Tracker(memory, matched), Tracker(memory, matched, match=shared)
-        found = [(alone.update(w).tolist(), sharing.update(w).tolist()) for w in windows]
+        found = [(take(alone, w).tolist(), take(sharing, w).tolist()) for w in windows]
         assert all(one == other for one, other in found)
         orders.append(str(found))
     assert len(set(orders)) == len(choices)
+
+
+EYE = torch.eye(4)
+
+
+def test_a_hidden_object_comes_back_to_its_tube():
+    """Objects 0 and 1 and two queries that are none; object 1 is hidden while something else appears."""
+    tracker = Tracker(birth=0.3)
+    assert take(tracker, EYE, [0.9, 0.9, 0.1, 0.0]).tolist() == [0, 1, 2, 3]
+    other = torch.tensor([0.0, 0.3, 0.0, 1.0])  # nearer to object 1 than to what tubes 2 and 3 were
+    hidden = torch.stack([EYE[0], other, EYE[2], -EYE[1]])
+    for _ in range(12):  # longer than the memory
+        order = take(tracker, hidden, [0.9, 0.9, 0.1, 0.1]).tolist()
+        assert order[0] == 0 and order[1] in (2, 3) and 1 in order[2:]
+    back = torch.stack([other, EYE[0], EYE[1], EYE[2]])
+    found = take(tracker, back, [0.9, 0.9, 0.9, 0.1]).tolist()
+    assert found[:2] == [1, 2] and found[order.index(1)] == 0  # each its own, the new one that of its birth
+
+
+def test_without_births_the_hidden_object_is_lost():
+    tracker = Tracker()
+    take(tracker, EYE, [0.9, 0.9, 0.1, 0.0])
+    hidden = torch.stack([EYE[0], torch.tensor([0.0, 1.0, 0.0, 0.4]), EYE[2], -EYE[1]])
+    assert take(tracker, hidden, [0.9, 0.9, 0.1, 0.1]).tolist()[1] == 1
+
+
+@given(st.integers(0, 2**31), st.sampled_from([None, 0.7]))
+def test_births_change_nothing_where_all_are_objects(seed, momentum):
+    births, released = Tracker(birth=0.3, momentum=momentum), Tracker(momentum=momentum)
+    for new in sequence(seed, 12):
+        assert take(births, new).tolist() == take(released, new).tolist()
+
+
+def test_a_hidden_tube_keeps_its_running_embedding():
+    tracker = Tracker(momentum=0.5, birth=0.3)
+    take(tracker, EYE[:2], [1.0, 1.0])
+    for _ in range(20):
+        assert take(tracker, torch.stack([EYE[0], EYE[3]]), [1.0, 0.0]).tolist() == [0, 1]
+    assert take(tracker, torch.stack([EYE[1], EYE[0]]), [1.0, 1.0]).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("birth", [0.0, -0.1, 2.1])
+def test_births_out_of_range(birth):
+    with pytest.raises(ValueError, match="birth"):
+        Tracker(birth=birth)

@@ -66,6 +66,7 @@ def predict(
     memory: shared.Memory = None,
     matched: shared.Matched = None,
     momentum: shared.Momentum = None,
+    birth: shared.Birth = None,
     batch: shared.Batch = 1,
     shard: Annotated[
         str, typer.Option(help="i/n: only each n-th video from the i-th on; n processes share one folder.")
@@ -98,6 +99,7 @@ def predict(
         memory=memory,
         matched=matched,
         momentum=momentum,
+        birth=birth,
         batch=batch,
     )
     options.check()

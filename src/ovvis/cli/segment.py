@@ -56,6 +56,7 @@ def segment(
     memory: shared.Memory = None,
     matched: shared.Matched = None,
     momentum: shared.Momentum = None,
+    birth: shared.Birth = None,
     batch: shared.Batch = 1,
 ) -> None:
     """Find, follow and name everything in a video that the labels speak of."""
@@ -79,6 +80,7 @@ def segment(
         memory=memory,
         matched=matched,
         momentum=momentum,
+        birth=birth,
         batch=batch,
     )
     options.check()

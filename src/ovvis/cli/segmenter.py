@@ -78,6 +78,15 @@ Matched = Annotated[int | None, typer.Option("--matched", min=1, help="Remembere
 Momentum = Annotated[
     float | None, typer.Option("--momentum", min=0, max=1, help="Match against a running embedding (OV2Seg: 0.7).")
 ]
+Birth = Annotated[
+    float | None,
+    typer.Option(
+        "--birth",
+        min=0,
+        max=2,
+        help="Cosine distance from which an object is a new one, its tube hidden; 0: tubes always go on, as released.",
+    ),
+]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Windows that go through the network together.")]
 
 
@@ -100,6 +109,7 @@ class SegmenterOptions:
     memory: int | None = None
     matched: int | None = None
     momentum: float | None = None
+    birth: float | None = None  # 0: none is born
     batch: int = 1
 
     def check(self) -> tuple[str, ...]:
@@ -163,6 +173,8 @@ class SegmenterOptions:
             warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
         asked = {"memory": self.memory, "matched": self.matched, "momentum": self.momentum}
         tracking: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        if self.birth is not None:
+            tracking["birth"] = self.birth or None
         if self.window is not None:
             tracking["window"] = self.window or None
         with watch("load"), progress(f"fetching {self.model or DEFAULT_MODEL}", "B") as fetched:

@@ -35,7 +35,7 @@ def build_tracker(settings: VideoSettings, match: Callable[[Tensor, Tensor], Mat
     Raises:
         ValueError: a number outside its range.
     """
-    return Tracker(settings.memory, settings.matched, settings.recency_weighted, settings.momentum, match)
+    return Tracker(settings.memory, settings.matched, settings.recency_weighted, settings.momentum, settings.birth, match)
 
 
 class VideoSegmenter:
@@ -287,7 +287,7 @@ class _Run:
         """Yield each window, what the network says of it, and its tube order (Q)."""
         for window, seen in self.look:
             with self.watch("tracking"):
-                order = self.tracker.update(seen.prediction.embeddings[0])
+                order = self.tracker.update(seen.prediction.embeddings[0], seen.objects)
             with self.watch("tubes"):
                 if self.recording is not None:
                     self.recording.add(seen)

@@ -35,6 +35,7 @@ class ClipVisConfig(DecoderConfig):
     memory: int = 9  # T of the temporal matching, in frames
     matched: int = 5  # K of the temporal matching, in frames
     recency_weighted: bool = True  # False in the paper (eq. 7)
+    birth: float | None = None  # cosine distance from which an object begins a tube of its own; None: none, as released
     short_edge: int = 480  # pixels of a frame's short edge, unless another is asked for
 
 
@@ -62,6 +63,7 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
             memory=config.memory,
             matched=config.matched,
             recency_weighted=config.recency_weighted,
+            birth=config.birth,
             class_score=config.class_score,
             none_logit=config.none_logit,
             weighting=config.weighting,

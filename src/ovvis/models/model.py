@@ -30,6 +30,7 @@ class VideoSettings:
     matched: int = 5  # K: best of them that vote
     recency_weighted: bool = True  # multiply the costs of slot i by i + 1 before the vote (released)
     momentum: float | None = None  # share of the new embedding in a running one; replaces the memory
+    birth: float | None = None  # cosine distance from which an object begins a tube of its own; None: none does
     # scores
     class_score: ClassScore = "softmax"  # of the logits; "cosine" in CLIP-VIS's paper (eq. 10), "sigmoid" in OVFormer
     average: Average = "scores"  # what a tube takes the mean of over windows; "logits" are squashed after it (OVFormer)

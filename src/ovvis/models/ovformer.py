@@ -43,6 +43,7 @@ class OvFormerConfig(DecoderConfig):
     alignment: Alignment = "released"  # "paper": one softmax, no residual (eq. 7); "none": OV2Seg
     window: int = 5  # frames that the network sees at once: 1 is the online scheme
     momentum: float | None = None  # share of the new embedding in a running one; image-trained: 0.7
+    birth: float | None = None  # cosine distance from which an object begins a tube of its own; None: none, as released
     class_score: Literal["sigmoid", "softmax"] = "sigmoid"  # "softmax" in the paper (eq. 9)
     weighting: Weighting = "released"  # "paper": the plain product
     choice: Literal["plain", "quality"] = "plain"  # "quality" silences frames and weighs by masks (image-trained)
@@ -78,6 +79,7 @@ def build_ovformer(config: OvFormerConfig, name: str = FAMILY) -> Model:
             memory=1,
             matched=1,
             momentum=config.momentum,
+            birth=config.birth,
             class_score=config.class_score,
             average="logits",
             weighting=config.weighting,

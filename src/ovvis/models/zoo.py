@@ -67,7 +67,7 @@ _SMALL: dict[str, Any] = {
     "decoder_hidden": 384,
     "short_edge": 256,
 }
-_STICKERS = ClipVisConfig(none_logit=9.5, **_SMALL)  # benchmarks/none_of_these.py
+_STICKERS = ClipVisConfig(none_logit=9.5, birth=0.3, **_SMALL)  # benchmarks/none_of_these.py, docs/reproduction.md
 _OVFORMER_STICKERS = OvFormerConfig(backbone=CLIP_ENCODER, **_SMALL)
 _COLUMNS = ("LV-VIS val", "LV-VIS test", "OVIS", "YTVIS19", "YTVIS21", "BURST")
 _CODE = "Apache-2.0 (authors' repository)"

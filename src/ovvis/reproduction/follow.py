@@ -144,7 +144,10 @@ class _Pass:
 
     def add(self, views: _Views) -> None:
         """Take the next window."""
-        orders = {way: tracker.update(views.seen.prediction.embeddings[0]) for way, tracker in self._trackers.items()}
+        seen = views.seen
+        orders = {
+            way: tracker.update(seen.prediction.embeddings[0], seen.objects) for way, tracker in self._trackers.items()
+        }
         for view, recording in self._recordings.items():
             recording.add(views.of(view))
         for way, tubes in self._tubes.items():
@@ -180,6 +183,11 @@ def _tracking(way: Way) -> Way:
     """Return a way that stands for all with the same tracker."""
     s = way.settings
     plain = replace(
-        type(s)(), memory=s.memory, matched=s.matched, recency_weighted=s.recency_weighted, momentum=s.momentum
+        type(s)(),
+        memory=s.memory,
+        matched=s.matched,
+        recency_weighted=s.recency_weighted,
+        momentum=s.momentum,
+        birth=s.birth,
     )
     return Way(plain)

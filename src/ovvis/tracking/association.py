@@ -30,6 +30,27 @@ def cosine_cost(tubes: Tensor, queries: Tensor) -> Cost:
     return cost
 
 
+def presence_cost(cost: Cost, tubes: Tensor, queries: Tensor, birth: float) -> Cost:
+    """Return a cost with which a tube may be hidden and an object may be new.
+
+    Of the pairs of an assignment two objects cost what they differ by, an object and none half of `birth`, and two that
+    are none nothing. So a tube goes on as an object that is less than `birth` away; from one that is further away it is
+    cheaper to be hidden, and for the object to begin a tube of its own.
+
+    Args:
+        cost: Q, Q; of tubes and queries, as `cosine_cost` gives it.
+        tubes: Q; how much of an object each tube was when it was last seen, in [0, 1].
+        queries: Q; object scores of the queries.
+        birth: in (0, 2].
+
+    Returns:
+        Q, Q.
+    """
+    old, new = tubes.cpu().numpy()[:, None], queries.cpu().numpy()[None]
+    alone: Cost = old * (1 - new) + (1 - old) * new
+    return old * new * cost + alone * (birth / 2)
+
+
 def assign(cost: Cost) -> Order:
     """Return for each row its column in the cheapest one-to-one assignment (Hungarian method, eq. 5 and 8).
 

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ovvis.tracking.association import Match, Order, cosine_cost, match, vote
+from ovvis.tracking.association import Match, Order, cosine_cost, match, presence_cost, vote
+
+_SEEN = 0.5  # object score from which a query shows its tube
 
 
 def compare(old: Tensor, new: Tensor) -> Match:
@@ -31,6 +33,9 @@ class Tracker:
         recency_weighted: see `association.vote`.
         momentum: share of the newest embedding in a running mean that stands for all windows before; in (0, 1].
             None remembers the windows themselves. With a momentum the memory is one slot.
+        birth: cosine distance from which an object is another than a tube's, so that the tube is hidden and the object
+            begins a tube of its own; a hidden tube remembers what it was when it was seen. In (0, 2]; None lets every
+            tube go on in every window, as released.
         match: compares a remembered window's embeddings with a new one's; a `SharedMatches` where several trackers see
             the same windows.
 
@@ -44,37 +49,62 @@ class Tracker:
         matched: int = 5,
         recency_weighted: bool = True,
         momentum: float | None = None,
+        birth: float | None = None,
         match: Callable[[Tensor, Tensor], Match] = compare,
     ) -> None:
         if memory < 1 or not 1 <= matched <= memory:
             raise ValueError(f"memory {memory}, matched {matched}: both at least 1, matched at most memory")
         if momentum is not None and not 0 < momentum <= 1:
             raise ValueError(f"momentum {momentum}: it must lie above 0 and at most at 1")
-        self.momentum = momentum
+        if birth is not None and not 0 < birth <= 2:
+            raise ValueError(f"birth {birth}: a cosine distance above 0 and at most 2")
+        self.momentum, self.birth = momentum, birth
         self.matched = matched if momentum is None else 1
         self.recency_weighted = recency_weighted
         self._match = match
         self._slots: deque[_Slot] = deque(maxlen=memory if momentum is None else 1)
 
-    def update(self, embeddings: Tensor) -> Tensor:
-        """Take the embeddings of the next window (Q, D) and return its tube order (Q,), int64, on the CPU.
+    def update(self, embeddings: Tensor, objects: Tensor) -> Tensor:
+        """Take the next window and return its tube order (Q,), int64, on the CPU.
 
         Slot q of the order is the query that continues tube q. The first window defines the tubes.
+
+        Args:
+            embeddings: Q, D; of the window's queries.
+            objects: Q; their object scores, in [0, 1]; looked at with `birth` alone.
         """
         if not self._slots:
             order = np.arange(len(embeddings))
         else:
-            matches = [self._match(slot.embeddings, embeddings).in_order(slot.order) for slot in self._slots]
+            matches = [self._compare(slot, embeddings, objects) for slot in self._slots]
             order = vote(matches, self.matched, self.recency_weighted)
         result = torch.from_numpy(order)
-        if self.momentum is None:
-            self._slots.append(_Slot(embeddings, order))
-            return result
-        running = embeddings[result.to(embeddings.device)]
-        if self._slots:
-            running = self.momentum * running + (1 - self.momentum) * self._slots[-1].embeddings
-        self._slots.append(_Slot(running, np.arange(len(running))))
+        if self.momentum is None and self.birth is None:
+            self._slots.append(_Slot(embeddings, objects, order))
+        else:
+            self._slots.append(self._carried(embeddings, objects, result.to(embeddings.device)))
         return result
+
+    def _compare(self, slot: _Slot, embeddings: Tensor, objects: Tensor) -> Match:
+        """Return how a new window's queries go with a remembered window's tubes."""
+        if self.birth is None:
+            return self._match(slot.embeddings, embeddings).in_order(slot.order)
+        # Slots that are carried are in tube order.
+        cost = cosine_cost(slot.embeddings, embeddings)
+        return match(presence_cost(cost, slot.objects, objects, self.birth))
+
+    def _carried(self, embeddings: Tensor, objects: Tensor, order: Tensor) -> _Slot:
+        """Return a new window in tube order, with what the tubes carry on from the windows before."""
+        embeddings, objects = embeddings[order], objects[order]
+        if self._slots:
+            last = self._slots[-1]
+            if self.momentum is not None:
+                embeddings = self.momentum * embeddings + (1 - self.momentum) * last.embeddings
+            if self.birth is not None:
+                hidden = (objects < _SEEN) & (objects < last.objects)
+                embeddings = torch.where(hidden[:, None], last.embeddings, embeddings)
+                objects = torch.where(hidden, last.objects, objects)
+        return _Slot(embeddings, objects, np.arange(len(order)))
 
     def reset(self) -> None:
         """Forget everything: the next window begins another video."""
@@ -85,5 +115,6 @@ class Tracker:
 class _Slot:
     """A window in the memory."""
 
-    embeddings: Tensor  # Q, D; as the network gave them
+    embeddings: Tensor  # Q, D; as the network gave them, or carried, in tube order
+    objects: Tensor  # Q; object scores of the same queries
     order: Order  # Q; the query of each tube
