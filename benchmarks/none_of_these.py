@@ -5,7 +5,7 @@
 Each object that the model finds is asked about with word lists of several lengths: some hold its label, some miss it,
 and some are of other words altogether (--foreign). With a list that holds it an answer is right if the label is the
 best one and its score reaches --shown; with the others, if no score does. The value chosen is the highest of those
-that still keep --keep of the right answers that there are without it, by the mean over the lengths.
+that still keep --keep of the right answers that there are without it, with lists of every length.
 
 Scores are the model's own, of whole tracks, but for silenced frames. Without --dataset the videos are the Stickers
 world's, of a seed that no split uses, all categories, before the backgrounds of validation; they need the sprites of
@@ -267,8 +267,8 @@ def track_scores(one: Found, words: NDArray[np.int64], settings: VideoSettings, 
 
 def choose(curves: list[Curve], values: list[float], keep: float) -> int:
     """Return the place of the highest value that keeps enough of the right answers that there are without it."""
-    right = np.mean([curve.good for curve in curves if curve.kind == "holds"], axis=0)
-    enough = np.flatnonzero(right[1:] >= keep * right[0])
+    right = np.array([curve.good for curve in curves if curve.kind == "holds"])  # lengths, values
+    enough = np.flatnonzero((right[:, 1:] >= keep * right[:, :1]).all(0))
     return int(enough[-1]) if len(enough) else 0
 
 
@@ -283,7 +283,9 @@ def show(curves: list[Curve], values: list[float], best: int, title: str, asked:
         kinds = ("holds", "misses", "foreign")
         table.add_row(str(length), *(f"{of[kind][i]:.1%}" for kind in kinds for i in (0, best + 1)))
     console.print(table)
-    console.print(f"none_logit {values[best]:g}: keeps at least {asked.keep:.0%} of what is right without it")
+    console.print(
+        f"none_logit {values[best]:g}: keeps at least {asked.keep:.0%} of what is right without it, at each length"
+    )
     console.print(f"score shown from {asked.shown:g}; {asked.draws} lists for each object; {time.strftime('%Y-%m-%d')}")
 
 

@@ -109,7 +109,7 @@ def _check_settings(source: Checkpoint, entry: ModelEntry) -> None:
     """Refuse an export that the zoo's line does not describe; where its weights came from is another matter."""
     config = FAMILIES[entry.family].config(**(source.config or {}))
     wanted = asdict(entry.config)
-    made = asdict(replace(config, **{name: wanted[name] for name in FREE}))
+    made = asdict(replace(config, **{name: wanted[name] for name in FREE if name in wanted}))
     for name, value in wanted.items():
         if made[name] != value:
             raise InputError(

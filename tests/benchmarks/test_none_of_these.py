@@ -72,6 +72,7 @@ def test_the_highest_value_that_keeps_enough():
         program.Curve("holds", 20, [0.6, 0.6, 0.6, 0.6]),
         program.Curve("misses", 5, [0.1, 0.2, 0.6, 0.9]),
     ]
-    # Without the answer 0.7 of both lengths together, so at least 0.665 must be kept: 0.7, 0.69, 0.55.
+    # Of lists of five 0.8 without the answer, so at least 0.76 must be kept, then 0.6, then 0.48.
     assert program.choose(curves, [1.0, 2.0, 3.0], 0.95) == 1
-    assert program.choose(curves, [1.0, 2.0, 3.0], 0.75) == 2
+    assert program.choose(curves, [1.0, 2.0, 3.0], 0.75) == 1  # though both lengths together keep 0.55 of 0.7
+    assert program.choose(curves, [1.0, 2.0, 3.0], 0.6) == 2

@@ -32,8 +32,8 @@ def command(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(segmenter, "load_model", lambda *args, **options: build_tiny(**MODEL))
     monkeypatch.chdir(tmp_path)
 
-    def call(*words):
-        line = ["ovvis", "reproduce", "stickers", "--model", "clip-vis-r50", "--weights", "untrained", *map(str, words)]
+    def call(*words, model=("--model", "clip-vis-r50", "--weights", "untrained")):
+        line = ["ovvis", "reproduce", "stickers", *model, *map(str, words)]
         monkeypatch.setattr(sys, "argv", line)
         with pytest.raises(SystemExit) as left:
             cli.run()
@@ -159,6 +159,23 @@ def test_families_and_windows_are_passes_of_their_own(command, monkeypatch, meas
     assert all(row["frames_per_second"] > 0 for row in told)
     if sys.platform == "linux":
         assert all(row["peak_bytes"] is None or row["peak_bytes"] > 2**20 for row in told)
+
+
+def test_families_of_the_package(command, monkeypatch):
+    loaded = []
+
+    def load(name, *args, **options):
+        loaded.append(name)
+        return build_tiny(**MODEL) if name == "clip-vis-stickers" else build_tiny_ovformer()
+
+    monkeypatch.setattr(segmenter, "load_model", load)
+    words = ("--videos", 1, "--long-videos", 1, "--seeds", 0, "--short-edge", 64)
+    code, _, err = command(*words, "--tables", "families,splits", model=())
+    assert code == 0 and "left out" not in err, err
+    assert loaded == ["clip-vis-stickers", "ovformer-stickers", "ov2seg-stickers"]
+    loaded.clear()
+    assert command(*words, "--tables", "splits", model=())[0] == 0
+    assert loaded == ["clip-vis-stickers"]
 
 
 def test_what_an_ovformer_cannot_do_is_left_out(command, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fakes import build_tiny, tiny_config
+from fakes import build_tiny, build_tiny_ovformer, tiny_config
 from ovvis.errors import InputError, ResourceError
 from ovvis.models import packaged, zoo
 from ovvis.models.checkpoint import read_checkpoint, write_checkpoint
@@ -51,6 +51,14 @@ def pack(entry, export, only=None):
 def predict(model):
     with torch.no_grad():
         return model(torch.randn(1, 1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+
+
+def test_a_family_without_none_of_these(entry, tmp_path):
+    model = build_tiny_ovformer()
+    other = replace(entry, name="ovformer-tiny", family=model.family, config=replace(model.config, clip_weights="tiny"))
+    export = save(tmp_path / "ovformer.safetensors", model)
+    assert len(pack(other, export)) == 2
+    assert (packaged.FOLDER / "ovformer-tiny.safetensors").is_file()
 
 
 def test_packed_and_loaded_by_name(entry, export):

@@ -23,7 +23,6 @@ STICKERS = (
     "clip-stickers-groups",
     "clip-stickers",
     "clip-vis-stickers-half",
-    "clip-vis-stickers-mid",
     "clip-vis-stickers",
     "ovformer-stickers",
     "ov2seg-stickers",

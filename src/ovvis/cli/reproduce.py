@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -29,7 +29,7 @@ from ovvis.inference.stopwatch import Stopwatch
 from ovvis.io.output import OutputFolder, whole_file
 from ovvis.models.load import UNTRAINED
 from ovvis.models.zoo import ZOO
-from ovvis.reproduction.experiments import EXPERIMENTS, LONG, MODEL, Experiment, choose
+from ovvis.reproduction.experiments import EXPERIMENTS, LONG, MODEL, OV2SEG, OVFORMER, Experiment, choose
 from ovvis.reproduction.figures import Outcome
 from ovvis.reproduction.measure import Job, Measurement, Network
 from ovvis.reproduction.tables import as_json, fill, page, rich_table
@@ -39,6 +39,7 @@ from ovvis.world.sprites import load_sprites
 WORLDS = ("stickers",)
 STICKERS = "clip-vis-stickers"
 PARTS, TABLES_MD, FIGURES_JSON = "parts", "tables.md", "figures.json"
+PACKAGED = {OVFORMER: "ovformer-stickers", OV2SEG: "ov2seg-stickers"}  # where --network does not say otherwise
 NETWORKS = sorted({row.network for experiment in EXPERIMENTS for row in experiment.rows} - {MODEL})
 
 
@@ -66,7 +67,10 @@ def reproduce(
     ] = "0,100,200",
     network: Annotated[
         list[str] | None,
-        typer.Option(help=f"NAME=CHECKPOINT, or MODEL, of a network that some rows want: {', '.join(NETWORKS)}."),
+        typer.Option(
+            help=f"NAME=CHECKPOINT, or MODEL, of a network that some rows want: {', '.join(NETWORKS)}. "
+            f"Beside {STICKERS} the package's own, where it has one."
+        ),
     ] = None,
     shard: Annotated[
         str, typer.Option(help="i/n: measure each n-th video from the i-th on; n processes share one folder.")
@@ -102,7 +106,7 @@ def reproduce(
     page_text = None if into is None else _read(into)
     if page_text is not None:
         fill(page_text, [Outcome(e, "", (0,), 0, 0, ()) for e in chosen], "")  # refuses a page without a place
-    others = _others(network or [], options)
+    others = _others(network or [], options, {row.network for experiment in chosen for row in experiment.rows})
     drawn = _drawn(chosen, numbers, {LONG: long_videos}, videos)
     vocabulary = dataset_vocabulary(next(iter(drawn.values()))[0].categories)[0]
     networks = {}
@@ -144,9 +148,13 @@ def _seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def _others(given: Sequence[str], options: shared.SegmenterOptions) -> dict[str, shared.SegmenterOptions]:
+def _others(
+    given: Sequence[str], options: shared.SegmenterOptions, wanted: Collection[str]
+) -> dict[str, shared.SegmenterOptions]:
     """Return how the networks that only some rows want are loaded: a checkpoint, or a model of the zoo."""
     out = {}
+    if options.model == STICKERS and options.weights is None:
+        out = {name: replace(options, model=model) for name, model in PACKAGED.items() if name in wanted}
     for pair in given:
         name, found, what = pair.partition("=")
         if not found or not what:

@@ -35,7 +35,8 @@ def build_tracker(settings: VideoSettings, match: Callable[[Tensor, Tensor], Mat
     Raises:
         ValueError: a number outside its range.
     """
-    return Tracker(settings.memory, settings.matched, settings.recency_weighted, settings.momentum, settings.birth, match)
+    s = settings
+    return Tracker(s.memory, s.matched, s.recency_weighted, s.momentum, s.birth, match)
 
 
 class VideoSegmenter:

@@ -91,8 +91,8 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     Experiment(
         "splits",
         "The model on each split",
-        "The settings of the release, and the packaged model's own, with births: a tube whose object is hidden waits for "
-        "it, and another object begins a tube of its own.",
+        "The settings of the release, and the packaged model's own, with births: a tube whose object is hidden waits "
+        "for it, and another object begins a tube of its own.",
         (VAL, HARD, LONG),
         (Row("as released"), Row("with births", _BIRTHS)),
         "as released",

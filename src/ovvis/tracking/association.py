@@ -47,8 +47,9 @@ def presence_cost(cost: Cost, tubes: Tensor, queries: Tensor, birth: float) -> C
         Q, Q.
     """
     old, new = tubes.cpu().numpy()[:, None], queries.cpu().numpy()[None]
-    alone: Cost = old * (1 - new) + (1 - old) * new
-    return old * new * cost + alone * (birth / 2)
+    alone = old * (1 - new) + (1 - old) * new
+    total: Cost = old * new * cost + alone * (birth / 2)
+    return total
 
 
 def assign(cost: Cost) -> Order:
