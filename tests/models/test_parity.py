@@ -50,7 +50,7 @@ def check_tracking(model, prediction, text, settings, tensors):
     aligned, classes = [], []
     for i in range(len(class_logits)):
         window = prediction.window(i)
-        order = tracker.update(window.embeddings[0])
+        order = tracker.update(window.embeddings[0], window.object_logits[0].softmax(-1)[:, 0])
         aligned.append(window.aligned(order))
         classes.append(scoring.class_scores(class_logits[i, order], settings.class_score, model.clip.logit_scale))
     equal("aligned masks", torch.stack([p.mask_logits[0, :16, 0] for p in aligned], 1), tensors["track.masks"])

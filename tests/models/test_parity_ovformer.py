@@ -38,7 +38,7 @@ def check_tubes(model, tensors, text):
     for i in range(0, len(pixels), window):
         images = tensors["clip_image_embeddings"][None, i : i + window] if model.view_side else None
         prediction = model(pixels[None, i : i + window], images=images)
-        order = tracker.update(prediction.embeddings[0])
+        order = tracker.update(prediction.embeddings[0], prediction.object_logits[0].softmax(-1)[:, 0])
         classes.append(model.classifier(prediction, text)[0, order])
         objects.append(prediction.object_logits[0, order])
         masks.append(prediction.mask_logits[0, order])
