@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from ovvis.data.catalog import entry
@@ -100,13 +102,13 @@ def test_the_published_schedule_of_ovformer(backbone):
     assert (images.model.network.temporal, video.model.network.temporal) == (False, True)
 
 
-def test_the_small_models_of_both_families_have_one_budget():
+def test_the_small_models_of_all_families_see_the_same_world():
     clip_vis, ovformer, ov2seg = (load_config(f"{name}-stickers") for name in ("clip-vis", "ovformer", "ov2seg"))
     for other in (ovformer, ov2seg):
-        assert other.run.steps == clip_vis.run.steps
         frames = other.run.batch * other.data.sampling.frames
         assert frames == clip_vis.run.batch * clip_vis.data.sampling.frames
-        assert other.data.train == clip_vis.data.train and other.optimizer == clip_vis.optimizer
+        assert other.data.train == clip_vis.data.train
+        assert replace(other.optimizer, rate=0) == replace(clip_vis.optimizer, rate=0)
         for size in ("clip", "width", "queries", "decoder_layers", "pixel_layers", "short_edge"):
             assert getattr(other.model.network, size) == getattr(clip_vis.model.network, size)
     assert (ovformer.model.network.alignment, ov2seg.model.network.alignment) == ("released", "none")
