@@ -5,7 +5,8 @@
           queries after each layer as the authors' code makes them (dense), with CLIP's image encoder trained (trained)
   data    images a second of data loading alone
   wait    how long a step waits for its data
-  layer   one deformable attention layer, forward and backward: ours, with PyTorch's gradient, by `grid_sample`
+  layer   one deformable attention layer, forward and backward: ours, ours with its slowest loop compiled, with
+          PyTorch's gradient, by `grid_sample`
 
 Images are generated and weights untrained: the figures depend on neither. Each row of `step` and `memory` runs in a
 process of its own.
@@ -29,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -349,6 +351,7 @@ def layer(options: argparse.Namespace) -> None:
         reference = torch.rand(tokens.shape[1], 2)
         for name, sampler in (
             ("ours", deformable_attention.BagSampler),
+            ("ours, compiled", partial(deformable_attention.BagSampler, compiled=True)),
             ("PyTorch's gradient", PlainGradient),
             ("grid_sample", deformable_attention.GridSampler),
         ):
@@ -384,7 +387,7 @@ class PlainGradient(deformable_attention.BagSampler):
 
 class _Plain:
     @staticmethod
-    def apply(table: Tensor, row: Tensor, line: Tensor, heads: int, *shares: Tensor) -> Tensor:
+    def apply(table: Tensor, row: Tensor, line: Tensor, heads: int, _: bool, *shares: Tensor) -> Tensor:
         corners = zip(deformable_attention._corners(row, line, heads), shares, strict=True)
         return sum(deformable_attention._bag_sums(table, *corner) for corner in corners)  # type: ignore[return-value]
 

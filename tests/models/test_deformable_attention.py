@@ -96,6 +96,20 @@ def test_gradients_agree(shapes, far):
         assert torch.allclose(ours, theirs, atol=2e-4 * theirs.abs().max()), name
 
 
+@pytest.mark.slow  # the compiler
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_gradients_are_the_same(dtype):
+    shapes, (value, places, weights) = LEVELS[2], inputs(LEVELS[2])
+    weight_of_sum = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(4))
+    gradients = []
+    for compiled in (False, True):
+        fresh = [part.clone().requires_grad_() for part in (value.to(dtype), places, weights)]
+        out = BagSampler(fresh[0], shapes, compiled)(*fresh[1:])
+        gradients.append(torch.autograd.grad((out.float() * weight_of_sum).sum(), fresh))
+    for plain, ours in zip(*gradients, strict=True):
+        assert torch.allclose(ours, plain, atol=(1e-5 if dtype == torch.float32 else 0.01) * plain.abs().max())
+
+
 def test_gradient_far_outside_is_zero():
     value, places, weights = inputs([(3, 4)])
     places = (places + 1000).requires_grad_()

@@ -17,6 +17,7 @@ from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
 from ovvis.evaluation.records import Category
 from ovvis.models.backbones.conv_clip import ConvClipBackbone
+from ovvis.models.layers.deformable_attention import DeformableAttention
 from ovvis.models.text import embed_vocabulary
 from ovvis.training.build import build_task
 from ovvis.training.config import DataConfig, ModelConfig, RunConfig, TrainConfig, ValidationConfig
@@ -194,6 +195,18 @@ def test_clip_vis_sees_frames_one_by_one(annotations):
     total, parts = objective(batch_of(data, 0, 2))
     assert set(parts) == {"object", "iou", "mask", "dice"}
     assert total.isfinite()
+
+
+def test_compiling_is_passed_on_and_needs_a_compiler(monkeypatch, annotations):
+    model = build_tiny()
+    config = TrainConfig(run=RunConfig(compile=True), loss=LossConfig(points=100))
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(InputError, match=r"there is no .*g\+\+, clang"):
+        network_objective(config, model, lambda: training_set(annotations, model))
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    network_objective(config, model, lambda: training_set(annotations, model))
+    layers = [part for part in model.modules() if isinstance(part, DeformableAttention)]
+    assert layers and all(layer.compiled for layer in layers)
 
 
 @pytest.mark.slow

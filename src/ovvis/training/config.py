@@ -126,6 +126,7 @@ class RunConfig:
     accumulate: int = 1  # parts that a step's windows are computed in, one after another
     precision: Precision = "32-true"
     full_decoder: bool = True  # the pixel decoder in float32 under mixed precision, as released; False is faster
+    compile: bool = False  # the slowest loop of deformable attention's gradient on a CPU; needs a C++ compiler
     clip_gradients: float = 0.01  # most the norm of all gradients together may be
     ema: float | None = None  # share of the old weights in their running mean, such as 0.999; None: no mean
     seed: int = 0

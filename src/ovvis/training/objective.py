@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from ovvis.data.dataset import TrainingSet
 from ovvis.data.loader import TrainingBatch, network_input
 from ovvis.errors import InputError, nearest
+from ovvis.models.layers.deformable_attention import DeformableAttention
 from ovvis.models.model import Model
 from ovvis.models.text import embed_vocabulary, text_cache
 from ovvis.models.text_file import check_width, text_from_file
@@ -97,11 +100,23 @@ def network_objective(
     """
     _thaw(model.network, config.model.parts)
     model.network.full_precision = config.run.full_decoder
+    if config.run.compile:
+        _compile(model.network)
     if model.network.class_head is None:
         return NetworkObjective(model, clip_vis_criterion(config.loss), None, average, config.run.seed)
     labels = trained_labels(config.model, model, data())
     criterion = ovformer_criterion(config.loss, labels.weights)
     return NetworkObjective(model, criterion, labels, average, config.run.seed)
+
+
+def _compile(network: nn.Module) -> None:
+    """Let the gradient of deformable attention be compiled where it is computed on a CPU."""
+    compilers = [name for name in (os.environ.get("CXX"), "g++", "clang++") if name]
+    if not any(map(shutil.which, compilers)):
+        raise InputError(f"run.compile needs a C++ compiler, and there is no {', '.join(compilers)}: install g++")
+    for part in network.modules():
+        if isinstance(part, DeformableAttention):
+            part.compiled = True
 
 
 def _thaw(network: nn.Module, parts: Sequence[str]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ class DeformableAttention(nn.Module):
     def __init__(self, width: int, heads: int, levels: int, points: int) -> None:
         super().__init__()
         self.heads, self.levels, self.points = heads, levels, points
+        self.compiled = False  # whether training on a CPU compiles what PyTorch has no fast kernel for
         self.offsets = nn.Linear(width, heads * levels * points * 2)
         self.weights = nn.Linear(width, heads * levels * points)
         self.value = nn.Linear(width, width)
@@ -57,7 +59,7 @@ class DeformableAttention(nn.Module):
     def sampler(self, tokens: Tensor, shapes: Shapes) -> Sampler:
         """Return what `forward` samples: the values of all tokens (B, N, D), the levels one after another."""
         value = self.value(tokens).unflatten(-1, (self.heads, -1))  # B, N, heads, D / heads
-        return (BagSampler if value.device.type == "cpu" else GridSampler)(value, shapes)
+        return BagSampler(value, shapes, self.compiled) if value.device.type == "cpu" else GridSampler(value, shapes)
 
     def forward(self, query: Tensor, reference: Tensor, sampler: Sampler) -> Tensor:
         """Sample at points around each token's place.
@@ -134,10 +136,16 @@ class BagSampler(Sampler):
 
     The table has a margin of zeros around each level (one cell before, two behind): no corner of a sample needs a
     check, and the four corners have fixed distances in the table.
+
+    Args:
+        value: B, N, heads, C; the levels one after another.
+        shapes: height and width of each level.
+        compiled: whether the gradient's slowest loop is compiled; the same numbers to rounding.
     """
 
-    def __init__(self, value: Tensor, shapes: Shapes) -> None:
+    def __init__(self, value: Tensor, shapes: Shapes, compiled: bool = False) -> None:
         super().__init__(value, shapes)
+        self._compiled = compiled
         cells = sum((h + 3) * (w + 3) for h, w in shapes)
         table = value.new_zeros(self.windows, cells, self.heads, self.channels)
         rows, start = [], 0
@@ -180,7 +188,7 @@ class BagSampler(Sampler):
         lower_right, upper_right = lower * right_share, upper * right_share
         corners = (upper - upper_right, upper_right, lower - lower_right, lower_right)
         shares = [x.view(-1, x.shape[-1] // self.heads).to(self._table.dtype) for x in corners]
-        out: Tensor = _CornerSums.apply(self._table, row, line.int(), self.heads, *shares)
+        out: Tensor = _CornerSums.apply(self._table, row, line.int(), self.heads, self._compiled, *shares)
         return out.view(self.windows, -1, self.heads * self.channels)
 
 
@@ -193,7 +201,9 @@ class _CornerSums(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, row: Tensor, line: Tensor, heads: int, *shares: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, table: Tensor, row: Tensor, line: Tensor, heads: int, compiled: bool, *shares: Tensor
+    ) -> Tensor:
         """Return the sums.
 
         Args:
@@ -202,13 +212,14 @@ class _CornerSums(torch.autograd.Function):
             row: B, M, P; int32; each sample's upper left row.
             line: P; int32; how many rows further the lower corners lie.
             heads: how many rows further the right corners lie; each has its own P / heads samples.
+            compiled: whether the shares' gradient is computed by a compiled loop.
             shares: four times B * M * heads, P / heads; upper left, upper right, lower left, lower right.
 
         Returns:
             B * M * heads, C.
         """
         ctx.save_for_backward(table, row, line, *shares)
-        ctx.heads = heads
+        ctx.heads, ctx.compiled = heads, compiled
         first, *others = zip(_corners(row, line, heads), shares, strict=True)
         out = _bag_sums(table, *first)
         for rows, share in others:
@@ -223,16 +234,15 @@ class _CornerSums(torch.autograd.Function):
         # A step to another corner stays within the level, so that the order of one corner is that of all.
         order = row.flatten().sort(stable=True).indices
         bags = (order // shares[0].shape[-1]).int()
+        products = _compiled_products() if ctx.compiled else _products
         of_table, of_shares = torch.zeros_like(table), []
         for rows, share in zip(_corners(row, line, ctx.heads), shares, strict=True):
             uses = torch.bincount(rows.flatten(), minlength=len(table))
             starts = (uses.cumsum(0) - uses).int()
             ordered = share.flatten().index_select(0, order)
             of_table += F.embedding_bag(bags, gradient, starts, mode="sum", per_sample_weights=ordered)
-            with torch.enable_grad():
-                leaf = share.detach().requires_grad_()
-                of_shares += torch.autograd.grad(_bag_sums(table.detach(), rows, leaf), leaf, gradient)
-        return of_table, None, None, None, *of_shares
+            of_shares.append(products(table.detach(), rows, gradient))
+        return of_table, None, None, None, None, *of_shares
 
 
 def _corners(row: Tensor, line: Tensor, heads: int) -> Iterator[Tensor]:
@@ -246,6 +256,25 @@ def _corners(row: Tensor, line: Tensor, heads: int) -> Iterator[Tensor]:
 def _bag_sums(table: Tensor, rows: Tensor, shares: Tensor) -> Tensor:
     """Return weighted sums of table rows (bags, C) for rows and shares (bags, n)."""
     return F.embedding_bag(rows, table, mode="sum", per_sample_weights=shares)
+
+
+def _products(table: Tensor, rows: Tensor, gradient: Tensor) -> Tensor:
+    """Return the products of a table's rows (R, C), those of each bag (bags, n), with the bag's gradient (bags, C)."""
+    with torch.enable_grad():
+        shares = torch.zeros(rows.shape, dtype=table.dtype, requires_grad=True)
+        of_shares: Tensor = torch.autograd.grad(_bag_sums(table, rows, shares), shares, gradient)[0]
+    return of_shares
+
+
+@cache
+def _compiled_products() -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Return `_products` as a compiled loop: the gradient of `embedding_bag` uses no vector instructions."""
+
+    def products(table: Tensor, rows: Tensor, gradient: Tensor) -> Tensor:
+        wide = torch.promote_types(table.dtype, torch.float32)
+        return (table[rows].to(wide) * gradient[:, None].to(wide)).sum(-1).to(table.dtype)
+
+    return torch.compile(products)  # here, and not on import: PyTorch's compiler takes a second to import
 
 
 class GridSampler(Sampler):
