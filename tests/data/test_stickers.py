@@ -43,6 +43,13 @@ def test_live_windows_are_what_the_world_makes():
             assert data.labels[window.target.labels[n]] == name
 
 
+def test_fuller_scenes_show_base_categories_alone():
+    data = TrainingSet([live_part("stickers_live_crossing", AS_IT_IS, sprites=tiny_sprites())], seed=1)
+    assert data.labels == ("disc", "square", "ring", "cross")
+    counts = [len(data[Draw(i, 0, 0)].target.ids) for i in range(20)]
+    assert max(counts) > 8 and sum(counts) > 100  # `stickers_live` has eight at most, and five on average
+
+
 def test_live_batches():
     data = TrainingSet([live_part(augment=AS_IT_IS, sprites=tiny_sprites())], seed=1)
     batch = next(WindowLoader(data, 2, LoaderConfig(0)).batches())

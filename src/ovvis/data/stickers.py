@@ -67,6 +67,8 @@ SPLITS = {
 LIVE = {
     # As `train`: base categories alone.
     "stickers_live": _TRAIN,
+    # Likewise, fuller: what hides, what touches, what looks alike.
+    "stickers_live_crossing": replace(_TRAIN, objects=(5, 10), twins=0.6, same_drawing=0.4, crowding=0.5),
     # What the small CLIP has seen of the world: all categories, one at a time, a few, in crowds, in videos.
     "stickers_live_groups": VideoConfig(
         height=96, width=96, frames=2, objects=(2, 3), sizes=(0.45, 0.95), places=(0.15, 0.85), twins=0.0
