@@ -36,6 +36,7 @@ class ClipVisConfig(DecoderConfig):
     matched: int = 5  # K of the temporal matching, in frames
     recency_weighted: bool = True  # False in the paper (eq. 7)
     birth: float | None = None  # cosine distance from which an object begins a tube of its own; None: none, as released
+    silence: float | None = 0.1  # share of a track's score below which a frame shows nothing of it; None: all show it
     short_edge: int = 480  # pixels of a frame's short edge, unless another is asked for
 
 
@@ -67,6 +68,7 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
             class_score=config.class_score,
             none_logit=config.none_logit,
             weighting=config.weighting,
+            silence=config.silence,
             scores_bounded=config.iou_activation == "sigmoid",
         ),
         short_edge=config.short_edge,
