@@ -31,6 +31,7 @@ RECIPES = (
     "clip-stickers-groups",
     "clip-stickers",
     "clip-vis-stickers-half",
+    "clip-vis-stickers-whole",
     "clip-vis-stickers",
     "ovformer-stickers",
     "ov2seg-stickers",

@@ -11,7 +11,7 @@ from ovvis.models.zoo import DEFAULT_MODEL, find_model
 from ovvis.paths import cache_folder
 
 PACKAGED = [entry for entry in list_models() if entry.packaged]
-LATER = {"clip_weights", "none_logit", "birth", "short_edge"}  # settings that weights do not depend on
+LATER = {"clip_weights", "none_logit", "birth", "silence", "short_edge"}  # settings that weights do not depend on
 
 
 def test_the_default_is_packaged():

@@ -37,9 +37,11 @@ def test_the_issue_is_covered():
     assert "val-hard" in EXPERIMENTS[0].splits
 
 
-def test_births_are_the_packaged_models_own():
-    assert find_model(DEFAULT_MODEL).config.birth == EXPERIMENTS[0].rows[1].settings["birth"]
-    assert EXPERIMENTS[0].rows[0].way(VideoSettings(birth=0.5)).settings == VideoSettings()
+def test_one_row_is_the_packaged_models_own_and_one_as_released():
+    own = find_model(DEFAULT_MODEL).config
+    assert {"birth": own.birth, "silence": own.silence} == EXPERIMENTS[0].rows[-1].settings
+    assert EXPERIMENTS[0].rows[0].way(VideoSettings(birth=0.5, silence=0.5)).settings == VideoSettings()
+    assert EXPERIMENTS[0].rows[0].way(VideoSettings(silence=None)).settings.silence is None
 
 
 def test_choosing():

@@ -25,6 +25,7 @@ STICKERS = (
     "clip-stickers-groups",
     "clip-stickers",
     "clip-vis-stickers-half",
+    "clip-vis-stickers-whole",
     "clip-vis-stickers",
     "ovformer-stickers",
     "ov2seg-stickers",
@@ -103,7 +104,10 @@ def test_the_published_schedule_of_ovformer(backbone):
 
 
 def test_the_small_models_of_all_families_see_the_same_world():
-    clip_vis, ovformer, ov2seg = (load_config(f"{name}-stickers") for name in ("clip-vis", "ovformer", "ov2seg"))
+    clip_vis, last = load_config("clip-vis-stickers-whole"), load_config("clip-vis-stickers")
+    ovformer, ov2seg = load_config("ovformer-stickers"), load_config("ov2seg-stickers")
+    assert replace(last.optimizer, rate=0) == replace(clip_vis.optimizer, rate=0) and last.model == clip_vis.model
+    assert last.data.train == ("stickers_live", "stickers_live_crossing")
     for other in (ovformer, ov2seg):
         frames = other.run.batch * other.data.sampling.frames
         assert frames == clip_vis.run.batch * clip_vis.data.sampling.frames

@@ -12,7 +12,7 @@ import typer
 
 from ovvis.cli.console import complain
 from ovvis.cli.lazy import Verbs
-from ovvis.cli.process import Interrupted
+from ovvis.cli.process import Interrupted, share_cores
 from ovvis.errors import DISK_FULL, OvvisError
 from ovvis.version import __version__
 
@@ -62,6 +62,7 @@ def _options(
 
 def run() -> None:
     """Run the command. Errors of the user or the machine become one line on standard error and exit code 2."""
+    share_cores()
     signal.signal(signal.SIGTERM, _terminated)
     stopped = "stopped; nothing was written"
     try:
