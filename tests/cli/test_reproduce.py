@@ -126,7 +126,7 @@ def test_only_what_is_missing_is_measured(command, measured):
 
 def test_some_splits(command, measured):
     assert command(*QUICK, "--tables", "splits", "--splits", "val", "--seeds", 0)[0] == 0
-    assert measured == [3, 3]  # two rows
+    assert measured == [3, 3]  # three rows
 
 
 def test_shards(command, measured):
