@@ -52,6 +52,16 @@ TINY_CLIPS = {
 }
 
 
+_GPUS = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+
+
+@pytest.fixture(params=["cpu", *(name for name, here in _GPUS.items() if here)])
+def device(request, monkeypatch):
+    """Return each device that is here; a GPU's convolutions keep all bits of float32."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    return request.param
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     """No test touches the user's cache folder."""

@@ -22,7 +22,7 @@ def read_case(name):
 def equal(name, ours, theirs):
     """Assert equality within 1e-4 of the largest magnitude."""
     assert ours.shape == theirs.shape, name
-    difference = (ours - theirs).abs().max() / theirs.abs().max()
+    difference = (ours.cpu() - theirs).abs().max() / theirs.abs().max()
     assert difference < 1e-4, f"{name}: {difference:.1e}"
 
 

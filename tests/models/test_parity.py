@@ -22,7 +22,7 @@ CASES = [
 @torch.no_grad()
 def check_stages(model, tensors):
     """Compare the first frame from the image to the pixel decoder. Return all frames, ready for the network."""
-    pixels = (tensors["frames"].float() - model.pixel_mean) / model.pixel_std
+    pixels = (tensors["frames"].to(model.device).float() - model.pixel_mean) / model.pixel_std
     first = pixels[:1]
     equal("image", first, tensors["stage.image"])
     pyramid = model.network.backbone(first)
@@ -61,13 +61,13 @@ def check_tracking(model, prediction, text, settings, tensors):
     weighted = [scoring.window_scores(c, p.mask_ious[0], settings) for c, p in zip(classes, aligned, strict=True)]
     mean = torch.stack(weighted).mean(0)
     equal("tube scores", scoring.tube_scores(mean, objects, settings), tensors["track.class_scores"])
-    return [p.mask_logits[0, :, 0] for p in aligned]
+    return [p.mask_logits[0, :, 0].cpu() for p in aligned]
 
 
 @pytest.mark.parity
 @pytest.mark.slow
 @pytest.mark.parametrize(("case_name", "model_name", "found_name"), CASES)
-def test_equals_the_authors_code(case_name, model_name, found_name, tmp_path):
+def test_equals_the_authors_code(case_name, model_name, found_name, tmp_path, device):
     case, tensors = read_case(case_name)
     theirs, ours = tmp_path / "model_final.pth", tmp_path / "ours.safetensors"
     write_authors_file(case, theirs)
@@ -76,7 +76,7 @@ def test_equals_the_authors_code(case_name, model_name, found_name, tmp_path):
     frames = list(tensors["frames"].permute(0, 2, 3, 1).numpy())
     seen = []
     for name, weights in ((model_name, theirs), (found_name, ours)):
-        model = ovvis.load_model(name, weights=weights, device="cpu")
+        model = ovvis.load_model(name, weights=weights, device=device)
         settings = replace(model.video, memory=case["memory_frames_T"], matched=case["matched_frames_K"])
         segmenter = ovvis.VideoSegmenter(
             model,
@@ -88,7 +88,8 @@ def test_equals_the_authors_code(case_name, model_name, found_name, tmp_path):
             cache=False,
         )
         assert segmenter.text.label_of_row.tolist() == [0, 1, 1, 2, 3, 4]
-        segmenter.text = TextEmbeddings(tensors["text_embeddings"], segmenter.text.label_of_row, segmenter.text.labels)
+        vectors = tensors["text_embeddings"].to(device)
+        segmenter.text = TextEmbeddings(vectors, segmenter.text.label_of_row, segmenter.text.labels)
         with segmenter(frames) as result:
             seen.append([(t.id, t.label, t.score, list(t.masks)) for t in result.tracks])
             pixels = check_stages(model, tensors)

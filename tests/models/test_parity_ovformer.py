@@ -32,7 +32,7 @@ def clip_state():
 @torch.no_grad()
 def check_tubes(model, tensors, text):
     """Compare the tubes' means and masks, and return each frame's mask logits in tube order."""
-    pixels = (tensors["frames"].float() - model.pixel_mean) / model.pixel_std
+    pixels = (tensors["frames"].to(model.device).float() - model.pixel_mean) / model.pixel_std
     tracker, window = build_tracker(model.video), model.video.window
     classes, objects, masks = [], [], []
     for i in range(0, len(pixels), window):
@@ -50,7 +50,7 @@ def check_tubes(model, tensors, text):
     else:
         full = F.interpolate(logits[:8], size=pixels.shape[-2:], mode="bilinear", align_corners=False)
         equal("masks", full[..., ::4, ::4], tensors["track.masks_quarter"])
-    return logits.transpose(0, 1)
+    return logits.transpose(0, 1).cpu()
 
 
 def see(model, tensors, monkeypatch):
@@ -67,16 +67,16 @@ def see(model, tensors, monkeypatch):
 @pytest.mark.parity
 @pytest.mark.slow
 @pytest.mark.parametrize(("case_name", "name"), CASES)
-def test_equals_the_authors_code(case_name, name, tmp_path, monkeypatch, clip_state):
+def test_equals_the_authors_code(case_name, name, tmp_path, monkeypatch, clip_state, device):
     case, tensors = read_case(case_name)
     path = tmp_path / "model_final.pth"
     write_authors_file(case, path)
     monkeypatch.setattr(load, "pretrained_clip", lambda config: clip_state)
     gc.collect()
-    model = ovvis.load_model(name, weights=path, device="cpu")
+    model = ovvis.load_model(name, weights=path, device=device)
     path.unlink()
     assert model.video.window == case.get("clip_length", 1)
-    text = TextEmbeddings(tensors["text_embeddings"], torch.arange(12), tuple(LABELS))
+    text = TextEmbeddings(tensors["text_embeddings"].to(device), torch.arange(12), tuple(LABELS))
     segmenter = ovvis.VideoSegmenter(
         model, LABELS, short_edge=0, max_tracks=case["top_k_results"], text_embeddings=text, cache=False
     )

@@ -44,12 +44,16 @@ def batch_of(counts, rank, processes, frames):
         for i in chosen
     ]
     pixels = torch.stack(windows)
+    targets = [boxes(counts[i], frames, size=SIZE, seed=i) for i in chosen]
     return TrainingBatch(
-        pixels,
-        (SIZE,) * len(pixels),
-        tuple(boxes(counts[i], frames, size=SIZE, seed=i) for i in chosen),
-        tuple(Origin(Draw(i, 0, i), "made", str(i), ("0.png",) * frames, ()) for i in chosen),
-        None if frames == 1 else pixels[..., :64, :64],
+        pixels=pixels,
+        sizes=(SIZE,) * len(pixels),
+        masks=torch.cat([target.masks for target in targets]),
+        labels=torch.cat([target.labels for target in targets]),
+        ids=torch.cat([target.ids for target in targets]),
+        counts=tuple(len(target.labels) for target in targets),
+        origins=tuple(Origin(Draw(i, 0, i), "made", str(i), ("0.png",) * frames, ()) for i in chosen),
+        views=None if frames == 1 else pixels[..., :64, :64],
     )
 
 

@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training_cases import GivenPoints, boxes, leaves, parity_case, prediction_of_masks, random_prediction
+from training_cases import GivenPoints, all_at_once, boxes, leaves, parity_case, prediction_of_masks, random_prediction
 
+import ovvis.training.criterion as criterion_module
+import ovvis.training.matcher as matcher_module
 from ovvis.structures import Target
 from ovvis.training.criterion import (
     Criterion,
@@ -40,8 +42,8 @@ WEIGHTS = torch.tensor([4.0, 1.0, 2.0, 3.0, 0.0, 5.0])
     ],
 )
 @pytest.mark.parity
-def test_the_authors_loss(name, terms, costs):
-    case, prediction, targets = parity_case(name)
+def test_the_authors_loss(name, terms, costs, device):
+    case, prediction, targets = parity_case(name, device)
     points = GivenPoints(case["points.match"], case["points.loss"])
     terms = {**terms, "dice": (1.0, dice_term)}
     matcher = Matcher(costs, points)
@@ -140,6 +142,29 @@ def test_every_layer_counts_and_parts_add_up():
     for leaf in leaves(prediction):
         assert leaf.grad.isfinite().all()
         assert leaf.grad.flatten(1).any(1).all()  # every layer, or every window
+
+
+@pytest.mark.parametrize("family", ["clip-vis", "ovformer"])
+def test_windows_at_once_are_windows_one_by_one(family, monkeypatch):
+    """What a GPU computes in one piece is what a CPU computes a window at a time: losses and gradients."""
+    targets = [boxes(2, 2), boxes(0, 2), boxes(7, 2, seed=1), boxes(3, 2, seed=2)]
+    found = []
+    for together in (False, True):
+        if family == "clip-vis":
+            prediction, criterion = random_prediction(batch=4, frames=2), clip_vis_criterion(SMALL)
+        else:
+            prediction = random_prediction(batch=4, frames=2, labels=LABELS)
+            criterion = ovformer_criterion(SMALL, WEIGHTS)
+        if together:
+            for module in (matcher_module, criterion_module):
+                monkeypatch.setattr(module, "groups", all_at_once)
+        loss = criterion(prediction, targets, seeds=[1, 2, 3, 4])
+        loss.total.backward()
+        found.append((loss.parts, [leaf.grad for leaf in leaves(prediction)]))
+    torch.testing.assert_close(found[0][0], found[1][0])
+    for one, other in zip(found[0][1], found[1][1], strict=True):
+        assert one is not None
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
 
 
 def test_class_agnostic():

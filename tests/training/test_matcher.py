@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits
-from training_cases import GivenPoints, boxes, parity_case, random_prediction
+from training_cases import GivenPoints, all_at_once, boxes, parity_case, random_prediction
 
+import ovvis.training.matcher as matcher_module
 from ovvis.training.matcher import Candidates, Matcher, assign, dice_cost, mask_cost, object_cost
 from ovvis.training.points import PointSampler
 
@@ -35,27 +37,29 @@ def candidates(seed=0, queries=4, instances=3, points=30):
     generator = torch.Generator().manual_seed(seed)
     return Candidates(
         prediction=prediction,
-        window=1,
-        target=boxes(instances),
-        mask_logits=torch.randn(3, queries, points, generator=generator) * 3,
-        mask_truth=torch.rand(instances, points, generator=generator),
+        windows=slice(0, 2),
+        labels=torch.zeros(2, instances).long(),
+        mask_logits=torch.randn(3, 2, queries, points, generator=generator) * 3,
+        mask_truth=torch.rand(2, instances, points, generator=generator),
     )
 
 
 def test_costs_pair_by_pair():
     given_ = candidates()
     for cost, one in (
-        (object_cost, lambda layer, q, n: -given_.prediction.object_logits[layer, 1, q].softmax(-1)[0]),
+        (object_cost, lambda layer, b, q, n: -given_.prediction.object_logits[layer, b, q].softmax(-1)[0]),
         (
             mask_cost,
-            lambda layer, q, n: binary_cross_entropy_with_logits(given_.mask_logits[layer, q], given_.mask_truth[n]),
+            lambda layer, b, q, n: binary_cross_entropy_with_logits(
+                given_.mask_logits[layer, b, q], given_.mask_truth[b, n]
+            ),
         ),
-        (dice_cost, lambda layer, q, n: _dice(given_.mask_logits[layer, q], given_.mask_truth[n])),
+        (dice_cost, lambda layer, b, q, n: _dice(given_.mask_logits[layer, b, q], given_.mask_truth[b, n])),
     ):
         costs = cost(given_)
-        assert costs.shape == (3, 4, 3)
-        for layer, q, n in itertools.product(range(3), range(4), range(3)):
-            assert costs[layer, q, n].item() == pytest.approx(one(layer, q, n).item(), abs=1e-5), cost.__name__
+        assert costs.shape == (3, 2, 4, 3)
+        for place in itertools.product(range(3), range(2), range(4), range(3)):
+            assert costs[place].item() == pytest.approx(one(*place).item(), abs=1e-5), cost.__name__
 
 
 def _dice(logits, truth):
@@ -66,11 +70,12 @@ def _dice(logits, truth):
 def test_a_certain_mask_costs_nothing_and_its_opposite_much():
     given_ = candidates()
     truth = (given_.mask_truth > 0.5).float()
-    sure = Candidates(given_.prediction, 1, given_.target, ((truth * 2 - 1) * 50).expand(3, -1, -1), truth)
-    assert mask_cost(sure).diagonal(dim1=1, dim2=2).abs().max() < 1e-4
-    assert dice_cost(sure).diagonal(dim1=1, dim2=2).abs().max() < 1e-4
-    wrong = Candidates(given_.prediction, 1, given_.target, -sure.mask_logits, truth)
-    assert mask_cost(wrong).diagonal(dim1=1, dim2=2).min() == pytest.approx(50, abs=1e-3)
+    logits = ((truth * 2 - 1) * 50).expand(3, -1, -1, -1)
+    sure = replace(given_, mask_logits=logits, mask_truth=truth)
+    assert mask_cost(sure).diagonal(dim1=2, dim2=3).abs().max() < 1e-4
+    assert dice_cost(sure).diagonal(dim1=2, dim2=3).abs().max() < 1e-4
+    wrong = replace(given_, mask_logits=-logits, mask_truth=truth)
+    assert mask_cost(wrong).diagonal(dim1=2, dim2=3).min() == pytest.approx(50, abs=1e-3)
 
 
 @pytest.mark.parity
@@ -83,9 +88,12 @@ def test_assigns_as_released(name):
         assert torch.equal(found.instances[0], case[f"match.{window}.target"])
 
 
+@pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("frames", [1, 3])
-def test_costs_of_a_window_are_those_of_dense_masks(frames):
+def test_costs_of_a_window_are_those_of_dense_masks(frames, together, monkeypatch):
     """The matcher samples features; the definition samples each query's mask, in each layer."""
+    if together:
+        monkeypatch.setattr(matcher_module, "groups", all_at_once)
     prediction = random_prediction(frames=frames, grad=False)
     targets = [boxes(2, frames), boxes(4, frames, seed=1)]
     points = torch.rand(25, 2, generator=torch.Generator().manual_seed(3))
@@ -98,13 +106,16 @@ def test_costs_of_a_window_are_those_of_dense_masks(frames):
     Matcher([(1.0, spy)], GivenPoints(points, None))(prediction, targets, [None, None])
     masks = torch.einsum("lbqd,btdhw->lbqthw", prediction.mask_embeddings, prediction.mask_features)
     grid = (points * 2 - 1)[None, :, None]
-    for window, given_ in enumerate(seen):
+    assert len(seen) == (1 if together else 2)
+    logits = torch.cat([given_.mask_logits for given_ in seen], dim=1)
+    truths = [truth for given_ in seen for truth in given_.mask_truth]
+    for window, target in enumerate(targets):
         flat = masks[:, window].flatten(0, 1)  # L * Q, T, h, w
         wanted = torch.nn.functional.grid_sample(flat, grid.expand(len(flat), -1, -1, -1), align_corners=False)
-        torch.testing.assert_close(given_.mask_logits.flatten(0, 1), wanted.flatten(1), atol=1e-5, rtol=1e-4)
-        truth = targets[window].masks.float()
+        torch.testing.assert_close(logits[:, window].flatten(0, 1), wanted.flatten(1), atol=1e-5, rtol=1e-4)
+        truth = target.masks.float()
         wanted = torch.nn.functional.grid_sample(truth, grid.expand(len(truth), -1, -1, -1), align_corners=False)
-        torch.testing.assert_close(given_.mask_truth, wanted.flatten(1))
+        torch.testing.assert_close(truths[window][: len(truth)], wanted.flatten(1))
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 9])

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fakes import build_tiny
-from ovvis.training.optimizer import OptimizerConfig, build_optimizer, rate_factor, trainable
+from ovvis.training.optimizer import BatchedMuon, OptimizerConfig, build_optimizer, rate_factor, trainable
 
 
 def test_what_is_decayed_in_clip_vis():
@@ -74,6 +74,7 @@ def test_a_trained_backbone_learns_slower():
 
 
 def test_muon_takes_the_weights_of_two_dimensions():
+    torch.manual_seed(0)  # of a gradient with one singular value near zero Muon makes no orthogonal matrix
     network = Trained()
     optimizer = build_optimizer(network, OptimizerConfig(kind="muon", rate=1e-2, weight_decay=0.1))
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
@@ -85,6 +86,28 @@ def test_muon_takes_the_weights_of_two_dimensions():
     # An orthogonal 2 x 4 matrix, scaled by 0.2 * sqrt(4): as large as AdamW's usual update.
     sizes = torch.linalg.svdvals(change)
     assert ((sizes > 0.6 * 0.4) & (sizes < 1.3 * 0.4)).all()
+
+
+def test_batched_muon_is_pytorchs():
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(8, 6), (6, 8), (8, 6), (5, 5)]
+    ours = [torch.randn(size, generator=generator).requires_grad_() for size in sizes]
+    theirs = [weight.detach().clone().requires_grad_() for weight in ours]
+    options = {"lr": 0.1, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    one, other = BatchedMuon(ours, **options), torch.optim.Muon(theirs, **options)
+    for _ in range(3):
+        for mine, their in zip(ours, theirs, strict=True):
+            mine.grad = torch.randn(mine.shape, generator=generator)
+            their.grad = mine.grad.clone()
+        before = [weight.detach().clone() for weight in ours]
+        one.step()
+        other.step()
+        for mine, their, old in zip(ours, theirs, before, strict=True):
+            assert (mine - old).norm() > 0.05
+            assert (mine - their).norm() < 0.02 * (mine - old).norm()  # bfloat16
+    states = one.state_dict()["state"], other.state_dict()["state"]
+    for key, state in states[1].items():
+        torch.testing.assert_close(states[0][key]["momentum_buffer"], state["momentum_buffer"])
 
 
 def test_muon_goes_on_where_it_was():

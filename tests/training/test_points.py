@@ -32,7 +32,7 @@ def test_uncertain_points_are_those_nearest_to_zero():
     """Against the definition: draw the same numbers, sort all candidates by their distance from zero."""
     sampler = PointSampler(points=40, oversample=3.0, importance=0.75)
     logits = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(1)) * 5
-    points = sampler.for_loss(logits, torch.Generator().manual_seed(2))
+    points = sampler.for_loss(logits, sampler.draw(3, logits, torch.Generator().manual_seed(2)))
     assert points.shape == (3, 40, 2)
     drawn = torch.rand(3, 130, 2, generator=torch.Generator().manual_seed(2))
     for row in range(3):
@@ -43,7 +43,8 @@ def test_uncertain_points_are_those_nearest_to_zero():
 
 def test_uncertain_points_crowd_at_the_border_of_a_mask():
     x = torch.linspace(-10, 10, 64)
-    points = PointSampler(points=400).for_loss(x.expand(1, 64, 64), torch.Generator().manual_seed(0))
+    sampler = PointSampler(points=400)
+    points = sampler.for_loss(x.expand(1, 64, 64), sampler.draw(1, x, torch.Generator().manual_seed(0)))
     near = (points[0, :300, 0] - 0.5).abs()
     # 300 of 1200 candidates: the nearest quarter of the width, somewhat more where zero lies beyond the frame.
     assert near.max() < 0.26
@@ -54,14 +55,16 @@ def test_uncertain_points_crowd_at_the_border_of_a_mask():
 
 @pytest.mark.parametrize("importance", [0.0, 1.0])
 def test_only_uniform_or_only_uncertain_points(importance):
-    points = PointSampler(points=10, importance=importance).for_loss(torch.randn(2, 4, 4))
+    sampler, logits = PointSampler(points=10, importance=importance), torch.randn(2, 4, 4)
+    points = sampler.for_loss(logits, sampler.draw(2, logits))
     assert points.shape == (2, 10, 2)
     assert (points >= 0).all()
     assert (points < 1).all()
 
 
 def test_no_masks_no_points():
-    assert PointSampler(points=8).for_loss(torch.zeros(0, 4, 4)).shape == (0, 8, 2)
+    sampler, logits = PointSampler(points=8), torch.zeros(0, 4, 4)
+    assert sampler.for_loss(logits, sampler.draw(0, logits)).shape == (0, 8, 2)
     assert (
         sample_masks(torch.zeros(0, 4, 4, dtype=torch.bool), torch.zeros(0).long(), torch.zeros(0, 8, 2)).numel() == 0
     )

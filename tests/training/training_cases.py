@@ -1,5 +1,6 @@
 """Small predictions and targets for the tests of the loss."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -68,8 +69,8 @@ def boxes(count, frames=1, size=(24, 32), seed=0) -> Target:
     return Target(masks, torch.arange(count) % 4, torch.arange(count) + 10)
 
 
-def parity_case(name):
-    """Return an authors' case, its prediction and its targets."""
+def parity_case(name, device="cpu"):
+    """Return an authors' case, its prediction and its targets on a device."""
     case = load_file(PARITY / f"{name}.safetensors")
     ious = case["pred.ious"].squeeze(-1) if "pred.ious" in case else None
     logits = case["pred.class_logits"][..., :-1] if "pred.class_logits" in case else None  # the last is "no class"
@@ -80,7 +81,9 @@ def parity_case(name):
         assert ((masks == 0) | (masks == 1)).all()
         labels = case.get(f"target.labels.{window}", torch.zeros(len(masks)).long())
         targets.append(Target(masks.bool(), labels, torch.arange(len(masks))))
-    return case, prediction, targets
+    tensors = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
+    prediction = LayeredPrediction(**{k: x if x is None else x.detach().to(device) for k, x in tensors.items()})
+    return case, prediction, [target.to(torch.device(device)) for target in targets]
 
 
 class GivenPoints:
@@ -92,11 +95,20 @@ class GivenPoints:
     """
 
     def __init__(self, match, loss) -> None:
-        self.match, self.loss = match, loss
+        self.match, self.loss, self.points = match, loss, len(match)
 
     def for_matching(self, like, generator=None):
         return self.match.to(like)
 
-    def for_loss(self, logits, generator=None):
-        points, self.loss = self.loss[: len(logits)], self.loss[len(logits) :]
-        return points.to(logits)
+    def draw(self, masks, like, generator=None):
+        points, self.loss = self.loss[:masks], self.loss[masks:]
+        return points.to(like)
+
+    def for_loss(self, logits, drawn):
+        assert len(logits) == len(drawn)
+        return drawn
+
+
+def all_at_once(windows, size, prediction):
+    """Stand in for `groups`: all windows of a batch, as on a GPU."""
+    return [slice(0, windows)]

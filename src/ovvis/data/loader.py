@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -33,19 +33,44 @@ class LoaderConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """B training windows, padded at the right and bottom to one size, a multiple of the network's stride."""
+    """B training windows, padded at the right and bottom to one size, a multiple of the network's stride.
+
+    The windows' targets lie in three tensors, one after another: each tensor costs a file's opening on its way between
+    processes, and a copy on its way to a device.
+    """
 
     pixels: Tensor  # B, T, 3, H, W; uint8; zeros in the padding
     sizes: tuple[tuple[int, int], ...]  # B; height and width without the padding
-    targets: tuple[Target, ...]  # B; masks padded likewise
+    masks: Tensor  # N of all windows together, T, H, W; bool; padded likewise
+    labels: Tensor  # N
+    ids: Tensor  # N
+    counts: tuple[int, ...]  # B; instances of each window
     origins: tuple[Origin, ...]  # B
     views: Tensor | None = None  # B, T, 3, S, S; uint8; the frames as CLIP's image encoder wants them
 
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The windows' targets (B); views of the tensors."""
+        parts = zip(*(x.split(self.counts) for x in (self.masks, self.labels, self.ids)), strict=True)
+        return tuple(Target(*part) for part in parts)
+
     def to(self, device: torch.device) -> TrainingBatch:
         """Return the batch on a device; from pinned memory without waiting."""
-        targets = tuple(target.to(device) for target in self.targets)
-        views = None if self.views is None else self.views.to(device, non_blocking=True)
-        return replace(self, pixels=self.pixels.to(device, non_blocking=True), targets=targets, views=views)
+        return self._each(lambda x: x.to(device, non_blocking=True))
+
+    def pin_memory(self) -> TrainingBatch:
+        """Return it in memory that a GPU reads by itself; the data loader calls this."""
+        return self._each(lambda x: x.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TrainingBatch:
+        return replace(
+            self,
+            pixels=change(self.pixels),
+            masks=change(self.masks),
+            labels=change(self.labels),
+            ids=change(self.ids),
+            views=None if self.views is None else change(self.views),
+        )
 
 
 def collate(windows: Sequence[TrainingWindow]) -> TrainingBatch:
@@ -59,10 +84,16 @@ def collate(windows: Sequence[TrainingWindow]) -> TrainingBatch:
     pixels = (flat if filled else flat.zero_()).unflatten(0, (len(windows), frames))
     for place, window, size in zip(pixels, windows, sizes, strict=True):
         place[..., : size[0], : size[1]] = window.pixels
-    targets = tuple(replace(w.target, masks=pad(w.target.masks, (height, width))) for w in windows)
     views = [window.views for window in windows if window.views is not None]
     return TrainingBatch(
-        pixels, sizes, targets, tuple(w.origin for w in windows), torch.stack(views) if views else None
+        pixels=pixels,
+        sizes=sizes,
+        masks=torch.cat([pad(w.target.masks, (height, width)) for w in windows]),
+        labels=torch.cat([w.target.labels for w in windows]),
+        ids=torch.cat([w.target.ids for w in windows]),
+        counts=tuple(len(w.target.labels) for w in windows),
+        origins=tuple(w.origin for w in windows),
+        views=torch.stack(views) if views else None,
     )
 
 
@@ -74,6 +105,8 @@ def network_input(batch: TrainingBatch, mean: Tensor, std: Tensor) -> Tensor:
         mean: (3, 1, 1), of the colour channels in [0, 255], on the batch's device.
         std: likewise.
     """
+    if len(set(batch.sizes)) == 1 and batch.pixels.device.type != "cpu":  # whose caches hold a window, and no batch
+        return normalise(batch.pixels, batch.sizes[0], mean, std)
     pixels = torch.empty_like(batch.pixels, dtype=torch.float32)
     for out, window, size in zip(pixels, batch.pixels, batch.sizes, strict=True):
         out.copy_(normalise(window, size, mean, std))
@@ -133,10 +166,9 @@ class WindowLoader:
             collate_fn=_collate,
             generator=torch.Generator(),  # the global one stays as it is
         )
-        for packed in loader:
-            if isinstance(packed, OvvisError):
-                raise packed
-            batch = packed.opened()
+        for batch in loader:
+            if isinstance(batch, OvvisError):
+                raise batch
             self.unreadable += [line for origin in batch.origins for line in origin.unreadable]
             yield batch
 
@@ -158,37 +190,6 @@ class _Caught(Dataset[TrainingWindow | OvvisError]):
             return type(error)(str(error))
 
 
-@dataclass(frozen=True, slots=True)
-class _Packed:
-    """A batch whose targets lie in three tensors: each tensor costs a file's opening on its way between processes."""
-
-    pixels: Tensor
-    sizes: tuple[tuple[int, int], ...]
-    masks: Tensor  # N of all windows together, T, H, W
-    labels: Tensor
-    ids: Tensor
-    counts: tuple[int, ...]  # B; N of each window
-    origins: tuple[Origin, ...]
-    views: Tensor | None
-
-    @classmethod
-    def of(cls, batch: TrainingBatch) -> _Packed:
-        targets = batch.targets
-        masks, labels, ids = (torch.cat([getattr(t, name) for t in targets]) for name in ("masks", "labels", "ids"))
-        counts = tuple(len(t.labels) for t in targets)
-        return cls(batch.pixels, batch.sizes, masks, labels, ids, counts, batch.origins, batch.views)
-
-    def opened(self) -> TrainingBatch:
-        """Return the batch; the targets' tensors are views."""
-        parts = zip(*(x.split(self.counts) for x in (self.masks, self.labels, self.ids)), strict=True)
-        return TrainingBatch(self.pixels, self.sizes, tuple(Target(*part) for part in parts), self.origins, self.views)
-
-    def pin_memory(self) -> _Packed:
-        """Return it in memory that a GPU reads by itself; the data loader calls this."""
-        names = ("pixels", "masks", "labels", "ids", *(() if self.views is None else ("views",)))
-        return replace(self, **{name: getattr(self, name).pin_memory() for name in names})
-
-
-def _collate(items: Sequence[TrainingWindow | OvvisError]) -> _Packed | OvvisError:
+def _collate(items: Sequence[TrainingWindow | OvvisError]) -> TrainingBatch | OvvisError:
     error = next((item for item in items if isinstance(item, OvvisError)), None)
-    return error or _Packed.of(collate([item for item in items if isinstance(item, TrainingWindow)]))
+    return error or collate([item for item in items if isinstance(item, TrainingWindow)])

@@ -159,18 +159,26 @@ def regions(targets: Sequence[Target], least_area: int) -> tuple[Tensor, Tensor]
             sees a mask, but never empty.
         labels: B, Q; -1 where there is no region.
     """
-    kept = [target.masks.flatten(1).sum(1) >= least_area for target in targets]
-    most = max(int(k.sum()) for k in kept)
-    height, width = targets[0].masks.shape[-2:]
+    masks = torch.cat([target.masks[:, 0] for target in targets])  # of all images together, H, W
+    counts = [len(target.labels) for target in targets]
+    window = torch.arange(len(targets)).repeat_interleave(torch.tensor(counts))
+    kept = torch.nonzero(masks.flatten(1).sum(1).cpu() >= least_area)[:, 0]
+    window_of = window[kept]
+    in_each = torch.bincount(window_of, minlength=len(targets))
+    column = torch.arange(len(kept)) - (in_each.cumsum(0) - in_each)[window_of]
+    most = int(in_each.max())
+    height, width = masks.shape[-2:]
     size = height // STRIDE, width // STRIDE
-    cells = torch.ones(len(targets), 2 + most, *size, dtype=torch.bool, device=targets[0].masks.device)
-    labels = cells.new_full((len(targets), most), IGNORED, dtype=torch.int64)
-    for i, (target, keep) in enumerate(zip(targets, kept, strict=True)):
-        masks = target.masks[:, 0]
-        cells[i, 1] = as_cells(~masks.any(0, keepdim=True), size)[0]
-        if count := int(keep.sum()):
-            cells[i, 2 : 2 + count] = as_cells(masks[keep], size)
-            labels[i, :count] = target.labels[keep]
+    device = masks.device
+    cells = torch.ones(len(targets), 2 + most, *size, dtype=torch.bool, device=device)
+    labels = torch.full((len(targets), most), IGNORED, dtype=torch.int64, device=device)
+    taken = torch.zeros(len(targets), height, width, dtype=torch.int32, device=device)
+    taken.index_add_(0, window.to(device), masks.int())
+    cells[:, 1] = as_cells(taken == 0, size)
+    window_of, column, kept = window_of.to(device), column.to(device), kept.to(device)
+    if len(kept):
+        cells[window_of, 2 + column] = as_cells(masks[kept], size)
+        labels[window_of, column] = torch.cat([target.labels for target in targets])[kept]
     return cells, labels
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
 
 from ovvis.structures import LayeredPrediction, Target
 from ovvis.training.losses import LabelTerm, ObjectTerm, Pairs, Term, dice_term, iou_term, mask_term
-from ovvis.training.matcher import Assignment, Cost, Matcher, dice_cost, label_cost, mask_cost, object_cost
+from ovvis.training.matcher import Cost, Matcher, dice_cost, groups, label_cost, mask_cost, object_cost, places
 from ovvis.training.points import PointSampler, sample_masks
 from ovvis.training.points import sample as sample_images
 
@@ -117,7 +118,7 @@ class Criterion:
             prediction = _in_full_precision(prediction)
             _check(prediction, targets)
             # What is nowhere in its window is "no object".
-            targets = [target.select(target.visible.any(1)) for target in targets]
+            targets = _visible(targets)
             generators = _generators(seeds, len(targets), prediction.mask_features.device)
             pairs = self._pairs(prediction, targets, generators)
             shares = [row.term(pairs) for row in self.terms]
@@ -137,20 +138,31 @@ class Criterion:
     ) -> Pairs:
         """Match, and read the matched masks at points."""
         matches = self.matcher(prediction, targets, generators)
-        # Taken apart at once: the gradient of an index would be a whole batch of zeros for each window.
-        features = prediction.mask_features.unbind()
-        read = [
-            self._read(prediction, window, features[window], targets[window], match, generators[window])
-            for window, match in enumerate(matches)
-        ]
-        sizes = torch.tensor([match.queries.shape[1] for match in matches])
         device = prediction.mask_features.device
+        counts = [match.queries.shape[1] for match in matches]
+        queries = torch.cat([match.queries for match in matches], dim=1)  # L, M
+        instances = torch.cat([match.instances for match in matches], dim=1)
+        windows, _ = places(counts, device)
+        layers = torch.arange(len(queries), device=device)[:, None]
+        embeddings = prediction.mask_embeddings[layers, windows, queries]  # L, M, D
+        frames, _, height, width = prediction.mask_features.shape[1:]
+        most = len(queries) * max(counts, default=0) * frames * height * width
+        group = groups(len(targets), most, prediction)
+        # Taken apart at once: the gradient of a slice would be a whole batch of zeros for each group.
+        features = prediction.mask_features.split([g.stop - g.start for g in group])
+        sizes = [sum(counts[g]) for g in group]
+        read = [
+            self._read(part, own, indices, counts[g], targets[g], generators[g])
+            for g, part, own, indices in zip(
+                group, features, embeddings.split(sizes, 1), instances.split(sizes, 1), strict=True
+            )
+        ]
         return Pairs(
             prediction=prediction,
             targets=targets,
-            windows=torch.arange(len(matches)).repeat_interleave(sizes).to(device),
-            queries=torch.cat([match.queries for match in matches], dim=1),
-            instances=torch.cat([match.instances for match in matches], dim=1),
+            windows=windows,
+            queries=queries,
+            instances=instances,
             mask_logits=torch.cat([logits for logits, _ in read], dim=1),
             mask_truth=torch.cat([truth for _, truth in read], dim=1),
             generators=generators,
@@ -158,24 +170,46 @@ class Criterion:
 
     def _read(
         self,
-        prediction: LayeredPrediction,
-        window: int,
-        features: Tensor,  # T, D, h, w; the window's
-        target: Target,
-        match: Assignment,
-        generator: torch.Generator | None,
+        features: Tensor,  # B, T, D, h, w
+        embeddings: Tensor,  # L, M, D; of the windows' matched queries
+        instances: Tensor,  # L, M; each one's position in its window's target
+        counts: Sequence[int],  # B; how many of the M are each window's
+        targets: Sequence[Target],  # B
+        generators: Sequence[torch.Generator | None],  # B
     ) -> tuple[Tensor, Tensor]:
-        """Return mask logits and truth (each L, n, T, P) of a window's matched pairs, at points of their own."""
-        layers = torch.arange(len(match.queries), device=features.device)[:, None]
-        embeddings = prediction.mask_embeddings[layers, window, match.queries]  # L, n, D
-        masks = torch.einsum("lnd,tdhw->lnthw", embeddings, features)
-        flat = masks.flatten(0, 2)  # L * n * T, h, w
-        points = self.sampler.for_loss(flat, generator)
+        """Return mask logits and truth (each L, M, T, P) of some windows' matched pairs, at points of their own."""
+        layers, frames = len(embeddings), features.shape[1]
+        window, column = places(counts, features.device)
+        most = max(counts)
+        place = window * most + column
+        padded = embeddings.new_zeros(layers, len(counts) * most, embeddings.shape[-1]).index_copy(1, place, embeddings)
+        masks = torch.einsum("lbnd,btdhw->lbnthw", padded.unflatten(1, (len(counts), most)), features).flatten(1, 2)
+        if sum(counts) < len(counts) * most:
+            masks = masks.index_select(1, place)
+        flat = masks.flatten(0, 2)  # L * M * T, h, w
+        drawn = [
+            self.sampler.draw(layers * count * frames, flat, generator).unflatten(0, (layers, count * frames))
+            for count, generator in zip(counts, generators, strict=True)
+        ]
+        points = self.sampler.for_loss(flat, torch.cat(drawn, 1).flatten(0, 1))
         logits = sample_images(flat[:, None], points)[:, 0]
-        frames = len(features)
-        rows = match.instances[..., None] * frames + torch.arange(frames, device=features.device)
-        truth = sample_masks(target.masks.flatten(0, 1), rows.flatten(), points)
-        return logits.unflatten(0, masks.shape[:3]), truth.unflatten(0, masks.shape[:3])
+        first = torch.tensor([0, *accumulate(len(target.labels) for target in targets)][:-1]).to(window.device)
+        rows = (first[window] + instances)[..., None] * frames + torch.arange(frames, device=features.device)
+        truth = sample_masks(torch.cat([t.masks for t in targets]).flatten(0, 1), rows.flatten(), points)
+        return logits.unflatten(0, (layers, -1, frames)), truth.unflatten(0, (layers, -1, frames))
+
+
+def _visible(targets: Sequence[Target]) -> list[Target]:
+    """Return targets without what is nowhere in its window; the device is waited for once."""
+    seen = [target.visible.any(1) for target in targets]
+    kept = torch.cat(seen).tolist()
+    if all(kept):
+        return list(targets)
+    starts = [0, *accumulate(len(target.labels) for target in targets)]
+    return [
+        target if all(own := kept[start:end]) else target.select(torch.tensor(own, device=target.labels.device))
+        for target, (start, end) in zip(targets, pairwise(starts), strict=True)
+    ]
 
 
 def clip_vis_criterion(config: LossConfig) -> Criterion:
@@ -224,6 +258,8 @@ def single_frames(pixels: Tensor, targets: Sequence[Target]) -> tuple[Tensor, li
         pixels: B * T, 1, 3, H, W.
         targets: B * T.
     """
+    if pixels.shape[1] == 1:
+        return pixels, list(targets)
     frames = range(pixels.shape[1])
     return pixels.flatten(0, 1)[:, None], [target.frame(index) for target in targets for index in frames]
 

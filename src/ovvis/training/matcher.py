@@ -15,22 +15,26 @@ from torch import Tensor
 from ovvis.structures import LayeredPrediction, Target
 from ovvis.training.points import PointSampler, sample, sample_masks
 
+_NUMBERS = 1 << 27  # of the largest tensor of windows that are computed at once
 _DEAR = 1e9  # stands for a cost that is no number; a finite one is some tens
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """A window's queries and instances, and their masks at the points where they are compared."""
+    """The queries and instances of some windows, and their masks at the points where they are compared.
+
+    N is the most instances of a window. The columns of a window that has fewer mean nothing.
+    """
 
     prediction: LayeredPrediction  # of the whole batch
-    window: int  # position in the batch
-    target: Target  # N instances
-    mask_logits: Tensor  # L, Q, S; S = T * P
-    mask_truth: Tensor  # N, S; in [0, 1]
+    windows: slice  # B of the batch
+    labels: Tensor  # B, N; int64
+    mask_logits: Tensor  # L, B, Q, S; S = T * P
+    mask_truth: Tensor  # B, N, S; in [0, 1]
 
 
 Cost = Callable[[Candidates], Tensor]
-"""Returns what each pair costs: L, Q, N."""
+"""Returns what each pair costs: L, B, Q, N."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,42 +73,87 @@ class Matcher:
             targets: B.
             generators: B; where the random points come from.
         """
+        counts = [len(target.labels) for target in targets]
+        layers, _, queries = prediction.object_logits.shape[:3]
+        frames = prediction.mask_features.shape[1]
         costs = [
-            self._costs(prediction, window, target, generator)
-            for window, (target, generator) in enumerate(zip(targets, generators, strict=True))
+            self._costs(prediction, windows, targets[windows], generators[windows])
+            for windows in groups(len(targets), layers * queries * frames * self.sampler.points, prediction)
         ]
-        # One copy from the device for all windows: each copy waits for it.
+        # One copy from the device for all windows, and one back: each copy from it waits for it.
         flat = torch.cat([cost.flatten() for cost in costs]).nan_to_num(_DEAR, _DEAR, -_DEAR).cpu().numpy()
-        out, start = [], 0
+        found: list[NDArray[np.int64]] = []
+        start = 0
         for cost in costs:
-            matrices = flat[start : start + cost.numel()].reshape(cost.shape)
+            matrices = flat[start : start + cost.numel()].reshape(cost.shape).swapaxes(0, 1)  # B, L, Q, N
             start += cost.numel()
-            pairs = torch.from_numpy(assign(matrices)).to(cost.device, non_blocking=True)
-            out.append(Assignment(queries=pairs[0], instances=pairs[1]))
-        return out
+            for matrix in matrices:
+                found.append(assign(matrix[..., : counts[len(found)]]))
+        pairs = torch.from_numpy(np.concatenate(found, axis=2)).to(prediction.object_logits.device, non_blocking=True)
+        sizes = [pair.shape[2] for pair in found]
+        return [Assignment(queries=pair[0], instances=pair[1]) for pair in pairs.split(sizes, 2)]
 
     def _costs(
-        self, prediction: LayeredPrediction, window: int, target: Target, generator: torch.Generator | None
+        self,
+        prediction: LayeredPrediction,
+        windows: slice,
+        targets: Sequence[Target],
+        generators: Sequence[torch.Generator | None],
     ) -> Tensor:
-        """Return what each pair of a window costs (L, Q, N)."""
-        features = prediction.mask_features[window]  # T, D, h, w
-        points = self.sampler.for_matching(features, generator)
-        n, t = target.masks.shape[:2]
+        """Return what each pair of some windows costs (L, B, Q, N)."""
+        features = prediction.mask_features[windows]  # B, T, D, h, w
+        points = torch.stack([self.sampler.for_matching(features, generator) for generator in generators])  # B, P, 2
+        frames = features.shape[1]
         # The mask product commutes with sampling: sample the features once, not the masks of all queries.
-        sampled = sample(features, points.expand(t, -1, -1)).transpose(0, 1).flatten(1)  # D, T * P
-        rows = torch.arange(n * t, device=points.device)
-        truth = sample_masks(target.masks.flatten(0, 1), rows, points.expand(n * t, -1, -1))
+        sampled = sample(features.flatten(0, 1), points.repeat_interleave(frames, 0))
+        sampled = sampled.unflatten(0, (-1, frames)).transpose(1, 2).flatten(2)  # B, D, T * P
+        counts = [len(target.labels) for target in targets]
+        window, column = places(counts, features.device)
+        masks = torch.cat([target.masks for target in targets]).flatten(0, 1)  # all windows' N * T, H, W
+        rows = torch.arange(len(masks), device=points.device)
+        read = sample_masks(masks, rows, points[window.repeat_interleave(frames)])
+        truth = read.new_zeros(len(counts), max(counts), sampled.shape[-1])
+        truth[window, column] = read.unflatten(0, (-1, frames)).flatten(1)
+        labels = torch.zeros(truth.shape[:2], dtype=torch.int64, device=features.device)
+        labels[window, column] = torch.cat([target.labels for target in targets])
         candidates = Candidates(
             prediction=prediction,
-            window=window,
-            target=target,
-            mask_logits=prediction.mask_embeddings[:, window] @ sampled,
-            mask_truth=truth.view(n, t * len(points)),
+            windows=windows,
+            labels=labels,
+            mask_logits=torch.einsum("lbqd,bds->lbqs", prediction.mask_embeddings[:, windows], sampled),
+            mask_truth=truth,
         )
-        total = candidates.mask_logits.new_zeros(*candidates.mask_logits.shape[:2], n)
+        total: Tensor = sampled.new_zeros(*candidates.mask_logits.shape[:3], max(counts))
         for weight, cost in self.costs:
             total = total + weight * cost(candidates)
         return total
+
+
+def groups(windows: int, size: int, prediction: LayeredPrediction) -> list[slice]:
+    """Return which windows of a batch are computed at once.
+
+    Each by itself on a CPU, whose caches hold one and not all; on other devices, where what counts is how few
+    operations there are, as many as memory allows.
+
+    Args:
+        windows: of the batch.
+        size: numbers of a window's largest tensor.
+        prediction: on the device.
+    """
+    once = 1 if prediction.mask_features.device.type == "cpu" else max(_NUMBERS // max(size, 1), 1)
+    return [slice(start, min(start + once, windows)) for start in range(0, windows, once)]
+
+
+def places(counts: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return for all instances of some windows, one after another, their window and their number in it.
+
+    >>> [x.tolist() for x in places([2, 0, 1], torch.device("cpu"))]
+    [[0, 0, 2], [0, 1, 0]]
+    """
+    window = np.repeat(np.arange(len(counts)), counts)
+    column = np.concatenate([np.arange(count) for count in counts])
+    both = torch.from_numpy(np.stack([window, column]).astype(np.int64)).to(device, non_blocking=True)
+    return both[0], both[1]
 
 
 def assign(costs: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -125,8 +174,8 @@ def assign(costs: NDArray[np.floating]) -> NDArray[np.int64]:
 
 def object_cost(candidates: Candidates) -> Tensor:
     """Return minus the score of "object", the same for every instance."""
-    score = candidates.prediction.object_logits[:, candidates.window].softmax(-1)[..., :1]
-    return -score.expand(-1, -1, len(candidates.mask_truth))
+    score = candidates.prediction.object_logits[:, candidates.windows].softmax(-1)[..., :1]
+    return -score.expand(-1, -1, -1, candidates.labels.shape[1])
 
 
 def label_cost(candidates: Candidates) -> Tensor:
@@ -135,22 +184,29 @@ def label_cost(candidates: Candidates) -> Tensor:
     Raises:
         ValueError: the prediction has no class logits.
     """
-    prediction, window = candidates.prediction, candidates.window
+    prediction, windows = candidates.prediction, candidates.windows
     if prediction.class_logits is None:
         raise ValueError("the label cost needs a prediction with class logits; leave the cost out")
-    of_labels = prediction.class_logits[:, window][..., candidates.target.labels].sigmoid()  # L, Q, N
-    return -(of_labels * prediction.object_logits[:, window].softmax(-1)[..., :1]).sqrt()
+    logits = prediction.class_logits[:, windows]  # L, B, Q, K
+    labels = candidates.labels[None, :, None].expand(*logits.shape[:3], -1)
+    score = prediction.object_logits[:, windows].softmax(-1)[..., :1]
+    return -(logits.gather(3, labels).sigmoid() * score).sqrt()
 
 
 def mask_cost(candidates: Candidates) -> Tensor:
     """Return the mean binary cross-entropy over the points."""
     logits, truth = candidates.mask_logits, candidates.mask_truth
     # softplus(x) - x * truth is the cross-entropy, so that a pair's sum is one matrix product.
-    return (F.softplus(logits).sum(-1, keepdim=True) - logits @ truth.T) / logits.shape[-1]
+    return (F.softplus(logits).sum(-1, keepdim=True) - _product(logits, truth)) / logits.shape[-1]
 
 
 def dice_cost(candidates: Candidates) -> Tensor:
     """Return one minus the soft Dice coefficient over the points, smoothed by one."""
     scores, truth = candidates.mask_logits.sigmoid(), candidates.mask_truth
-    both = 2 * (scores @ truth.T)
-    return 1 - (both + 1) / (scores.sum(-1, keepdim=True) + truth.sum(-1) + 1)
+    both = 2 * _product(scores, truth)
+    return 1 - (both + 1) / (scores.sum(-1, keepdim=True) + truth.sum(-1)[:, None] + 1)
+
+
+def _product(values: Tensor, truth: Tensor) -> Tensor:
+    """Multiply values (L, B, Q, S) and truth (B, N, S) over the points: L, B, Q, N."""
+    return torch.einsum("lbqs,bns->lbqn", values, truth)

@@ -68,19 +68,28 @@ class PointSampler:
         """Return uniform points (P, 2), of the device and floating type of a tensor."""
         return torch.rand(self.points, 2, device=like.device, dtype=like.dtype, generator=generator)
 
+    def draw(self, masks: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the random points (N, C, 2) that `for_loss` chooses from, for N masks.
+
+        Args:
+            masks: N.
+            like: whose device and floating type the points have.
+            generator: where the random numbers come from.
+        """
+        count = self.candidates + self.points - self.uncertain
+        return torch.rand(masks, count, 2, device=like.device, dtype=like.dtype, generator=generator)
+
     @torch.no_grad()
-    def for_loss(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def for_loss(self, logits: Tensor, drawn: Tensor) -> Tensor:
         """Return points where masks are uncertain, their logits near zero, and uniform ones (PointRend, section 3.2).
 
         Args:
             logits: N, h, w; mask logits.
-            generator: where the random numbers come from.
+            drawn: N, C, 2; from `draw`.
 
         Returns:
             N, P, 2.
         """
-        count = self.candidates + self.points - self.uncertain
-        drawn = torch.rand(len(logits), count, 2, device=logits.device, dtype=logits.dtype, generator=generator)
         candidates, uniform = drawn.split([self.candidates, self.points - self.uncertain], 1)
         certainty = sample(logits[:, None], candidates)[:, 0].abs()
         nearest = certainty.topk(self.uncertain, largest=False, sorted=False).indices

@@ -13,7 +13,6 @@ from ovvis.data.dataset import Origin
 from ovvis.data.loader import TrainingBatch
 from ovvis.data.sampling import Draw
 from ovvis.models.model import Model
-from ovvis.structures import Target
 from ovvis.training import checkpoint
 from ovvis.training.build import training_set
 from ovvis.training.config import TrainConfig
@@ -76,10 +75,10 @@ def _batch(values: dict[str, Any]) -> TrainingBatch:
     return TrainingBatch(
         pixels=values["pixels"],
         sizes=tuple((int(height), int(width)) for height, width in values["sizes"]),
-        targets=tuple(Target(**target) for target in values["targets"]),
+        **{name: values[name] for name in ("masks", "labels", "ids", "views")},
+        counts=tuple(values["counts"]),
         origins=tuple(
             Origin(**{**origin, "draw": Draw(*origin["draw"]), "files": tuple(origin["files"])})
             for origin in values["origins"]
         ),
-        views=values["views"],
     )
