@@ -48,6 +48,13 @@ def test_the_papers_formulas_change_the_outcome(option):
     assert max(abs(got[key] - wanted[key]) for key in wanted if key in got) > 1e-4
 
 
+@pytest.mark.parametrize("setting", [{"silence": -3.0}, {"silence": 1.1}, {"birth": 0.0}, {"birth": 2.5}])
+def test_a_setting_out_of_range_is_refused(setting):
+    (name, value), *_ = setting.items()
+    with pytest.raises(ValueError, match=f"{name} {value}: a (share|cosine distance)"):
+        build_tiny(**setting)
+
+
 def test_an_overflow_is_named(monkeypatch):
     model = build_tiny()
     with torch.no_grad():

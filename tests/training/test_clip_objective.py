@@ -14,9 +14,11 @@ from ovvis.data.loader import LoaderConfig, WindowLoader
 from ovvis.data.sampling import SamplingConfig
 from ovvis.data.stickers import live_part
 from ovvis.data.transforms import AugmentConfig
+from ovvis.errors import InputError
 from ovvis.structures import Target
 from ovvis.training import build
 from ovvis.training.clip_objective import Anchors, ClipConfig, ClipObjective, as_cells, regions
+from ovvis.training.clip_start import clip_objective
 from ovvis.training.clip_words import PROMPTS, Words, foreign_words
 from ovvis.training.config import DataConfig, ModelConfig, RunConfig, TrainConfig, ValidationConfig
 from ovvis.training.devices import make_fabric
@@ -122,6 +124,12 @@ def test_small_regions_are_left_out():
     assert labels.tolist() == [[9], [-1]]
     assert cells[0].int().tolist() == [[[1, 1], [1, 1]], [[1, 1], [1, 0]], [[0, 0], [0, 1]]]
     assert cells[1, :2].all()
+
+
+def test_a_clip_has_nothing_to_compile():
+    config = TrainConfig(trains="clip", run=RunConfig(compile=True))
+    with pytest.raises(InputError, match=r"run\.compile is for a network"):
+        clip_objective(config, build_tiny(), ["dog"])
 
 
 def test_words():

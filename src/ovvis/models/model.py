@@ -44,6 +44,10 @@ class VideoSettings:
     mask_quality: bool = True  # multiply the score by the mean confidence of the mask's pixels
 
     def __post_init__(self) -> None:
+        if self.birth is not None and not 0 < self.birth <= 2:
+            raise ValueError(f"birth {self.birth}: a cosine distance above 0 and at most 2")
+        if self.silence is not None and not 0 <= self.silence <= 1:
+            raise ValueError(f"silence {self.silence}: a share of the track's score, from 0 to 1, or None")
         if self.class_score == "cosine" and self.average == "logits":
             raise ValueError("class_score cosine goes with average scores: it is one window's own")
 

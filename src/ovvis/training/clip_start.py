@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ovvis.errors import InputError
 from ovvis.models.load import UNTRAINED
 from ovvis.models.model import Model
 from ovvis.training.clip_objective import Anchors, ClipObjective
@@ -20,7 +21,12 @@ def clip_objective(config: TrainConfig, model: Model, labels: Sequence[str]) -> 
         config: the run's settings.
         model: with the weights to begin with.
         labels: the training set's.
+
+    Raises:
+        InputError: the settings ask for what a CLIP has not.
     """
+    if config.run.compile:
+        raise InputError("run.compile is for a network's attention, and trains is clip, which has none: drop it")
     model.network.requires_grad_(False)
     model.clip.thaw()
     with torch.random.fork_rng(devices=[]):
