@@ -30,9 +30,11 @@ RECIPES = (
     "clip-stickers-stills",
     "clip-stickers-groups",
     "clip-stickers",
+    "clip-stickers-gpu",
     "clip-vis-stickers-half",
     "clip-vis-stickers-whole",
     "clip-vis-stickers",
+    "clip-vis-stickers-gpu",
     "ovformer-stickers",
     "ov2seg-stickers",
 )

@@ -164,7 +164,7 @@ def _look(segmenter: VideoSegmenter, case: Case, least_iou: float) -> list[Found
     logits, ious, objects, shared, areas = [], [], [], [], []
     confidence, pixels = 0.0, 0.0
     for number, (_, seen) in enumerate(run):
-        order = tracker.update(seen.prediction.embeddings[0], seen.objects)
+        order = seen.followed_by(tracker, segmenter.settings)
         small = seen.masks[order, 0] > 0  # Q, h, w
         truth = torch.stack([_small(track[number], run.size, run.padded, small.shape[1:]) for track in case.masks])
         flat, true = small.flatten(1).float().cpu(), truth.flatten(1).float()

@@ -30,7 +30,7 @@ from ovvis.models.packaged import CLIP_FAMILY, FOLDER
 from ovvis.models.zoo import ModelEntry, find_model
 
 CLIP = "clip."
-FREE = ("clip_weights", "none_logit", "birth", "silence", "short_edge")
+FREE = ("clip_weights", "none_logit", "birth", "names", "silence", "short_edge")
 """Settings that weights do not depend on: known only after training, or of use only then."""
 
 

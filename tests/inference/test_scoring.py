@@ -1,11 +1,13 @@
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ovvis.inference.look import Seen
 from ovvis.inference.scoring import (
     class_scores,
     needs_classes,
@@ -131,3 +133,13 @@ def test_what_is_kept_of_scores():
     assert queries.tolist() == [0] and rows.tolist() == [[0.0, 0.5]]
     # Scores without an upper bound: nothing is sure.
     assert undecided(scores, torch.ones(2), math.inf, "softmax")[0].tolist() == [0, 1]
+
+
+def test_names_of_a_window_overlap_as_their_scores_do():
+    """Of unit length; the product of two is the Bhattacharyya coefficient, "none of these" counted."""
+    logits = torch.tensor([[[2.0, 0.0], [0.0, 2.0], [0.0, 0.0]]])
+    seen = Seen(SimpleNamespace(object_logits=torch.zeros(1, 3, 2)), logits, 1.0)
+    names = seen.names(VideoSettings(none_logit=1.0))
+    assert names.shape == (3, 3)
+    shares = torch.cat([logits[0], torch.ones(3, 1)], 1).softmax(-1)
+    torch.testing.assert_close(names @ names.T, (shares[:, None] * shares[None]).sqrt().sum(-1))

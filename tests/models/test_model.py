@@ -48,7 +48,9 @@ def test_the_papers_formulas_change_the_outcome(option):
     assert max(abs(got[key] - wanted[key]) for key in wanted if key in got) > 1e-4
 
 
-@pytest.mark.parametrize("setting", [{"silence": -3.0}, {"silence": 1.1}, {"birth": 0.0}, {"birth": 2.5}])
+@pytest.mark.parametrize(
+    "setting", [{"silence": -3.0}, {"silence": 1.1}, {"birth": 0.0}, {"birth": 2.5}, {"names": 1.0}]
+)
 def test_a_setting_out_of_range_is_refused(setting):
     (name, value), *_ = setting.items()
     with pytest.raises(ValueError, match=f"{name} {value}: a (share|cosine distance)"):

@@ -5,13 +5,14 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from fakes import build_tiny
 from ovvis.models.checkpoint import read_checkpoint
 from ovvis.models.load import list_models, load_model, weights_files
 from ovvis.models.zoo import DEFAULT_MODEL, find_model
 from ovvis.paths import cache_folder
 
 PACKAGED = [entry for entry in list_models() if entry.packaged]
-LATER = {"clip_weights", "none_logit", "birth", "silence", "short_edge"}  # settings that weights do not depend on
+LATER = {"clip_weights", "none_logit", "birth", "names", "silence", "short_edge"}  # no weight depends on them
 
 
 def test_the_default_is_packaged():
@@ -39,3 +40,9 @@ def test_what_the_zoo_says(entry):
     assert not list(cache_folder().iterdir())
     # Training leaves nothing as it was drawn at random: batch norms have seen pictures.
     assert round(sum(weight.numel() for weight in model.parameters()) / 1e6) == entry.parameters
+
+
+def test_small_frames_go_through_the_network_together():
+    sizes = {entry.name: load_model(entry.name, device="cpu").batch for entry in PACKAGED}
+    assert sizes == {"clip-vis-stickers": 4, "ovformer-stickers": 1, "ov2seg-stickers": 4}
+    assert build_tiny(short_edge=480).batch == 1

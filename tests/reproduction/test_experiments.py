@@ -30,7 +30,7 @@ def test_the_issue_is_covered():
     rows = {e.name: {row.name for row in e.rows} for e in EXPERIMENTS}
     assert rows["weighting"] == {"none", "mask IoU", "object", "both"}
     assert rows["iou"] == {"queries", "pixels"}
-    assert {"adjacent", "long-term", "T 9, K 5"} <= rows["matching"] and len(rows["matching"]) == 15 + 3
+    assert {"adjacent", "long-term", "T 9, K 5"} <= rows["matching"] and len(rows["matching"]) == 15 + 4
     assert all({"val", "val-long"} <= set(e.splits) for e in EXPERIMENTS if e.name != "families")
     windows = [row.settings["window"] for e in EXPERIMENTS if e.name == "families" for row in e.rows if row.settings]
     assert windows == [1, 3, 5, 7, 10, None]
@@ -39,8 +39,8 @@ def test_the_issue_is_covered():
 
 def test_one_row_is_the_packaged_models_own_and_one_as_released():
     own = find_model(DEFAULT_MODEL).config
-    assert {"birth": own.birth, "silence": own.silence} == EXPERIMENTS[0].rows[-1].settings
-    assert EXPERIMENTS[0].rows[0].way(VideoSettings(birth=0.5, silence=0.5)).settings == VideoSettings()
+    assert {"birth": own.birth, "names": own.names, "silence": own.silence} == EXPERIMENTS[0].rows[-1].settings
+    assert EXPERIMENTS[0].rows[0].way(VideoSettings(birth=0.5, names=0.2, silence=0.5)).settings == VideoSettings()
     assert EXPERIMENTS[0].rows[0].way(VideoSettings(silence=None)).settings.silence is None
 
 

@@ -201,3 +201,49 @@ def test_a_hidden_tube_keeps_its_running_embedding():
 def test_births_out_of_range(birth):
     with pytest.raises(ValueError, match="birth"):
         Tracker(birth=birth)
+
+
+def test_names_are_a_share_of_the_distance():
+    """By definition: the weighted mean of two cosines, in the first window after another."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        old, new = torch.randn(2, 6, 5, generator=generator)
+        named = F.normalize(torch.rand(2, 6, 4, generator=generator), dim=-1)
+        tracker = Tracker(1, 1, names=0.4)
+        tracker.update(old, torch.ones(6), named[0])
+        found = tracker.update(new, torch.ones(6), named[1])
+        similar = 0.6 * F.normalize(old, dim=-1) @ F.normalize(new, dim=-1).T + 0.4 * named[0] @ named[1].T
+        assert found.tolist() == linear_sum_assignment(-similar.numpy())[1].tolist()
+
+
+def test_objects_that_look_alike_are_known_by_their_names():
+    near = torch.tensor([[1.0, 0.1, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    for share, expected in ((0.0, [1, 0]), (0.3, [0, 1])):
+        tracker = Tracker(names=share)
+        tracker.update(near, torch.ones(2), torch.eye(2))
+        assert tracker.update(near.flip(0), torch.ones(2), torch.eye(2)).tolist() == expected
+
+
+def test_a_name_that_is_wrong_for_a_moment_does_not_stay():
+    """A tube's names are a running mean: one window's do not undo those of ten."""
+    tracker = Tracker(memory=1, matched=1, names=0.5)
+    same = torch.ones(2, 3)  # embeddings that tell nothing
+    for _ in range(10):
+        assert tracker.update(same, torch.ones(2), torch.eye(2)).tolist() == [0, 1]
+    tracker.update(same, torch.ones(2), torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
+    assert tracker.update(same, torch.ones(2), torch.eye(2).flip(0)).tolist() == [1, 0]
+
+
+def test_a_tube_that_begins_takes_the_names_of_its_object():
+    tracker = Tracker(memory=1, matched=1, birth=0.3, names=0.3)
+    tracker.update(EYE[:2], torch.tensor([1.0, 0.0]), torch.tensor([[1.0, 0.0], [0.8, 0.6]]))
+    tracker.update(EYE[:2], torch.ones(2), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    torch.testing.assert_close(tracker._slots[-1].embeddings[:, 4:], 0.3**0.5 * torch.eye(2))
+
+
+def test_names_must_be_given_and_be_a_share():
+    with pytest.raises(ValueError, match="to be given them"):
+        Tracker(names=0.3).update(EYE, torch.ones(4))
+    for share in (-0.1, 1.0):
+        with pytest.raises(ValueError, match="names"):
+            Tracker(names=share)

@@ -67,7 +67,7 @@ def predict(
     matched: shared.Matched = None,
     momentum: shared.Momentum = None,
     birth: shared.Birth = None,
-    batch: shared.Batch = 1,
+    batch: shared.Batch = None,
     shard: Annotated[
         str, typer.Option(help="i/n: only each n-th video from the i-th on; n processes share one folder.")
     ] = "1/1",

@@ -57,7 +57,7 @@ def segment(
     matched: shared.Matched = None,
     momentum: shared.Momentum = None,
     birth: shared.Birth = None,
-    batch: shared.Batch = 1,
+    batch: shared.Batch = None,
 ) -> None:
     """Find, follow and name everything in a video that the labels speak of."""
     shared.prepare_process()

@@ -87,7 +87,10 @@ Birth = Annotated[
         help="Cosine distance from which an object is a new one, its tube hidden; 0: tubes always go on, as released.",
     ),
 ]
-Batch = Annotated[int, typer.Option("--batch", min=1, help="Windows that go through the network together.")]
+Batch = Annotated[
+    int | None,
+    typer.Option("--batch", min=1, help="Windows that go through the network together; the model's own if not given."),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +113,7 @@ class SegmenterOptions:
     matched: int | None = None
     momentum: float | None = None
     birth: float | None = None  # 0: none is born
-    batch: int = 1
+    batch: int | None = None  # None: the model's own
 
     def check(self) -> tuple[str, ...]:
         """Refuse what can be refused before anything is loaded, and return the prompts.
@@ -202,7 +205,7 @@ class SegmenterOptions:
                 prompts=templates,
                 text_embeddings=text,
                 settings=replace(network.video, **tracking),
-                batch=self.batch,
+                batch=self.batch or network.batch,
                 on_text=read,
             )
 

@@ -105,7 +105,7 @@ def network_input(batch: TrainingBatch, mean: Tensor, std: Tensor) -> Tensor:
         mean: (3, 1, 1), of the colour channels in [0, 255], on the batch's device.
         std: likewise.
     """
-    if len(set(batch.sizes)) == 1 and batch.pixels.device.type != "cpu":  # whose caches hold a window, and no batch
+    if len(set(batch.sizes)) == 1 and batch.pixels.device.type != "cpu":  # where a window at a time holds less
         return normalise(batch.pixels, batch.sizes[0], mean, std)
     pixels = torch.empty_like(batch.pixels, dtype=torch.float32)
     for out, window, size in zip(pixels, batch.pixels, batch.sizes, strict=True):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ovvis.errors import InputError
@@ -16,6 +17,7 @@ from ovvis.io.source import Source
 from ovvis.models.model import ClassScore, Model, VideoSettings
 from ovvis.pixels import network_size, padded_size
 from ovvis.structures import Prediction, TextEmbeddings, Window
+from ovvis.tracking.tracker import Tracker
 
 ClassKey = tuple[ClassScore, float | None]
 
@@ -73,6 +75,20 @@ class Seen:
                 self.logits, settings.class_score, self.logit_scale, settings.none_logit
             )
         return self._classes[key]
+
+    def names(self, settings: VideoSettings) -> Tensor:
+        """Return how each query is named (Q, K + 1), of unit length: the roots of the class scores, and of their rest.
+
+        The product of two is the overlap of their scores, the Bhattacharyya coefficient.
+        """
+        scores = self.classes(settings).clamp(min=0)
+        rest = (1 - scores.sum(-1, keepdim=True)).clamp(min=0)  # "none of these"
+        return F.normalize(torch.cat([scores, rest], -1).sqrt(), dim=-1)
+
+    def followed_by(self, tracker: Tracker, settings: VideoSettings) -> Tensor:
+        """Return a tracker's tube order (Q) of the window; the settings are the tracker's."""
+        names = self.names(settings) if settings.names else None
+        return tracker.update(self.prediction.embeddings[0], self.objects, names)
 
     def evidence(self, settings: VideoSettings) -> Tensor:
         """Return what the choice of silenced frames takes the sigmoid of (Q, K): see `scoring.silenced`."""

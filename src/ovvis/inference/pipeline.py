@@ -36,7 +36,7 @@ def build_tracker(settings: VideoSettings, match: Callable[[Tensor, Tensor], Mat
         ValueError: a number outside its range.
     """
     s = settings
-    return Tracker(s.memory, s.matched, s.recency_weighted, s.momentum, s.birth, match)
+    return Tracker(s.memory, s.matched, s.recency_weighted, s.momentum, s.birth, s.names, match)
 
 
 class VideoSegmenter:
@@ -280,7 +280,8 @@ class _Run:
     def __init__(self, segmenter: VideoSegmenter, source: Source, keep_frames: bool = True) -> None:
         self.look = segmenter.look(source)
         self.watch = self.look.watch
-        self.tracker = build_tracker(segmenter.settings)
+        self.settings = segmenter.settings
+        self.tracker = build_tracker(self.settings)
         self.recording = Recording([segmenter.settings], segmenter.memory_limit) if keep_frames else None
         self.tubes = Tubes(segmenter.text.labels, segmenter.settings, self.recording)
 
@@ -288,7 +289,7 @@ class _Run:
         """Yield each window, what the network says of it, and its tube order (Q)."""
         for window, seen in self.look:
             with self.watch("tracking"):
-                order = self.tracker.update(seen.prediction.embeddings[0], seen.objects)
+                order = seen.followed_by(self.tracker, self.settings)
             with self.watch("tubes"):
                 if self.recording is not None:
                     self.recording.add(seen)

@@ -36,6 +36,7 @@ class ClipVisConfig(DecoderConfig):
     matched: int = 5  # K of the temporal matching, in frames
     recency_weighted: bool = True  # False in the paper (eq. 7)
     birth: float | None = None  # cosine distance from which an object begins a tube of its own; None: none, as released
+    names: float = 0.0  # share of an object's names in what it is known by again; 0 as released
     silence: float | None = 0.1  # share of a track's score below which a frame shows nothing of it; None: all show it
     short_edge: int = 480  # pixels of a frame's short edge, unless another is asked for
 
@@ -65,6 +66,7 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
             matched=config.matched,
             recency_weighted=config.recency_weighted,
             birth=config.birth,
+            names=config.names,
             class_score=config.class_score,
             none_logit=config.none_logit,
             weighting=config.weighting,

@@ -31,6 +31,7 @@ class VideoSettings:
     recency_weighted: bool = True  # multiply the costs of slot i by i + 1 before the vote (released)
     momentum: float | None = None  # share of the new embedding in a running one; replaces the memory
     birth: float | None = None  # cosine distance from which an object begins a tube of its own; None: none does
+    names: float = 0.0  # share of an object's names in what it is known by again, beside its embedding; 0: none
     # scores
     class_score: ClassScore = "softmax"  # of the logits; "cosine" in CLIP-VIS's paper (eq. 10), "sigmoid" in OVFormer
     average: Average = "scores"  # what a tube takes the mean of over windows; "logits" are squashed after it (OVFormer)
@@ -46,6 +47,8 @@ class VideoSettings:
     def __post_init__(self) -> None:
         if self.birth is not None and not 0 < self.birth <= 2:
             raise ValueError(f"birth {self.birth}: a cosine distance above 0 and at most 2")
+        if not 0 <= self.names < 1:
+            raise ValueError(f"names {self.names}: a share of what an object is known by, from 0 to below 1")
         if self.silence is not None and not 0 <= self.silence <= 1:
             raise ValueError(f"silence {self.silence}: a share of the track's score, from 0 to 1, or None")
         if self.class_score == "cosine" and self.average == "logits":
@@ -106,6 +109,14 @@ class Model(nn.Module):
     def dtype(self) -> torch.dtype:
         """The floating type that the network computes in."""
         return self.network.query_decoder.query_features.dtype
+
+    @property
+    def batch(self) -> int:
+        """Windows that go through the network together, unless another number is asked for: 4 of single small frames.
+
+        A processor spends its time on such a window's operations, not on its arithmetic. Others go one by one.
+        """
+        return 4 if self.video.window == 1 and self.short_edge <= 256 else 1
 
     @property
     def view_side(self) -> int | None:

@@ -68,7 +68,7 @@ _SMALL: dict[str, Any] = {
     "short_edge": 256,
 }
 # Chosen by benchmarks/none_of_these.py and docs/reproduction.md.
-_STICKERS = ClipVisConfig(none_logit=9.0, birth=0.3, silence=0.5, **_SMALL)
+_STICKERS = ClipVisConfig(none_logit=13.5, birth=0.3, names=0.3, silence=0.5, **_SMALL)
 _OVFORMER_STICKERS = OvFormerConfig(backbone=CLIP_ENCODER, **_SMALL)
 _COLUMNS = ("LV-VIS val", "LV-VIS test", "OVIS", "YTVIS19", "YTVIS21", "BURST")
 _CODE = "Apache-2.0 (authors' repository)"

@@ -18,10 +18,11 @@ MODEL, IOU_PIXELS = "model", "iou-pixels"  # networks: the one asked for; one tr
 OVFORMER, OV2SEG = "ovformer", "ov2seg"  # of the other families
 
 
-_RELEASED: Mapping[str, Any] = {"birth": None}
+_RELEASED: Mapping[str, Any] = {"birth": None, "names": 0.0}
 _SILENCE = 0.1  # as released, in families that silence frames
 _BIRTHS: Mapping[str, Any] = {"birth": 0.3}
-_OWN: Mapping[str, Any] = {**_BIRTHS, "silence": 0.5}  # the packaged model's
+_KNOWN: Mapping[str, Any] = {**_BIRTHS, "names": 0.3}
+_OWN: Mapping[str, Any] = {**_KNOWN, "silence": 0.5}  # the packaged model's
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,10 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "splits",
         "The model on each split",
         "The settings of the release; with births: a tube whose object is hidden waits for it, and another object "
-        "begins a tube of its own; and the packaged model's own, with births and frames silenced below half of a "
-        "track's score.",
+        "begins a tube of its own; known by names: and objects are matched by their names beside their embeddings; and "
+        "the packaged model's own, with both, and frames silenced below half of a track's score.",
         (VAL, HARD, LONG),
-        (Row("as released"), Row("with births", _BIRTHS), Row("the model's own", _OWN)),
+        (Row("as released"), Row("with births", _BIRTHS), Row("births, names", _KNOWN), Row("the model's own", _OWN)),
         "as released",
     ),
     Experiment(
@@ -153,6 +154,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             Row("adjacent, births", {**_ADJACENT, **_BIRTHS}),
             Row("long-term, births", {"momentum": 0.7, **_BIRTHS}),
             Row("T 9, K 5, births", {"memory": 9, "matched": 5, **_BIRTHS}),
+            Row("T 9, K 5, births, names", {"memory": 9, "matched": 5, **_KNOWN}),
         ),
         "adjacent",
     ),

@@ -145,9 +145,7 @@ class _Pass:
     def add(self, views: _Views) -> None:
         """Take the next window."""
         seen = views.seen
-        orders = {
-            way: tracker.update(seen.prediction.embeddings[0], seen.objects) for way, tracker in self._trackers.items()
-        }
+        orders = {way: seen.followed_by(tracker, way.settings) for way, tracker in self._trackers.items()}
         for view, recording in self._recordings.items():
             recording.add(views.of(view))
         for way, tubes in self._tubes.items():
@@ -190,4 +188,6 @@ def _tracking(way: Way) -> Way:
         momentum=s.momentum,
         birth=s.birth,
     )
+    if s.names:
+        plain = replace(plain, names=s.names, class_score=s.class_score, none_logit=s.none_logit)
     return Way(plain)

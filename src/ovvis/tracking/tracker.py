@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ovvis.tracking.association import Match, Order, cosine_cost, match, presence_cost, vote
 
+_NEW_NAMES = 0.2  # share of a new window in the names by which a tube is known
 _SEEN = 0.5  # object score from which a query shows its tube
 
 
@@ -36,6 +38,9 @@ class Tracker:
         birth: cosine distance from which an object is another than a tube's, so that the tube is hidden and the object
             begins a tube of its own; a hidden tube remembers what it was when it was seen. In (0, 2]; None lets every
             tube go on in every window, as released.
+        names: share of the names in what an object is known by again, beside its embedding: the distance is then
+            (1 - names) x that of the embeddings + names x that of the names, which a tube has as a running mean. In
+            [0, 1); 0 asks for none, as released.
         match: compares a remembered window's embeddings with a new one's; a `SharedMatches` where several trackers see
             the same windows.
 
@@ -50,6 +55,7 @@ class Tracker:
         recency_weighted: bool = True,
         momentum: float | None = None,
         birth: float | None = None,
+        names: float = 0.0,
         match: Callable[[Tensor, Tensor], Match] = compare,
     ) -> None:
         if memory < 1 or not 1 <= matched <= memory:
@@ -58,13 +64,15 @@ class Tracker:
             raise ValueError(f"momentum {momentum}: it must lie above 0 and at most at 1")
         if birth is not None and not 0 < birth <= 2:
             raise ValueError(f"birth {birth}: a cosine distance above 0 and at most 2")
-        self.momentum, self.birth = momentum, birth
+        if not 0 <= names < 1:
+            raise ValueError(f"names {names}: a share from 0 to below 1")
+        self.momentum, self.birth, self.names = momentum, birth, names
         self.matched = matched if momentum is None else 1
         self.recency_weighted = recency_weighted
         self._match = match
         self._slots: deque[_Slot] = deque(maxlen=memory if momentum is None else 1)
 
-    def update(self, embeddings: Tensor, objects: Tensor) -> Tensor:
+    def update(self, embeddings: Tensor, objects: Tensor, names: Tensor | None = None) -> Tensor:
         """Take the next window and return its tube order (Q,), int64, on the CPU.
 
         Slot q of the order is the query that continues tube q. The first window defines the tubes.
@@ -72,17 +80,28 @@ class Tracker:
         Args:
             embeddings: Q, D; of the window's queries.
             objects: Q; their object scores, in [0, 1]; looked at with `birth` alone.
+            names: Q, N; how they are named, of unit length; only for a tracker that knows objects by their names.
+
+        Raises:
+            ValueError: the tracker knows objects by names, and there are none.
         """
+        width = embeddings.shape[-1]
+        if self.names:
+            if names is None:
+                raise ValueError("a tracker that knows objects by their names is to be given them")
+            # One vector, whose cosine is the weighted mean of both cosines.
+            parts = F.normalize(embeddings.float(), dim=-1), names.to(embeddings.device, torch.float32)
+            embeddings = torch.cat([(1 - self.names) ** 0.5 * parts[0], self.names**0.5 * parts[1]], -1)
         if not self._slots:
             order = np.arange(len(embeddings))
         else:
             matches = [self._compare(slot, embeddings, objects) for slot in self._slots]
             order = vote(matches, self.matched, self.recency_weighted)
         result = torch.from_numpy(order)
-        if self.momentum is None and self.birth is None:
+        if self.momentum is None and self.birth is None and not self.names:
             self._slots.append(_Slot(embeddings, objects, order))
         else:
-            self._slots.append(self._carried(embeddings, objects, result.to(embeddings.device)))
+            self._slots.append(self._carried(embeddings, objects, result.to(embeddings.device), width))
         return result
 
     def _compare(self, slot: _Slot, embeddings: Tensor, objects: Tensor) -> Match:
@@ -93,13 +112,22 @@ class Tracker:
         cost = cosine_cost(slot.embeddings, embeddings)
         return match(presence_cost(cost, slot.objects, objects, self.birth))
 
-    def _carried(self, embeddings: Tensor, objects: Tensor, order: Tensor) -> _Slot:
-        """Return a new window in tube order, with what the tubes carry on from the windows before."""
+    def _carried(self, embeddings: Tensor, objects: Tensor, order: Tensor, width: int) -> _Slot:
+        """Return a new window in tube order, with what the tubes carry on from the windows before.
+
+        Behind the first `width` numbers of the embeddings stand the names.
+        """
         embeddings, objects = embeddings[order], objects[order]
         if self._slots:
             last = self._slots[-1]
             if self.momentum is not None:
                 embeddings = self.momentum * embeddings + (1 - self.momentum) * last.embeddings
+            elif self.names:
+                known = last.embeddings[:, width:].lerp(embeddings[:, width:], _NEW_NAMES)
+                known = self.names**0.5 * F.normalize(known, dim=-1)
+                begun = (last.objects < _SEEN)[:, None]  # now, or not yet
+                known = torch.where(begun, embeddings[:, width:], known)
+                embeddings = torch.cat([embeddings[:, :width], known], -1)
             if self.birth is not None:
                 hidden = (objects < _SEEN) & (objects < last.objects)
                 embeddings = torch.where(hidden[:, None], last.embeddings, embeddings)

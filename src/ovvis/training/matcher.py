@@ -132,8 +132,8 @@ class Matcher:
 def groups(windows: int, size: int, prediction: LayeredPrediction) -> list[slice]:
     """Return which windows of a batch are computed at once.
 
-    Each by itself on a CPU, whose caches hold one and not all; on other devices, where what counts is how few
-    operations there are, as many as memory allows.
+    Each by itself on a CPU, where it costs no time and holds less memory; on other devices, where what counts is how
+    few operations there are, as many as memory allows.
 
     Args:
         windows: of the batch.
