@@ -39,7 +39,8 @@ class Actor:
 
 
 # Far to near. The fire truck wholly hides the owl in the middle of the video, then the elephant for the most part. The
-# penguins are the same drawing. The airplane leaves and comes back. Novel: elephant, owl, octopus, fire truck.
+# penguins are the same drawing. The airplane flies over the elephant, leaves and comes back. Novel: elephant, owl,
+# octopus, fire truck.
 ACTORS = (
     Actor(
         "elephant",
@@ -55,8 +56,8 @@ ACTORS = (
         "airplane",
         "fluent-3d",
         "2708-fe0f",
-        (0.45, 0.8, 1.3, 0.9, 0.55),
-        (0.17, 0.15, 0.1, 0.14, 0.17),
+        (0.45, 0.3, 0.2, 0.5, 0.6),
+        (0.17, 0.1, -0.45, 0.1, 0.17),
         (0.3, 0.28, 0.3),
         (0.02, 0.0, 0.05),
     ),
@@ -64,8 +65,8 @@ ACTORS = (
         "octopus",
         "fluent-3d",
         "1f419",
-        (0.88, 0.85, 0.88, 0.84),
-        (0.66, 0.6, 0.68, 0.62),
+        (0.9, 0.87, 0.9, 0.86),
+        (0.72, 0.7, 0.73, 0.68),
         (0.34, 0.37, 0.34),
         (-0.03, 0.03, -0.03, 0.02),
     ),
@@ -74,7 +75,7 @@ ACTORS = (
         "penguin",
         "noto",
         "penguin",
-        (0.2, 0.28, 0.36, 0.42, 0.44),
+        (0.2, 0.28, 0.34, 0.37, 0.36),
         (0.82, 0.8, 0.82, 0.8, 0.82),
         (0.3, 0.3),
         (0.02, -0.02, 0.02, -0.02, 0.02),
@@ -83,7 +84,7 @@ ACTORS = (
         "penguin",
         "noto",
         "penguin",
-        (0.74, 0.68, 0.62, 0.56, 0.57),
+        (0.74, 0.69, 0.63, 0.57, 0.59),
         (0.8, 0.82, 0.8, 0.82, 0.8),
         (0.3, 0.3),
         (-0.02, 0.02, -0.02, 0.02, -0.02),
