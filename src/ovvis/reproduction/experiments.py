@@ -96,7 +96,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "splits",
         "The model on each split",
         "The settings of the release; with births: a tube whose object is hidden waits for it, and another object "
-        "begins a tube of its own; known by names: and objects are matched by their names beside their embeddings; and "
+        "begins a tube of its own; births, names: objects are matched by their names beside their embeddings, too; and "
         "the packaged model's own, with both, and frames silenced below half of a track's score.",
         (VAL, HARD, LONG),
         (Row("as released"), Row("with births", _BIRTHS), Row("births, names", _KNOWN), Row("the model's own", _OWN)),

@@ -24,6 +24,7 @@ from ovvis.pixels import STRIDE
 from ovvis.structures import Target
 from ovvis.training.clip_words import Words
 from ovvis.training.criterion import single_frames
+from ovvis.training.matcher import places
 
 IGNORED = -1
 _STREAM = 21  # keeps the texts' random numbers apart
@@ -160,25 +161,21 @@ def regions(targets: Sequence[Target], least_area: int) -> tuple[Tensor, Tensor]
         labels: B, Q; -1 where there is no region.
     """
     masks = torch.cat([target.masks[:, 0] for target in targets])  # of all images together, H, W
-    counts = [len(target.labels) for target in targets]
-    window = torch.arange(len(targets)).repeat_interleave(torch.tensor(counts))
-    kept = torch.nonzero(masks.flatten(1).sum(1).cpu() >= least_area)[:, 0]
-    window_of = window[kept]
-    in_each = torch.bincount(window_of, minlength=len(targets))
-    column = torch.arange(len(kept)) - (in_each.cumsum(0) - in_each)[window_of]
-    most = int(in_each.max())
+    counts, device = [len(target.labels) for target in targets], masks.device
+    large = masks.flatten(1).sum(1).cpu() >= least_area
+    kept_counts = [int(own.sum()) for own in large.split(counts)]
     height, width = masks.shape[-2:]
     size = height // STRIDE, width // STRIDE
-    device = masks.device
-    cells = torch.ones(len(targets), 2 + most, *size, dtype=torch.bool, device=device)
-    labels = torch.full((len(targets), most), IGNORED, dtype=torch.int64, device=device)
+    cells = torch.ones(len(targets), 2 + max(kept_counts), *size, dtype=torch.bool, device=device)
+    labels = torch.full((len(targets), max(kept_counts)), IGNORED, dtype=torch.int64, device=device)
     taken = torch.zeros(len(targets), height, width, dtype=torch.int32, device=device)
-    taken.index_add_(0, window.to(device), masks.int())
+    taken.index_add_(0, places(counts, device)[0], masks.int())
     cells[:, 1] = as_cells(taken == 0, size)
-    window_of, column, kept = window_of.to(device), column.to(device), kept.to(device)
-    if len(kept):
-        cells[window_of, 2 + column] = as_cells(masks[kept], size)
-        labels[window_of, column] = torch.cat([target.labels for target in targets])[kept]
+    if any(kept_counts):
+        image, column = places(kept_counts, device)
+        kept = large.nonzero()[:, 0].to(device)
+        cells[image, 2 + column] = as_cells(masks[kept], size)
+        labels[image, column] = torch.cat([target.labels for target in targets])[kept]
     return cells, labels
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
 
 from ovvis.structures import LayeredPrediction, Target
-from ovvis.training.losses import LabelTerm, ObjectTerm, Pairs, Term, dice_term, iou_term, mask_term
+from ovvis.training.losses import LabelTerm, ObjectTerm, Pairs, Term, dice_term, first_instances, iou_term, mask_term
 from ovvis.training.matcher import Cost, Matcher, dice_cost, groups, label_cost, mask_cost, object_cost, places
 from ovvis.training.points import PointSampler, sample_masks
 from ovvis.training.points import sample as sample_images
@@ -193,7 +192,7 @@ class Criterion:
         ]
         points = self.sampler.for_loss(flat, torch.cat(drawn, 1).flatten(0, 1))
         logits = sample_images(flat[:, None], points)[:, 0]
-        first = torch.tensor([0, *accumulate(len(target.labels) for target in targets)][:-1]).to(window.device)
+        first = first_instances(targets, features.device)
         rows = (first[window] + instances)[..., None] * frames + torch.arange(frames, device=features.device)
         truth = sample_masks(torch.cat([t.masks for t in targets]).flatten(0, 1), rows.flatten(), points)
         return logits.unflatten(0, (layers, -1, frames)), truth.unflatten(0, (layers, -1, frames))
@@ -201,14 +200,11 @@ class Criterion:
 
 def _visible(targets: Sequence[Target]) -> list[Target]:
     """Return targets without what is nowhere in its window; the device is waited for once."""
-    seen = [target.visible.any(1) for target in targets]
-    kept = torch.cat(seen).tolist()
-    if all(kept):
-        return list(targets)
-    starts = [0, *accumulate(len(target.labels) for target in targets)]
+    seen = torch.cat([target.visible.any(1) for target in targets]).cpu()
+    kept = seen.split([len(target.labels) for target in targets])
     return [
-        target if all(own := kept[start:end]) else target.select(torch.tensor(own, device=target.labels.device))
-        for target, (start, end) in zip(targets, pairwise(starts), strict=True)
+        target if own.all() else target.select(own.to(target.labels.device))
+        for target, own in zip(targets, kept, strict=True)
     ]
 
 
@@ -248,7 +244,8 @@ def _criterion(config: LossConfig, own: WeightedTerm, own_cost: tuple[float, Cos
 def single_frames(pixels: Tensor, targets: Sequence[Target]) -> tuple[Tensor, list[Target]]:
     """Return windows of T frames as T windows of one, for a network that sees frames one by one (CLIP-VIS).
 
-    An instance that is not in a frame is no part of its target, so that every query is "no object" to it there.
+    An instance that is not in a frame is no part of its target, so that every query is "no object" to it there. Of
+    windows of one frame the targets stay as they are: the loss leaves out what is nowhere in its window anyway.
 
     Args:
         pixels: B, T, 3, H, W.

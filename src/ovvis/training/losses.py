@@ -99,8 +99,7 @@ class LabelTerm:
         logits = pairs.matched(every)  # L, M, K
         truth = torch.zeros_like(logits)
         labels = torch.cat([target.labels for target in pairs.targets])
-        starts = [0, *accumulate(len(target.labels) for target in pairs.targets)][:-1]
-        first = torch.tensor(starts, device=labels.device)[pairs.windows]  # M
+        first = first_instances(pairs.targets, labels.device)[pairs.windows]  # M
         truth.scatter_(2, labels[first + pairs.instances][..., None], 1.0)
         loss = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
         sampled = self._sampled(pairs, len(every), every.shape[2])[pairs.windows].movedim(0, 1)  # L, M, K
@@ -161,6 +160,11 @@ def iou_term(pairs: Pairs) -> Share:
         overlaps = iou > 0  # L, M
     distance = (pairs.matched(pairs.prediction.mask_ious) - iou).abs()
     return Share(total=(distance * overlaps).sum(1), count=overlaps.sum(1).to(distance.dtype))
+
+
+def first_instances(targets: Sequence[Target], device: torch.device) -> Tensor:
+    """Return for each window (B) where its instances begin among those of all windows, one after another."""
+    return torch.tensor([0, *accumulate(len(target.labels) for target in targets)][:-1], device=device)
 
 
 def _instances(pairs: Pairs) -> Tensor:

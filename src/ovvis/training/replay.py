@@ -75,10 +75,13 @@ def _batch(values: dict[str, Any]) -> TrainingBatch:
     return TrainingBatch(
         pixels=values["pixels"],
         sizes=tuple((int(height), int(width)) for height, width in values["sizes"]),
-        **{name: values[name] for name in ("masks", "labels", "ids", "views")},
+        masks=values["masks"],
+        labels=values["labels"],
+        ids=values["ids"],
         counts=tuple(values["counts"]),
         origins=tuple(
             Origin(**{**origin, "draw": Draw(*origin["draw"]), "files": tuple(origin["files"])})
             for origin in values["origins"]
         ),
+        views=values["views"],
     )
