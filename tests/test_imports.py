@@ -18,6 +18,7 @@ LEVELS = {
     "borders": 1,
     "pixels": 1,
     "vocabulary": 1,
+    "yaml_file": 1,
     "structures": 1,
     "models": 2,
     "tracking": 2,
