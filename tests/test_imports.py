@@ -38,7 +38,7 @@ WITHIN_A_LEVEL = {("structures", "masks"), ("borders", "masks")}
 # Rooms that may use less than what lies below them.
 ONLY = {
     "tracking": {"structures"},
-    "io": {"structures", "fields", "masks", "errors"},
+    "io": {"structures", "fields", "masks", "errors", "paths"},
     "evaluation": {"structures", "fields", "masks", "borders", "errors"},
     "world": {"paths", "masks", "errors"},
 }

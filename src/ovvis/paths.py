@@ -1,4 +1,4 @@
-"""Where downloaded and derived files lie."""
+"""A user's paths, and where downloaded and derived files lie."""
 
 from __future__ import annotations
 
@@ -8,12 +8,27 @@ from pathlib import Path
 import platformdirs
 
 
+def user_path(path: str | Path) -> Path:
+    """Return a path as its user means it: `~` and `~name` at its beginning are home folders, where they are.
+
+    What is called so literally comes first (`~draft.mp4`, as editors name their copies), and a `~name` of nobody stays
+    as it is: whoever opens it says that there is no such file.
+    """
+    text = os.fspath(path)
+    if not text.startswith("~") or os.path.lexists(text):
+        return Path(text)
+    try:
+        return Path(os.path.expanduser(text))  # noqa: PTH111  Path's own raises where there is no such user
+    except ValueError:  # characters that no user's name has
+        return Path(text)
+
+
 def cache_folder() -> Path:
     """Return the folder for weights and text embeddings: `OVVIS_CACHE`, else the user's cache folder."""
     chosen = os.environ.get("OVVIS_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("ovvis"))
+    return user_path(chosen) if chosen else Path(platformdirs.user_cache_dir("ovvis"))
 
 
 def data_folder(chosen: str | Path | None = None) -> Path:
     """Return the folder that the datasets lie in: the one chosen, else `OVVIS_DATA`, else `datasets` here."""
-    return Path(chosen or os.environ.get("OVVIS_DATA") or "datasets").expanduser()
+    return user_path(chosen or os.environ.get("OVVIS_DATA") or "datasets")

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from ovvis.errors import InputError, nearest
+from ovvis.paths import user_path
 
 # The prompt ensemble of ViLD, as the released models use it; "{}" stands for the word.
 VILD_PROMPTS: tuple[str, ...] = (
@@ -119,7 +120,7 @@ class Vocabulary(Sequence[Label]):
         Raises:
             InputError: the file cannot be read, or holds no labels.
         """
-        path = Path(path).expanduser()
+        path = user_path(path)
         try:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
@@ -167,7 +168,7 @@ def read_prompts(path: str | Path) -> tuple[str, ...]:
     Raises:
         InputError: the file cannot be read, is empty, or a line has no "{}".
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, ValueError) as error:

@@ -10,6 +10,7 @@ import typer
 from ovvis.cli.console import out
 from ovvis.cli.process import quiet_libraries
 from ovvis.models import load
+from ovvis.paths import user_path
 
 
 def convert(
@@ -20,7 +21,7 @@ def convert(
     """Convert a checkpoint into safetensors that carry their configuration, after loading it strictly."""
     quiet_libraries()
     entry = load.convert(checkpoint, target, model)
-    size = target.expanduser().stat().st_size / 2**20
+    size = user_path(target).stat().st_size / 2**20
     out.print(
         f"{target}: {entry.name}, {size:.0f} MiB; use it with --model {entry.name} --weights {target}", soft_wrap=True
     )

@@ -19,6 +19,7 @@ from ovvis.io.output import OutputFolder
 from ovvis.io.render import render
 from ovvis.io.results import save_tracks
 from ovvis.io.video import Source, open_source
+from ovvis.paths import user_path
 from ovvis.structures import VideoResult
 from ovvis.vocabulary import Vocabulary
 
@@ -104,7 +105,7 @@ def segment(
 
 def default_output(source: str) -> Path:
     """Return the folder for the results of a source: its name behind "ovvis-", here."""
-    path = Path(source).expanduser()
+    path = user_path(source)
     name = re.sub(r"[^\w.-]+", "-", path.resolve().stem if path.exists() else source).strip("-")
     return Path(f"ovvis-{name or 'frames'}")
 

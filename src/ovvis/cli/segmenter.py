@@ -17,6 +17,7 @@ from ovvis.models.download import sha256
 from ovvis.models.load import UNTRAINED, Precision, load_model, weights_files
 from ovvis.models.text_file import text_from_file
 from ovvis.models.zoo import DEFAULT_MODEL, find_model
+from ovvis.paths import user_path
 from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
 from ovvis.world.categories import categories
@@ -155,7 +156,7 @@ class SegmenterOptions:
         if self.weights == UNTRAINED:
             return None
         entry = find_model(self.model or DEFAULT_MODEL)
-        files = [Path(self.weights).expanduser()] if self.weights else weights_files(entry)
+        files = [user_path(self.weights)] if self.weights else weights_files(entry)
         return "+".join(sha256(file) for file in files)
 
     def load(self, vocabulary: Vocabulary | None, watch: Stopwatch) -> VideoSegmenter:

@@ -21,6 +21,7 @@ from ovvis.cli.process import Interrupted, keep_freed_memory, quiet_libraries
 from ovvis.cli.validation import Look, Validation, unseen
 from ovvis.errors import InputError
 from ovvis.io.lock import release_lock, take_lock
+from ovvis.paths import user_path
 from ovvis.training import checkpoint
 from ovvis.training.build import Built, build_task
 from ovvis.training.config import TrainConfig
@@ -74,7 +75,7 @@ def train(
     if recipe is None:
         raise InputError("no recipe: give a name from `ovvis train --list`, or a YAML file")
     config = load_config(recipe, _settings(settings or [], data, frames, data_root))
-    folder = (output or Path(f"ovvis-train-{Path(recipe).stem}")).expanduser().absolute()
+    folder = user_path(output or Path(f"ovvis-train-{Path(recipe).stem}")).absolute()
     place = next(path for path in (folder, *folder.parents) if path.exists())
     if not place.is_dir():
         raise InputError(f"--output {folder}: {place} is a file, but it must be a folder; choose another")

@@ -17,6 +17,7 @@ from ovvis.errors import InputError, nearest
 from ovvis.fields import JsonFile
 from ovvis.io.frames import IMAGE_SUFFIXES, natural_key
 from ovvis.io.output import whole_file
+from ovvis.paths import user_path
 
 FRAME_FOLDERS = ("JPEGImages", "frames", "images", "rgb")
 MASK_FOLDERS = ("Annotations", "masks", "labels", "annotations")
@@ -47,7 +48,7 @@ class MaskFolder:
         Raises:
             InputError: one of them is not there, or there is no mask.
         """
-        folder = folder.expanduser()
+        folder = user_path(folder)
         if not folder.is_dir():
             raise InputError(f"{folder} must be a folder with frames and masks, and is not: check the path")
         frames = _below(folder, frames, FRAME_FOLDERS, "frames", "--frames")
@@ -76,7 +77,7 @@ def read_names(path: Path) -> Names:
     Raises:
         InputError: the file is no such JSON.
     """
-    file = JsonFile(path.expanduser(), 'write {"1": "dog", "2": "person"}, or such an object for each sequence')
+    file = JsonFile(user_path(path), 'write {"1": "dog", "2": "person"}, or such an object for each sequence')
     return file.decode(dict[str, str | dict[str, str]])
 
 
@@ -104,7 +105,7 @@ def convert_masks(
             no frame; an id has no name; `target` cannot be written.
         ResourceError: the disk is full.
     """
-    target = target.expanduser()
+    target = user_path(target)
     if not target.absolute().parent.is_dir():
         raise InputError(f"{target.absolute().parent} does not exist: make the folder, or choose another place")
     if target.is_dir():
@@ -151,7 +152,7 @@ def convert_masks(
 
 def _below(folder: Path, chosen: Path | None, names: tuple[str, ...], what: str, option: str) -> Path:
     if chosen is not None:
-        chosen = chosen.expanduser()
+        chosen = user_path(chosen)
         if not chosen.is_dir():
             raise InputError(f"{option} {chosen} must be a folder, and is not: check the path")
         return chosen

@@ -20,7 +20,7 @@ from ovvis.errors import InputError
 from ovvis.evaluation.records import Category
 from ovvis.evaluation.rules import Rules
 from ovvis.fields import JsonFile
-from ovvis.paths import data_folder
+from ovvis.paths import data_folder, user_path
 from ovvis.vocabulary import Vocabulary
 
 
@@ -94,15 +94,15 @@ def find_dataset(name: str | Path, root: str | Path | None = None, frames: str |
     Raises:
         InputError: the catalogue has no such name, or a path is no file.
     """
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.is_dir():
         raise InputError(f"dataset {path} is a folder: give its JSON, or make one with ovvis datasets convert")
     if path.suffix.lower() == ".json" or path.is_file() or len(path.parts) > 1:
         if not path.is_file():
             raise InputError(f"dataset {path} does not exist: check the path")
-        return Dataset(path.stem, path, Path(frames).expanduser() if frames else _frames_beside(path))
+        return Dataset(path.stem, path, user_path(frames) if frames else _frames_beside(path))
     entry, home = catalog.entry(str(name)), data_folder(root)
-    chosen = Path(frames).expanduser() if frames else _first(home, entry.frames)
+    chosen = user_path(frames) if frames else _first(home, entry.frames)
     return Dataset(entry.name, _first(home, entry.annotations), chosen, entry)
 
 

@@ -29,6 +29,7 @@ from ovvis.io.lock import release_lock, take_lock
 from ovvis.io.output import disk_full, whole_file
 from ovvis.io.results import write_segmentations, written_mask
 from ovvis.masks import encode
+from ovvis.paths import user_path
 
 RESULTS, BROKEN = "results", "broken"
 PATIENCE = 0.5  # seconds; another process that starts may hold a lock for a moment, to see whether it is free
@@ -84,7 +85,7 @@ class PredictionFolder:
     def __init__(
         self, path: str | Path, dataset: Annotations, images: bool = False, shard: Shard | None = None
     ) -> None:
-        self.path = Path(path).expanduser().absolute()
+        self.path = user_path(path).absolute()
         self.dataset, self.images, self.shard = dataset, images, shard or Shard()
         self._lock: TextIO | None = None
 

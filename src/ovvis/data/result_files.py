@@ -26,6 +26,7 @@ from ovvis.errors import InputError
 from ovvis.evaluation.records import ResultTrack
 from ovvis.fields import JsonFile, short
 from ovvis.masks import Rle, from_polygons, from_runs
+from ovvis.paths import user_path
 
 RESULTS = "results.json"  # in a submission's archive, and in a folder of results
 PARTS = "results"  # the folder of one file for each video
@@ -206,7 +207,7 @@ class _Part:
 
 def _find(path: str) -> list[Path]:
     """Return the files that a path stands for."""
-    given = Path(path).expanduser()
+    given = user_path(path)
     if given.is_file():
         return [given]
     if given.is_dir():

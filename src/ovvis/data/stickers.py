@@ -21,6 +21,7 @@ from ovvis.errors import DISK_FULL, InputError, nearest
 from ovvis.evaluation.records import Category
 from ovvis.evaluation.rules import LVVIS
 from ovvis.io.output import disk_full
+from ovvis.paths import user_path
 from ovvis.world.dice import Dice
 from ovvis.world.sprites import Sprites, load_sprites
 from ovvis.world.video import Frame, VideoConfig, Videos
@@ -180,7 +181,7 @@ def write_split(
         InputError: the folder is there already, or cannot be written.
         ResourceError: the disk is full.
     """
-    home = root.expanduser() / "stickers" / split.name
+    home = user_path(root) / "stickers" / split.name
     if home.exists():
         raise InputError(f"{home} is there already: remove it, or choose another folder")
     partial = home.with_name(f".{split.name}.partial")

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ovvis.errors import DISK_FULL, InputError, ResourceError
+from ovvis.paths import user_path
 
 
 def disk_full(error: OSError, path: Path) -> ResourceError:
@@ -90,7 +91,7 @@ class OutputFolder:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path).expanduser().absolute()
+        self.path = user_path(path).absolute()
         self._partial: Path | None = None
         self._created: list[Path] = []  # folders that did not exist before, the outermost first
 

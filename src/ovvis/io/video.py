@@ -20,6 +20,7 @@ from ovvis.io.frames import (
 )
 from ovvis.io.source import FrameError, Source, check_fps, parse_span
 from ovvis.io.video_file import FileSource
+from ovvis.paths import user_path
 
 __all__ = ["Source", "open_frames", "open_source"]
 
@@ -67,7 +68,7 @@ def open_source(
     text = str(source)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         return FileSource(text, text, span, fps)
-    path = Path(text).expanduser()
+    path = user_path(text)
     try:
         exists = path.exists()
     except (OSError, ValueError) as error:  # no permission on the way, a name too long

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ovvis.errors import InputError
 from ovvis.models.convert import TensorDict, class_matrix, convert_state, is_authors
+from ovvis.paths import user_path
 
 METADATA_KEY = "ovvis"
 CLASSES = "classes"  # name of the tensor that is no weight: see `Checkpoint.classes`
@@ -42,7 +43,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Raises:
         InputError: no such file, a truncated or foreign file, or one that tries to execute code.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.is_file():
         kind = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"checkpoint {str(path)!r} {kind}; give a .pth or .safetensors file")

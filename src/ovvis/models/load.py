@@ -21,6 +21,7 @@ from ovvis.models.families import FAMILIES, FamilyConfig, build_model
 from ovvis.models.model import Model
 from ovvis.models.packaged import packaged_clip, packaged_model, packaged_path
 from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model
+from ovvis.paths import user_path
 from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import Vocabulary
 
@@ -153,7 +154,7 @@ def convert(source: str | Path, target: str | Path, name: str | None = None) -> 
         state = model.state_dict()
         if checkpoint.classes is not None:
             state[CLASSES] = checkpoint.classes
-        write_checkpoint(Path(target).expanduser(), state, model.family, asdict(model.config))
+        write_checkpoint(user_path(target), state, model.family, asdict(model.config))
     except OSError as error:
         raise ResourceError(
             f"{str(target)!r} cannot be written ({error.strerror or error}); choose another place"

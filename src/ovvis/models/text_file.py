@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ovvis.errors import InputError, nearest
 from ovvis.models.checkpoint import read_pickle, read_safetensors
+from ovvis.paths import user_path
 from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import Label, Vocabulary, builtin_names, plain_word
 
@@ -62,7 +63,7 @@ def read_text_matrix(path: str | Path) -> TextMatrix:
     Raises:
         InputError: no such file, no matrix in it, or a row that is all zero or not finite.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     where = f"{WHAT} {str(path)!r}"
     if not path.is_file():
         kind = "is a folder" if path.is_dir() else "does not exist"

@@ -14,6 +14,7 @@ import yaml
 from ovvis.errors import InputError, nearest
 from ovvis.io.output import whole_file
 from ovvis.models.zoo import find_model
+from ovvis.paths import user_path
 from ovvis.training.checkpoint import plain
 from ovvis.training.config import ModelConfig, TrainConfig
 from ovvis.training.overlay import Layer, assignments, differences, overlay, read_layer
@@ -117,7 +118,7 @@ def _find(recipe: str | Path, user: Path | None) -> Path:
     known = recipes()
     if str(recipe) in known:
         return known[str(recipe)]
-    path = Path(recipe).expanduser()
+    path = user_path(recipe)
     if user is not None and not path.is_absolute():
         path = user.parent / path
     if path.suffix not in (".yaml", ".yml") and not path.is_file():

@@ -19,6 +19,7 @@ from ovvis.models.families import build_model
 from ovvis.models.load import build_from, own_weights, pretrained_clip
 from ovvis.models.model import Model
 from ovvis.models.zoo import ZOO, find_model
+from ovvis.paths import user_path
 from ovvis.training import checkpoint
 from ovvis.training.config import FRESH, ModelConfig, TrainConfig
 from ovvis.training.recipes import CONFIG_FILE, load_config
@@ -150,7 +151,7 @@ def _made_before(place: str, on_progress: Progress | None) -> Checkpoint:
     """Return the weights of a model of the zoo, a checkpoint file, or an earlier run: its export or last checkpoint."""
     if place in ZOO:
         return own_weights(find_model(place), on_progress)
-    folder = Path(place).expanduser()
+    folder = user_path(place)
     if not folder.is_dir():
         return read_checkpoint(place)
     if (folder / EXPORT).is_file():

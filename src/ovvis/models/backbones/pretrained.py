@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ovvis.errors import InputError, nearest
 from ovvis.models import download
 from ovvis.models.checkpoint import read_pickle, read_safetensors
+from ovvis.paths import user_path
 
 IMAGENET_21K = "imagenet-21k"
 WHAT = "backbone weights"
@@ -43,7 +44,7 @@ def start_backbone(
         InputError: the file is of another architecture, or cannot be read; there are none for this architecture.
         ResourceError: they cannot be fetched.
     """
-    path = _fetched(architecture, on_progress) if weights == IMAGENET_21K else Path(weights).expanduser()
+    path = _fetched(architecture, on_progress) if weights == IMAGENET_21K else user_path(weights)
     where = f"{WHAT} {str(path)!r}"
     state = _state(path, where)
     net = getattr(backbone, "net", backbone)
