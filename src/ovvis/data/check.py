@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from ovvis import masks
 from ovvis.data.annotations import Annotations, Video
 from ovvis.data.open import Dataset
@@ -16,11 +14,11 @@ from ovvis.data.problems import Problem, Problems
 from ovvis.data.truth_masks import TruthMasks
 from ovvis.errors import InputError
 from ovvis.evaluation.records import TruthTrack
+from ovvis.io.image_file import open_image, upright_size
+from ovvis.io.source import FrameError
 
 Advance = Callable[[int, int], object]  # what is done, and how much there is
 MISSING_FRAME, NO_FRAMES = "missing frame", "no folder of frames"
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
-_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +121,15 @@ def _repeated(video: Video, seen: set[str], file: Path, problems: Problems) -> N
 
 def _frame(path: Path, video: Video, problems: Problems) -> None:
     """Compare a frame's header with its video."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if image.getexif().get(_ORIENTATION) in _TURNED:
-                width, height = height, width
-    except FileNotFoundError:
+    if not path.is_file():
         problems.tell(Problem(MISSING_FRAME, path, "does not exist", ""))
         return
-    except UnidentifiedImageError:
-        problems.tell(Problem("damaged frame", path, "is no image", ""))
-        return
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        problems.tell(Problem("damaged frame", path, f"cannot be read ({' '.join(str(error).split())})", ""))
+    try:
+        with open_image(path) as image:
+            height, width = upright_size(image)
+    except FrameError as error:
+        rule = str(error).removeprefix(f"{path} ").partition(": ")[0]
+        problems.tell(Problem("damaged frame", path, rule, ""))
         return
     if (height, width) != (video.height, video.width):
         rule = f"is {height} x {width} where its video {video.id} is {video.height} x {video.width}"

@@ -10,9 +10,10 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from ovvis.errors import InputError
+from ovvis.io.image_file import open_image
 from ovvis.io.source import FrameError, Source, Span
 from ovvis.structures import Frame, SourceInfo
 
@@ -112,21 +113,15 @@ def read_image(path: Path) -> Image8:
     Raises:
         FrameError: the file cannot be read as an image; names it.
     """
-    try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode == "I" or image.mode.startswith("I;16"):
-                # Pillow's own conversion clips 16 bits at 255 instead of scaling them.
-                grey = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255).astype(np.uint8)
-                return np.repeat(grey[..., None], 3, axis=2)
-            if image.mode == "P":
-                image = image.convert("RGBA")  # straight to RGB warns about transparent entries
-            return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = _one_line(getattr(error, "strerror", None) or str(error)).replace(str(path), path.name)
-        raise FrameError(
-            f"{path} could not be read as an image ({reason}): every frame must be readable; mend or remove it"
-        ) from error
+    with open_image(path) as opened:
+        image = ImageOps.exif_transpose(opened)
+        if image.mode == "I" or image.mode.startswith("I;16"):
+            # Pillow's own conversion clips 16 bits at 255 instead of scaling them.
+            grey = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=2)
+        if image.mode == "P":
+            image = image.convert("RGBA")  # straight to RGB warns about transparent entries
+        return np.array(image.convert("RGB"))
 
 
 def images_in_folder(folder: Path) -> list[Path]:

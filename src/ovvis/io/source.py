@@ -7,7 +7,7 @@ import operator
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ovvis.errors import InputError
@@ -32,11 +32,14 @@ class Source(ABC):
         rereadable: whether a second `iter` gives the same frames again.
         problem: None, or one sentence on why the last pass gave fewer frames than the source announces. It is
             settled when the pass ends and reset when the next begins.
+        notes: sentences on what was left out, guessed or converted, for the user to see once. Known when the source
+            is opened, or when a pass over it ends.
     """
 
     info: SourceInfo
     rereadable: bool
     problem: str | None = None
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
