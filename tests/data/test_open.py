@@ -61,7 +61,7 @@ def test_where_a_dataset_is_looked_for(tmp_path, monkeypatch):
 
 
 def test_a_dataset_that_is_not_here_says_how_to_get_it(tmp_path):
-    with pytest.raises(InputError, match=r"ovis/annotations/annotations_valid\.json does not exist; get it from https"):
+    with pytest.raises(InputError, match=r"ovis/annotations/validGT\.json does not exist; get it from https"):
         open_dataset("ovis_val", tmp_path)
 
 

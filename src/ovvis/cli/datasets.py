@@ -46,8 +46,8 @@ def datasets(context: typer.Context, data_root: DataRoot = None, as_json: AsJson
     if as_json:
         typer.echo(json.dumps([_as_json(presence) for presence in found], indent=1))
         return
-    for (page, licence), family in groupby(found, key=lambda presence: (presence.entry.page, presence.entry.licence)):
-        _tell(page, licence, list(family))
+    for _, family in groupby(found, key=lambda presence: (presence.entry.page, presence.entry.licence)):
+        _tell(list(family))
     out.print(_listing(found, data_folder(data_root)))  # last: it is what a terminal of few lines shows
     out.print(
         "Your own: every command takes the path of a YouTube-VIS, COCO or BURST JSON in place of a name; "
@@ -126,15 +126,17 @@ def _as_json(presence: Presence) -> dict[str, object]:
         "frames": str(presence.dataset.frames),
         "vocabulary": entry.vocabulary,
         "page": entry.page,
+        "server": entry.server,
         "licence": entry.licence,
         "note": entry.note,
     }
 
 
-def _tell(page: str, licence: str, family: list[Presence]) -> None:
+def _tell(family: list[Presence]) -> None:
     """Print where splits that come together are looked for, and how to get them."""
     out.print(f"[bold]{', '.join(presence.entry.name for presence in family)}[/bold]", soft_wrap=True)
-    lines = [("get it", page), ("licence", licence)]
+    entry = family[0].entry
+    lines = [("get it", entry.page), ("server", entry.server), ("licence", entry.licence)]
     for presence in family:
         lines += [
             (presence.entry.name, str(presence.dataset.annotations)),

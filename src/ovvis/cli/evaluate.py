@@ -75,7 +75,10 @@ def evaluate(
     started = time.perf_counter()
     truth = open_dataset(dataset, root=data_root, frames=frames)
     if not truth.truths:
-        raise InputError(f"dataset {truth.name} holds no truth: its server keeps it; upload the results there")
+        raise InputError(
+            f"dataset {truth.name} holds no truth: its server keeps it, or another file has it; `ovvis datasets` says "
+            "where"
+        )
     files = ResultFiles(results, truth, skip_unknown=skip_unknown)
     chosen = chosen or truth.rules
     tracking = _hota(truth, hota_min_score) if (chosen is BURST if hota is None else hota) else None

@@ -1,7 +1,8 @@
 """Every dataset and split of the two papers: where its files lie, how they are read, how its evaluator counts.
 
 The layouts are those that the authors' repositories ask for (datasets/README.md of CLIP-VIS and of OVFormer, and
-the tables in their code). Where they differ, each is looked for.
+the tables in their code). Where they differ, each is looked for. A licence names who states it; docs/datasets.md has
+the links.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from ovvis.errors import InputError, nearest
 from ovvis.evaluation.rules import BURST, COCO, LVVIS, YOUTUBE_VIS, Rules
 
 Format = Literal["youtube-vis", "coco", "burst"]
+
+CODALAB = "CodaLab takes no submissions any more: the page says what takes its place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,9 @@ class Entry:
     rules: Rules
     truth: Literal["public", "server"]  # whether the masks are in the annotation file or kept by a server
     page: str  # where to get it
-    licence: str
+    licence: str  # and who states it
     note: str = ""
+    server: str = ""  # where results are scored that have no public truth
     dropped: str | None = None  # the group of categories whose annotations are left out
     counted: tuple[str, ...] = ()  # below the frames' folder: where each video is one entry; none: the folder itself
 
@@ -46,16 +50,19 @@ def _youtube_vis(year: int, split: str, folder: str, videos: int) -> Entry:
         vocabulary=f"ytvis_{year}",
         rules=YOUTUBE_VIS,
         truth="public" if split == "train" else "server",
-        page=f"https://youtube-vos.org/dataset/vis/ (server: https://codalab.lisn.upsaclay.fr/competitions/{contest})",
-        licence="annotations CC BY 4.0; videos under YouTube's terms, for research",
+        page="https://youtube-vos.org/dataset/vis/",
+        server=f"was CodaLab's competition {contest}; {CODALAB}",
+        licence="annotations CC BY 4.0 (its challenge's terms); videos under YouTube's terms, for research",
     )
 
 
-def _ovis(split: str, folder: str, videos: int) -> Entry:
+def _ovis(split: str, folder: str, videos: int, truth: Literal["public", "server"], note: str = "") -> Entry:
+    with_truth = ("ovis/annotations/validGT.json", "ovis/validGT.json") if split == "val" else ()
     return Entry(
         name=f"ovis_{split}",
         videos=videos,
         annotations=(
+            *with_truth,
             f"ovis/annotations/annotations_{folder}.json",
             f"ovis/annotations_{folder}.json",
             f"ovis/annotations/{folder}.json",
@@ -64,9 +71,11 @@ def _ovis(split: str, folder: str, videos: int) -> Entry:
         format="youtube-vis",
         vocabulary="ovis",
         rules=YOUTUBE_VIS,
-        truth="public" if split == "train" else "server",
-        page="https://songbai.site/ovis/ (server: https://codalab.lisn.upsaclay.fr/competitions/4763)",
-        licence="for research, not for commerce; terms on its page",
+        truth=truth,
+        page="https://songbai.site/ovis/",
+        server=f"was CodaLab's competition 4763; {CODALAB}",
+        licence="for research, not for commerce (its page)",
+        note=note,
     )
 
 
@@ -81,8 +90,9 @@ def _lvvis(split: str, files: tuple[str, ...], videos: int, note: str = "", drop
         vocabulary="lvvis",
         rules=LVVIS,
         truth="server" if split == "test" else "public",
-        page="https://github.com/haochenheheda/LVVIS (server: https://www.codabench.org/competitions/1748)",
-        licence="its repository states none: for research, ask its authors for more",
+        page="https://github.com/haochenheheda/LVVIS",
+        server="https://www.codabench.org/competitions/1748",
+        licence="CC BY-NC-SA 4.0, for research that is not commercial (its repository's README); its code GPL-3.0",
         note=note,
         dropped=dropped,
     )
@@ -100,7 +110,7 @@ def _burst(split: str, videos: int) -> Entry:
         truth="public",
         page="https://github.com/Ali2500/BURST-benchmark (annotations; burst/info/class_split.json is among them); "
         "frames: TAO from https://motchallenge.net/tao_download.php, AVA and HACS after signing in",
-        licence="annotations: see the page; frames: the licences of TAO's seven sources, for research",
+        licence="annotations and code MIT (its repository's LICENSE); frames: the licences of TAO's seven sources",
         counted=("ArgoVerse", "AVA", "BDD", "Charades", "HACS", "LaSOT", "YFCC100M"),
     )
 
@@ -176,9 +186,15 @@ _CATALOG: dict[str, Entry] = {
             908,
             "the release has no JSON for it: tools/lvivs_test_instances_json.py of OVFormer lists the frames",
         ),
-        _ovis("train", "train", 607),
-        _ovis("val", "valid", 140),
-        _ovis("test", "test", 154),
+        _ovis("train", "train", 607, "public"),
+        _ovis(
+            "val",
+            "valid",
+            140,
+            "public",
+            "its truth is public since 2026, as validGT.json; annotations_valid.json lists the frames alone",
+        ),
+        _ovis("test", "test", 154, "server"),
         _youtube_vis(2019, "train", "train", 2238),
         _youtube_vis(2019, "val", "valid", 302),
         _youtube_vis(2019, "test", "test", 343),
