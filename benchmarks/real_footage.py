@@ -47,7 +47,7 @@ def main() -> None:
                 with progress(f"{name}, {labels}", "frames", source.info.frame_count) as done:
                     result = segmenter(source, on_frame=done)
                 with result:
-                    best = [(track.score, track.label) for track in result.best_tracks()]
+                    best = [(track.score, track.label) for track in result.best_tracks(0)]
                 shown = sum(score >= asked.shown for score, _ in best)
                 first = ", ".join(f"{label} {score:.2f}" for score, label in best[:3])
                 table.add_row(source.info.name, labels[:40], way, str(shown), first)

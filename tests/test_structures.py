@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
-from ovvis.structures import Prediction, Target, Track, VideoResult
+from ovvis.structures import Frame, FrameResult, Instance, Prediction, Target, Track, VideoResult
 
 
 def prediction(batch=2, queries=3, **changes):
@@ -58,11 +59,25 @@ def test_result():
     store = Store()
     tracks = [track(2, "a", 0.9), track(1, "b", 0.8), track(2, "b", 0.7), track(3, "a", 0.1)]
     result = VideoResult(tracks, "x", 1, 1, 24.0, [], [], ("a", "b"), storage=store)
-    assert [(t.id, t.label) for t in result.best_tracks()] == [(2, "a"), (1, "b"), (3, "a")]
+    assert [(t.id, t.label) for t in result.best_tracks(0)] == [(2, "a"), (1, "b"), (3, "a")]
+    assert [(t.id, t.label) for t in result.best_tracks()] == [(2, "a"), (1, "b")]  # what the command shows
+    assert [(t.id, t.label) for t in result.best_tracks(0.9)] == [(2, "a")]
     with pytest.raises(KeyError), result as inside:
         assert inside is result
         raise KeyError
     assert store.closed == 1
+
+
+def test_records_are_shown_in_a_line():
+    mask = {"size": [480, 854], "counts": b"0" * 10_000}
+    frame = Frame(np.zeros((480, 854, 3), np.uint8), 7, 0.25)
+    long = track(2, "dog", 0.9, [mask] * 900)
+    result = VideoResult([long] * 50, "dog.mp4", 480, 854, 24.0, list(range(900)), [0.0] * 900, ("dog",))
+    assert repr(result) == "VideoResult('dog.mp4': 900 frames of 854x480, 50 tracks, the best 'dog' 0.900)"
+    assert repr(long) == "Track(id=2, label='dog', score=0.900, 900 frames)"
+    shown = repr(FrameResult(frame, (Instance(2, "dog", 0.9, mask, (0.0, 0.0, 1.0, 1.0)),)))
+    assert len(shown) < 200 and "\n" not in shown and "index=7" in shown
+    assert repr(VideoResult([], "x", 1, 1, 24.0, [], [], ())) == "VideoResult('x': 0 frames of 1x1, 0 tracks)"
 
 
 def target():

@@ -17,6 +17,8 @@ from ovvis.version import __version__
 if TYPE_CHECKING:
     from ovvis.errors import InputError, OvvisError, ResourceError
     from ovvis.inference.pipeline import VideoSegmenter
+    from ovvis.io.render import render
+    from ovvis.io.results import load_tracks, save_tracks
     from ovvis.io.video import open_source
     from ovvis.models.load import list_models, load_model
     from ovvis.structures import FrameResult, Instance, Track, VideoResult
@@ -35,7 +37,10 @@ __all__ = [
     "__version__",
     "list_models",
     "load_model",
+    "load_tracks",
     "open_source",
+    "render",
+    "save_tracks",
 ]
 
 # Where each name comes from. It is imported at its first use: PyTorch takes seconds and 800 MB to import, and
@@ -52,7 +57,10 @@ _ROOMS = {
     "Vocabulary": "vocabulary",
     "list_models": "models.load",
     "load_model": "models.load",
+    "load_tracks": "io.results",
     "open_source": "io.video",
+    "render": "io.render",
+    "save_tracks": "io.results",
 }
 
 
@@ -65,4 +73,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 
 
-def user_path(path: str | Path) -> Path:
+def user_path(path: str | os.PathLike[str]) -> Path:
     """Return a path as its user means it: `~` and `~name` at its beginning are home folders, where they are.
 
     What is called so literally comes first (`~draft.mp4`, as editors name their copies), and a `~name` of nobody stays

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from ovvis.masks import Rle
 
+SHOWN_SCORE = 0.3
+"""What a person is shown scores at least this, unless said otherwise; the list of results holds everything."""
+
 if TYPE_CHECKING:  # rooms that need no network read these records too: importing torch takes seconds
     import torch
     from torch import Tensor
@@ -25,7 +28,7 @@ if TYPE_CHECKING:  # rooms that need no network read these records too: importin
 class Frame:
     """One image of a video."""
 
-    image: NDArray[np.uint8]  # H, W, 3; RGB
+    image: NDArray[np.uint8] = field(repr=False)  # H, W, 3; RGB
     index: int  # position in the source, counted from 0 before any frame is skipped
     time: float  # seconds from the source's first frame
 
@@ -147,7 +150,7 @@ class Instance:
     id: int  # the same number in every frame of a video, from 1
     label: str
     score: float  # in [0, 1]; of the video so far
-    mask: Rle
+    mask: Rle = field(repr=False)
     box: tuple[float, float, float, float]  # x, y, width, height; pixels
 
 
@@ -172,6 +175,9 @@ class Track:
     score: float  # in [0, 1]
     top_labels: tuple[tuple[str, float], ...]  # the tube's best labels with their scores, best first
     masks: Sequence[Rle | None]  # one for each frame of the video; None where nothing is seen
+
+    def __repr__(self) -> str:
+        return f"Track(id={self.id}, label={self.label!r}, score={self.score:.3f}, {len(self.masks)} frames)"
 
     @property
     def frames(self) -> list[int]:
@@ -215,9 +221,18 @@ class VideoResult:
     problem: str | None = None  # why the video ended early; None if it did not
     storage: Storage | None = field(default=None, repr=False)
 
-    def best_tracks(self) -> list[Track]:
-        """Return one track for each tube, under its best label, best first."""
-        return one_label_each(self.tracks)
+    def __repr__(self) -> str:
+        best = f", the best {self.tracks[0].label!r} {self.tracks[0].score:.3f}" if self.tracks else ""
+        size = f"{len(self.frame_indices)} frames of {self.width}x{self.height}"
+        return f"VideoResult({self.source!r}: {size}, {len(self.tracks)} tracks{best})"
+
+    def best_tracks(self, min_score: float = SHOWN_SCORE) -> list[Track]:
+        """Return one track for each tube, under its best label, best first.
+
+        Args:
+            min_score: tracks below it are left out, in [0, 1]; 0 gives all. `tracks` is the whole list, as released.
+        """
+        return [track for track in one_label_each(self.tracks) if track.score >= min_score]
 
     def close(self) -> None:
         """Remove the temporary file of the masks, if there is one."""

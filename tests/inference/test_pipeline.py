@@ -10,6 +10,7 @@ from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.masks import decode, encode
 from ovvis.models.model import VideoSettings
+from ovvis.structures import SHOWN_SCORE
 
 LABELS = [("dog",), ("cat", "kitten"), ("zebra",)]
 Q, K, CELLS = 5, 3, (8, 16)  # 32 x 64 pixels
@@ -183,7 +184,7 @@ def test_a_frame_in_which_nothing_is_seen():
 def test_stream_ids_are_the_tracks_ids():
     truth, shuffled = video(7, quiet=False)
     plain = [F.interpolate(p.mask_logits[:, :, 0], (32, 64), mode="bilinear")[0] > 0 for p in truth]
-    frames = list(segmenter(shuffled).stream(fake_frames(6)))
+    frames = list(segmenter(shuffled).stream(fake_frames(6), min_score=0))
     assert [f.frame.index for f in frames] == list(range(6))
     for t, frame in enumerate(frames):
         assert len(frame.instances) >= 3
@@ -199,9 +200,9 @@ def test_stream_ids_are_the_tracks_ids():
 
 def test_stream_ends_with_the_tracks_labels_and_scores():
     _, shuffled = video(8, quiet=False)
-    last = list(segmenter(shuffled).stream(fake_frames(6)))[-1]
+    last = list(segmenter(shuffled).stream(fake_frames(6), min_score=0))[-1]
     with segmenter(shuffled, settings=replace(ADJACENT, silence=None))(fake_frames(6)) as result:
-        best = {track.id: track for track in result.best_tracks()}
+        best = {track.id: track for track in result.best_tracks(0)}
         assert last.instances
         for instance in last.instances:
             track = best[instance.id]
@@ -225,8 +226,18 @@ def test_stream_obeys_its_numbers():
     _, shuffled = video(9, quiet=False)
     for frame in segmenter(shuffled, max_tracks=2).stream(fake_frames(6)):
         assert len(frame.instances) <= 2
-    for frame in segmenter(shuffled, min_score=0.5).stream(fake_frames(6)):
-        assert all(instance.score >= 0.5 for instance in frame.instances)
+    every = [i.score for frame in segmenter(shuffled).stream(fake_frames(6), min_score=0) for i in frame.instances]
+    middle = float(np.median(every))
+    cases = [({}, middle, middle), ({"min_score": middle}, 0, middle), ({"min_score": 0.1}, middle, middle)]
+    for own, asked, least in cases:
+        stream = segmenter(shuffled, **own).stream(fake_frames(6), min_score=asked)
+        shown = [instance.score for frame in stream for instance in frame.instances]
+        assert shown == [score for score in every if score >= least]
+        assert 0 < len(shown) < len(every)
+    assert VideoSegmenter.stream.__kwdefaults__ == {"min_score": SHOWN_SCORE}  # what the command shows
+    for wrong in (-0.1, 1.5, float("nan")):
+        with pytest.raises(InputError, match="min_score"):
+            segmenter(shuffled).stream(fake_frames(6), min_score=wrong)  # at once, not with the first frame
 
 
 def test_progress_and_description():

@@ -20,7 +20,7 @@ from ovvis.io.render import render
 from ovvis.io.results import save_tracks
 from ovvis.io.video import Source, open_source
 from ovvis.paths import user_path
-from ovvis.structures import VideoResult
+from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.vocabulary import Vocabulary
 
 BROKE_OFF = 3  # exit code: the video ended early, its readable part was used
@@ -48,7 +48,9 @@ def segment(
     fps: Annotated[float | None, typer.Option(help="Frames a second of a folder of frames; 24 if not given.")] = None,
     min_score: shared.MinScore = 0.0,
     max_tracks: shared.MaxTracks = 50,
-    paint_above: Annotated[float, typer.Option(help="Show and paint only tracks of at least this score.")] = 0.3,
+    paint_above: Annotated[
+        float, typer.Option(help="Show and paint only tracks of at least this score.")
+    ] = SHOWN_SCORE,
     video: Annotated[bool, typer.Option("--video/--no-video", help="Write the painted video.")] = True,
     prompts: shared.Prompts = None,
     text_embeddings: shared.TextFile = None,
@@ -124,8 +126,8 @@ def _paint(result: VideoResult, frames: Source, path: Path, least: float) -> Non
 
 def _show(result: VideoResult, least: float) -> None:
     """Print the table of tracks, each instance once, under its best label."""
-    best = [track for track in result.best_tracks() if track.score >= least]
-    others = len(result.best_tracks()) - len(best)
+    best = result.best_tracks(least)
+    others = len(result.best_tracks(0)) - len(best)
     if not best:
         top = max((track.score for track in result.tracks), default=0.0)
         out.print(f"No instance has a score of {least:g} or more (best: {top:.3f}); see --paint-above.")

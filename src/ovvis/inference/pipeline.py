@@ -22,7 +22,7 @@ from ovvis.masks import box
 from ovvis.models.model import Model, VideoSettings
 from ovvis.models.text import Progress, embed_vocabulary, text_cache
 from ovvis.models.text_file import check_labels, check_width, digest, text_from_file
-from ovvis.structures import FrameResult, Instance, TextEmbeddings, VideoResult, Window
+from ovvis.structures import SHOWN_SCORE, FrameResult, Instance, TextEmbeddings, VideoResult, Window
 from ovvis.tracking.association import Match
 from ovvis.tracking.tracker import Tracker, compare
 from ovvis.version import __version__
@@ -104,8 +104,6 @@ class VideoSegmenter:
         ):
             if value < least:
                 raise InputError(f"{name} {value}: it must be at least {least}")
-        if not (0 <= min_score <= 1):
-            raise InputError(f"min_score {min_score}: it must lie in [0, 1]")
         self.model = model.eval()
         if vocabulary is None:
             if model.texts is None or text_embeddings is not None:
@@ -116,7 +114,7 @@ class VideoSegmenter:
         self.settings = settings or model.video
         self._check_settings()
         self.long_edge = long_edge
-        self.max_tracks, self.min_score = max_tracks, min_score
+        self.max_tracks, self.min_score = max_tracks, _checked_score(min_score)
         self.batch, self.memory_limit = batch, memory_limit
         self.prompts = tuple(prompts) if text_embeddings is None else ()
         if text_embeddings is None:
@@ -204,7 +202,9 @@ class VideoSegmenter:
             storage=store,
         )
 
-    def stream(self, source: Source | str | Path | Iterable[Any]) -> Iterator[FrameResult]:
+    def stream(
+        self, source: Source | str | Path | Iterable[Any], *, min_score: float = SHOWN_SCORE
+    ) -> Iterator[FrameResult]:
         """Yield each frame's instances as soon as they are known.
 
         Ids stay the same over the video. Labels and scores are those of the video so far, so that they may change
@@ -212,15 +212,20 @@ class VideoSegmenter:
 
         Args:
             source: as in `__call__`; also an iterator that never ends.
+            min_score: instances that score below it, or below the segmenter's own, are left out, in [0, 1]; 0 gives
+                all.
 
         Raises:
-            InputError: the source cannot be read or holds no frame.
+            InputError: the source cannot be read or holds no frame; `min_score` out of range.
         """
+        least = max(_checked_score(min_score), self.min_score)
         source = source if isinstance(source, Source) else open_source(source)
-        run = _Run(self, source, keep_frames=False)
+        return self._stream(_Run(self, source, keep_frames=False), least)
+
+    def _stream(self, run: _Run, least: float) -> Iterator[FrameResult]:
         try:
             for window, seen, order in run.windows():
-                yield from self._known(window, seen, order, run)
+                yield from self._known(window, seen, order, run, least)
         finally:
             run.close()
 
@@ -229,13 +234,13 @@ class VideoSegmenter:
         edges = (self.short_edge or None, self.long_edge)
         return Look(self.model, self.text, source, self.settings.window, edges, self.batch)
 
-    def _known(self, window: Window, seen: Seen, order: Tensor, run: _Run) -> Iterator[FrameResult]:
+    def _known(self, window: Window, seen: Seen, order: Tensor, run: _Run, least: float) -> Iterator[FrameResult]:
         """Yield what is known of a window's frames."""
         scores, labels = run.tubes.scores().max(1)
         scores = (scores * run.tubes.mask_quality()).cpu()
         best = scores.argsort(descending=True)[: self.max_tracks].tolist()
         silenced = run.tubes.silenced(seen, order, labels).cpu()
-        shown = [q for q in best if scores[q] >= self.min_score and not silenced[q]]
+        shown = [q for q in best if scores[q] >= least and not silenced[q]]
         logits = seen.masks[order.to(seen.masks.device)].cpu()
         for t, frame in enumerate(window.frames):
             height, width = frame.image.shape[:2]
@@ -272,6 +277,12 @@ def _vocabulary(labels: Vocabulary | str | Iterable[str | Sequence[str] | Label]
     if isinstance(labels, str):
         return Vocabulary.parse(labels)
     return labels if isinstance(labels, Vocabulary) else Vocabulary(labels)
+
+
+def _checked_score(value: float) -> float:
+    if not (0 <= value <= 1):
+        raise InputError(f"min_score {value}: it must lie in [0, 1]")
+    return value
 
 
 class _Run:

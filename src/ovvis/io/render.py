@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,7 +23,8 @@ from PIL import Image as PillowImage
 from ovvis import masks
 from ovvis.errors import InputError
 from ovvis.masks import BoolArray
-from ovvis.structures import Frame, VideoResult
+from ovvis.paths import user_path
+from ovvis.structures import SHOWN_SCORE, Frame, VideoResult
 
 Image = NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom lie outside
@@ -255,9 +257,9 @@ def _paint_tags(image: Image, instances: list[Painted], boxes: list[Box]) -> Ima
 def render(
     result: VideoResult,
     frames: Iterable[Frame],
-    path: Path,
+    path: str | PathLike[str],
     *,
-    min_score: float = 0.0,
+    min_score: float = SHOWN_SCORE,
     on_frame: Callable[[], None] | None = None,
 ) -> int:
     """Write a result over its video; each tube once, under its best label.
@@ -275,13 +277,13 @@ def render(
     Raises:
         InputError: if a frame has another size than the masks.
     """
-    tracks = [t for t in result.best_tracks() if t.score >= min_score]
+    tracks = result.best_tracks(min_score)
     positions = {index: i for i, index in enumerate(result.frame_indices)}
     size = (result.height, result.width)
     timed = _is_variable(result.frame_times, result.fps)
     first: float | None = None
     count = 0
-    with VideoWriter(path, result.fps, size) as writer:
+    with VideoWriter(user_path(path), result.fps, size) as writer:
         for frame in frames:
             position = positions.get(frame.index)
             if position is None:

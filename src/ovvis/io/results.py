@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from os import PathLike
 from pathlib import Path
 from typing import Any, TextIO
 
 from ovvis import masks
 from ovvis.fields import JsonFile, short
 from ovvis.masks import Rle
+from ovvis.paths import user_path
 from ovvis.structures import Track, VideoResult
 
 FORMAT = "ovvis-tracks"
 VERSION = 1
 
 
-def save_tracks(result: VideoResult, path: Path) -> None:
+def save_tracks(result: VideoResult, path: str | PathLike[str]) -> None:
     """Write a result as JSON, one mask at a time, so that a long video never lies in memory.
 
     `[{k: t[k] for k in ("video_id", "category_id", "score", "segmentations")} for t in file["tracks"]]` is a
@@ -45,7 +47,7 @@ def save_tracks(result: VideoResult, path: Path) -> None:
         "seconds": {stage: float(s) for stage, s in result.seconds.items()},
         "problem": result.problem,
     }
-    with path.open("w", encoding="ascii") as file:
+    with user_path(path).open("w", encoding="ascii") as file:
         file.write("{\n")
         for key, value in head.items():
             file.write(f"{_json(key)}: {_json(value)},\n")
@@ -96,13 +98,13 @@ def _json(value: Any) -> str:
     return json.dumps(value, allow_nan=False, default=str)
 
 
-def load_tracks(path: Path) -> VideoResult:
+def load_tracks(path: str | PathLike[str]) -> VideoResult:
     """Read a result that `save_tracks` wrote; its masks are lists in memory.
 
     Raises:
         InputError: if the file cannot be read or is not such a file; the message names the field.
     """
-    return _Reader(path).result()
+    return _Reader(user_path(path)).result()
 
 
 class _Reader:
