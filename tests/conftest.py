@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 
 import numpy as np
 import open_clip
@@ -11,6 +12,7 @@ import torch
 from hypothesis import settings
 
 from fakes import build_tiny
+from ovvis.io.signals import ENDING
 from ovvis.models.clip import FrozenClip
 
 # The first example of a property may compile or build something.
@@ -53,6 +55,15 @@ TINY_CLIPS = {
 
 
 _GPUS = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+
+
+@pytest.fixture(autouse=True)
+def _signals():
+    """Leave signals as they were: the command takes them for good."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(params=["cpu", *(name for name, here in _GPUS.items() if here)])

@@ -1,5 +1,5 @@
 """`python -m ovvis` is `ovvis`."""
 
-from ovvis.cli.main import run
+from ovvis.cli.entry import run
 
 run()

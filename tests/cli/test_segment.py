@@ -164,6 +164,14 @@ def test_a_video_that_breaks_off_is_used_as_far_as_it_goes(quick, monkeypatch, t
         assert sum(1 for _ in video.decode(video=0)) == len(content["video"]["frames"])
 
 
+def test_results_are_in_place_before_anything_is_said(quick, monkeypatch, clip, tmp_path):
+    """Whatever becomes of standard output, they stay."""
+    seen = []
+    monkeypatch.setattr(verb, "_show", lambda *args: seen.append(sorted(p.name for p in (tmp_path / "out").iterdir())))
+    assert segment(monkeypatch, clip, tmp_path / "out", "--short-edge", 32) == 0
+    assert seen == [["overlay.mp4", "tracks.json"]]
+
+
 # Bad input: name -> (arguments made in a folder, what the one line must name).
 
 
@@ -342,7 +350,7 @@ class _FullFile:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_in_the_middle_leaves_nothing(number, tmp_path, clip):
     """The real command in a process of its own, stopped while frames go through the network."""
     temporary = tmp_path / "tmp"
@@ -363,7 +371,7 @@ def test_stopped_in_the_middle_leaves_nothing(number, tmp_path, clip):
     assert process.poll() is None, "it ended before it could be stopped"
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert error.strip().splitlines()[-1] == "ovvis: stopped; nothing was written"
     assert "Traceback" not in error
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "clip.mp4", "frames", "tmp"]

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from ovvis.cli.stopping import STOPPING
+
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -36,7 +38,8 @@ class _Unread(TyperCommand):
 
 def load(name: str) -> Any:
     """Return the command of a verb: its module's `app`, or its function of the same name."""
-    module = import_module(f"ovvis.cli.{name}")
+    with STOPPING.reading():
+        module = import_module(f"ovvis.cli.{name}")
     app = getattr(module, "app", None)
     if app is None:
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

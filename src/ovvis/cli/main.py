@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -13,10 +10,13 @@ import typer
 from ovvis.cli.console import complain
 from ovvis.cli.lazy import Verbs
 from ovvis.cli.process import Interrupted, share_cores
+from ovvis.cli.stopping import NOTHING, STOPPING
+from ovvis.cli.streams import patient_streams
 from ovvis.errors import DISK_FULL, OvvisError
 from ovvis.version import __version__
 
 BAD_INPUT = 2
+UNSAID = 1  # exit code: all is done, but standard output took no more
 INTERRUPTED = 130
 
 # Typer has carried its own copy of Click since 0.26: take the class from there, whichever it is.
@@ -61,10 +61,31 @@ def _options(
 
 
 def run() -> None:
-    """Run the command. Errors of the user or the machine become one line on standard error and exit code 2."""
+    """Run the command and leave with its exit code; errors of the user or the machine are one line.
+
+    0 done; 1 done, but standard output took no more; 2 bad input, or something that ran out; 3 used in part; 128 and
+    the signal's number when it was stopped.
+    """
+    STOPPING.listen()
     share_cores()
-    signal.signal(signal.SIGTERM, _terminated)
-    stopped = "stopped; nothing was written"
+    with patient_streams() as said:
+        try:
+            code = _verb()
+        except KeyboardInterrupt:  # while the end of a verb was being told
+            code = STOPPING.code
+        STOPPING.over()
+        said.flush()
+        if said.failure is not None:
+            code = code or UNSAID
+            if not isinstance(said.failure, BrokenPipeError):
+                reason = getattr(said.failure, "strerror", None) or said.failure
+                complain(f"standard output took no more ({reason}); what was to be written to files is there")
+    sys.exit(code)
+
+
+def _verb() -> int:
+    """Run what the arguments ask for and return the exit code; tell errors."""
+    stopped = NOTHING
     try:
         code = app(standalone_mode=False)
     except Interrupted as error:
@@ -77,10 +98,6 @@ def run() -> None:
         code = BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has gone; keep Python from writing what is left at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
@@ -89,10 +106,5 @@ def run() -> None:
     if code == INTERRUPTED:
         # Typer may have turned Ctrl-C into this code by itself.
         complain(stopped)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    """Leave as after Ctrl-C, so that temporary files go."""
-    del number, frame
-    raise KeyboardInterrupt
+        return STOPPING.code
+    return code if isinstance(code, int) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -89,20 +90,20 @@ def segment(
     options.check()
     options.text(vocabulary)
     frames = open_source(source, every=every, start=start, end=end, max_frames=max_frames, fps=fps)
-    with OutputFolder(output or default_output(source)) as folder:
-        tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)
-        watch = Stopwatch()
-        segmenter = options.load(vocabulary, watch)
-        with progress("segmenting", "frames", frames.info.frame_count) as done:
-            result = segmenter(frames, on_frame=done)
-        with result:
+    with ExitStack() as kept:
+        with OutputFolder(output or default_output(source)) as folder:
+            tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)
+            watch = Stopwatch()
+            segmenter = options.load(vocabulary, watch)
+            with progress("segmenting", "frames", frames.info.frame_count) as done:
+                result = kept.enter_context(segmenter(frames, on_frame=done))
             if video:
                 with watch("paint"):
                     _paint(result, frames, video_file, paint_above)
             result.seconds = {**watch.seconds, **result.seconds}
             save_tracks(result, tracks_file)
-            _show(result, paint_above)
-    _conclude(result, folder.path, video)
+        _show(result, paint_above)  # not before the results are in place: whatever becomes of it, they stay
+        _conclude(result, folder.path, video)
 
 
 def default_output(source: str) -> Path:

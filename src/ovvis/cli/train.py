@@ -18,9 +18,11 @@ from rich.table import Table
 
 from ovvis.cli.console import out, progress, warn
 from ovvis.cli.process import Interrupted, keep_freed_memory, quiet_libraries
+from ovvis.cli.stopping import STOPPING
 from ovvis.cli.validation import Look, Validation, unseen
 from ovvis.errors import InputError
 from ovvis.io.lock import release_lock, take_lock
+from ovvis.io.signals import ENDING
 from ovvis.paths import user_path
 from ovvis.training import checkpoint
 from ovvis.training.build import Built, build_task
@@ -107,7 +109,10 @@ def _run(config: TrainConfig, fabric: Fabric, folder: Path) -> None:
             validate = Validation(config, built.model, fabric.global_rank, fabric.world_size, gather, look)
         try:
             outcome = run_loop(built.task, config, fabric, folder, show=show, validate=validate, stop=stop)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, RuntimeError) as error:
+            # Whoever ends all processes of a job ends those that read the data too, and PyTorch tells that first.
+            if isinstance(error, RuntimeError) and not (stop() and "DataLoader worker" in str(error)):
+                raise
             last = checkpoint.checkpoints(folder)
             then = f"goes on from {last[-1].stem}" if last else "begins anew: there was no checkpoint yet"
             raise Interrupted(f"stopped at once; the same command {then}") from None
@@ -153,18 +158,21 @@ def _model(config: TrainConfig, fabric: Fabric) -> Iterator[Built]:
 
 @contextmanager
 def _politely_stopped() -> Iterator[Callable[[], bool]]:
-    """Yield what tells whether Ctrl-C or SIGTERM came. The step then ends and is saved; a second one ends at once."""
+    """Yield what tells whether Ctrl-C or its like came. The step then ends and is saved; a second one ends at once."""
     asked = False
 
     def ask(number: int, frame: object) -> None:
         nonlocal asked
         del frame
         if asked:
-            raise KeyboardInterrupt
+            STOPPING.came(number)
+            return
         asked = True
+        STOPPING.note(number)
         warn(f"{signal.Signals(number).name}: ending this step and its validation, saving; once more ends at once")
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in heard}
     try:
         yield lambda: asked
     finally:
