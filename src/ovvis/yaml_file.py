@@ -61,8 +61,8 @@ def compose(text: str, where: str, remedy: str) -> yaml.Node | None:
         count, depth = _written_out(root, {}, where)
         if count > MOST_VALUES or depth > DEEPEST:
             raise InputError(
-                f"{where} unfolds to more than {MOST_VALUES:,} values or {DEEPEST} inside each other: use fewer aliases "
-                "(*name)"
+                f"{where} unfolds to more than {MOST_VALUES:,} values or {DEEPEST} inside each other: use fewer "
+                "aliases (*name)"
             )
     return root
 
