@@ -127,6 +127,25 @@ def test_hota_is_printed_for_burst(monkeypatch, capsys, tmp_path, options, shown
             assert content["hota"][group] == pytest.approx(case["expected"][group], abs=1e-9, rel=0)
 
 
+def test_hota_of_boxes_is_named_so(monkeypatch, capsys, tmp_path):
+    truth = json.loads(TRUTH.read_text())
+    truth["categories"][0]["name"] = "armchair"  # a distractor of BURST
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    arguments = tmp_path / "truth.json", RESULTS, "--output", tmp_path / "out", "--hota"
+    found = {}
+    for rules, shown in (("masks", "HOTA of masks"), ("released", "HOTA of boxes")):
+        assert call(monkeypatch, *arguments, "--hota-rules", rules) == 0
+        printed = capsys.readouterr()
+        assert shown in printed.out
+        assert ("distractor" in printed.out + printed.err) == (rules == "released")
+        content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+        assert content["hota_rules"] == rules
+        found[rules] = content["hota"]["all"]
+    assert found["masks"] != found["released"]
+    assert call(monkeypatch, *arguments, "--hota-rules", "boxes") == 2
+    assert "masks, released" in capsys.readouterr().err
+
+
 def test_a_threshold_that_is_no_number(monkeypatch, capsys):
     assert call(monkeypatch, TRUTH, RESULTS, "--hota-min-score", "nan") == 2
     assert "--hota-min-score nan: it must be a number" in capsys.readouterr().err

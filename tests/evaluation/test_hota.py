@@ -1,4 +1,7 @@
-"""HOTA: every figure that TrackEval 1.3.0 computes for a small case with BURST's rules, and tiny hand-checked ones."""
+"""HOTA: every figure that TrackEval 1.3.0 computes for a small case of rectangles, and tiny hand-checked ones.
+
+`test_hota_parity.py` has the irregular masks, which can tell masks from boxes.
+"""
 
 import json
 from pathlib import Path
@@ -85,6 +88,50 @@ def test_what_is_not_judged():
     assert score([[HERE, None]], [(1, [HERE, HERE])])["DetPr"] == 1
     assert score([[HERE, None]], [(1, [HERE, HERE])], absent={1: [1]})["DetPr"] == 0.5
     assert score([[HERE]], [(1, [HERE]), (2, [HERE])])["HOTA"] == 1
+
+
+RING = np.ones((9, 9), dtype=bool)
+RING[3:6, 3:6] = False
+NOTHING = encode(np.zeros((6, 8), dtype=bool))
+
+
+def test_released_compares_boxes():
+    # 72 of 81 pixels: right at 0.05 to 0.85, 17 of the 19 levels.
+    for rules, figure in (("masks", 17 / 19), ("released", 1)):
+        given = score([[encode(RING)]], [(1, [encode(np.ones_like(RING))])], rules=rules)
+        assert given["DetA"] == pytest.approx(figure, abs=1e-6), rules
+
+
+@pytest.mark.parametrize(
+    ("truths", "found", "masks", "released"),
+    [
+        # A frame without any truth: of an absent category, a result in it is wrong, but never counts there.
+        ([[HERE, None]], [(1, [HERE, HERE])], 0.5, 1),
+        # A code without a pixel is a mask to them: a missed truth, and a wrong result.
+        ([[HERE, NOTHING]], [(1, [HERE, None])], 1, 0.5),
+        ([[HERE, HERE]], [(1, [HERE, HERE]), (1, [NOTHING, None])], 1, 2 / 3),
+    ],
+)
+def test_released_counts_otherwise(truths, found, masks, released):
+    for rules, figure in (("masks", masks), ("released", released)):
+        given = score(truths, found, absent={1: [1]}, rules=rules)
+        assert given["DetA"] == pytest.approx(figure, abs=1e-6), rules
+
+
+@pytest.mark.parametrize("nothing", [None, NOTHING])
+def test_a_category_without_a_mask_enters_no_mean(nothing):
+    truths = [TruthTrack(1, 1, 1, [HERE]), TruthTrack(2, 1, 2, [nothing])]
+    found = {}
+    for rules in ("masks", "released"):
+        evaluator = HotaEvaluator(DOG, truths, rules=rules)
+        evaluator.update([ResultTrack(1, 1, 0.5, [HERE])])
+        found[rules] = evaluator.metrics()["all"]["HOTA"]
+    assert found == {"masks": 1, "released": 1 if nothing is None else 0.5}
+
+
+def test_unknown_rules_are_refused():
+    with pytest.raises(InputError, match="masks, released"):
+        HotaEvaluator(DOG, [], rules="boxes")
 
 
 def test_low_scores_may_be_left_out():

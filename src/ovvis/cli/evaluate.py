@@ -24,7 +24,7 @@ from ovvis.errors import InputError, nearest
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.explain import Explainer
 from ovvis.evaluation.explanation import Explanation
-from ovvis.evaluation.hota import FIGURES, HotaEvaluator
+from ovvis.evaluation.hota import FIGURES, HOTA_RULES, MASKS, RELEASED, HotaEvaluator
 from ovvis.evaluation.report import METRICS, Report
 from ovvis.evaluation.rules import BURST, RULES, Rules
 from ovvis.io.output import OutputFolder
@@ -56,6 +56,13 @@ def evaluate(
     hota: Annotated[
         bool | None, typer.Option("--hota/--no-hota", help="Class-averaged HOTA too; for BURST it is the default.")
     ] = None,
+    hota_rules: Annotated[
+        str,
+        typer.Option(
+            help=f"Of HOTA: `{MASKS}` compares masks; `{RELEASED}` gives what the program of BURST's authors gives, "
+            "which compares boxes."
+        ),
+    ] = MASKS,
     hota_min_score: Annotated[
         float | None, typer.Option(help="Leave results below this score out of HOTA; all count if not given.")
     ] = None,
@@ -68,6 +75,8 @@ def evaluate(
     chosen = None if rules is None else _rules(rules)
     if hota_min_score is not None and math.isnan(hota_min_score):
         raise InputError("--hota-min-score nan: it must be a number; leave it out to count all results")
+    if hota_rules not in HOTA_RULES:
+        raise InputError(f"--hota-rules {hota_rules}: there are no such rules; {nearest(hota_rules, HOTA_RULES)}")
     if not results.strip():
         raise InputError("no results are given: name a file, a zip, a folder or a glob")
     if explain and output is None:
@@ -81,7 +90,7 @@ def evaluate(
         )
     files = ResultFiles(results, truth, skip_unknown=skip_unknown)
     chosen = chosen or truth.rules
-    tracking = _hota(truth, hota_min_score) if (chosen is BURST if hota is None else hota) else None
+    tracking = _hota(truth, hota_min_score, hota_rules) if (chosen is BURST if hota is None else hota) else None
     videos = {video.id for video in truth.videos}
     explanation: Explanation | None = None
     judge = (Explainer if explain else Evaluator)(truth.categories, truth.truths, chosen, videos)
@@ -93,14 +102,14 @@ def evaluate(
             scored = _score(truth, files, judge, tracking)
             report = judge.report()
             content = {"dataset": truth.name, "results": results, "count": scored, "ovvis": __version__}
-            content |= {"hota": tracking.metrics()} if tracking else {}
+            content |= {"hota": tracking.metrics(), "hota_rules": hota_rules} if tracking else {}
             _save(folder, report, content | {"warnings": dict(files.warnings)})
             if isinstance(judge, Explainer):
                 explanation = judge.explain()
                 save_explanation(folder, explanation, truth, files)
     _show(report, by_category)
     if tracking:
-        out.print(_hota_table(tracking.metrics()))
+        out.print(_hota_table(tracking))
     if explanation is not None:
         out.print(explanation.as_table())
     for what, times in files.warnings.items():
@@ -120,13 +129,14 @@ def _rules(name: str) -> Rules:
     return RULES[name]
 
 
-def _hota(truth: Annotations, min_score: float | None) -> HotaEvaluator:
+def _hota(truth: Annotations, min_score: float | None, rules: str) -> HotaEvaluator:
     return HotaEvaluator(
         truth.categories,
         truth.truths,
         {video.id: video.absent for video in truth.videos},
         {video.id: video.not_exhaustive for video in truth.videos},
         float("-inf") if min_score is None else min_score,
+        rules,
     )
 
 
@@ -141,6 +151,7 @@ def _score(truth: Annotations, files: ResultFiles, judge: Evaluator | Explainer,
             count += len(tracks)
             seen.add(tracks[0].video_id)
             done(len(seen))
+    files.warnings.update(tracking.left_out if tracking else {})
     if missing := len(truth.videos) - len(seen):
         files.warnings["videos without a result"] += missing
     return count
@@ -165,11 +176,13 @@ def _show(report: Report, by_category: bool) -> None:
     out.print(_category_table(report, f"the {ROWS} worst", order[: -ROWS - 1 : -1]))
 
 
-def _hota_table(metrics: dict[str, dict[str, float]]) -> Table:
-    table = Table(title="HOTA, mean over categories; percent", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+def _hota_table(tracking: HotaEvaluator) -> Table:
+    how = "of masks" if tracking.rules == MASKS else "of boxes, as BURST's authors released it"
+    title = f"HOTA {how}, mean over categories; percent"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("", *FIGURES):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for group, figures in metrics.items():
+    for group, figures in tracking.metrics().items():
         table.add_row(group, *("-" if figures[name] < 0 else f"{100 * figures[name]:.1f}" for name in FIGURES))
     return table
 

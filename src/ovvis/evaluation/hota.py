@@ -1,13 +1,14 @@
-"""HOTA of tracks, class by class, as TrackEval computes it for BURST's class-guided task.
+"""HOTA of tracks, class by class, for BURST's class-guided task.
 
 The measure: J. Luiten et al., "HOTA: A higher order metric for evaluating multi-object tracking", IJCV 2021. Of BURST
-(A. Athar et al., WACV 2023) come the rules about what is not annotated, and the mean over categories. Letters: T
-frames, N truths, M results, A overlap thresholds.
+(A. Athar et al., WACV 2023) come the rules about what is not annotated, and the mean over categories. Masks are
+compared, as the papers mean it, or else boxes, as the program does that BURST's authors released (`RELEASED`).
+Letters: T frames, N truths, M results, A overlap thresholds.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from ovvis.errors import InputError
+from ovvis.errors import InputError, nearest
+from ovvis.evaluation.burst_categories import BurstCategories
+from ovvis.evaluation.frame_overlap import are_there, by_boxes, by_masks
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
-from ovvis.evaluation.temporal_iou import Volume, volume
-from ovvis.evaluation.track_overlap import frame_areas, shared_pixels
+from ovvis.evaluation.temporal_iou import volume
+from ovvis.evaluation.track_overlap import frame_areas
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -26,6 +29,13 @@ Floats = NDArray[np.float64]
 LEVELS: Floats = np.arange(0.05, 0.99, 0.05)  # A; least overlap of a match in a frame
 FIGURES = ("HOTA", "DetA", "AssA", "LocA", "DetRe", "DetPr", "AssRe", "AssPr")
 MOST_MASKS = 300  # of one frame that count, the best scores first
+MASKS, RELEASED = "masks", "released"
+HOTA_RULES = {
+    MASKS: "masks are compared; a mask without a pixel is none; every frame counts",
+    RELEASED: "as BURST's authors released it: boxes are compared, not masks; a code without a pixel is a mask too; "
+    "frames without any truth do not count; BURST's distractors are left out, its merged categories are one",
+}
+"""What each way of counting is."""
 _TINY = np.finfo(np.float64).eps
 
 
@@ -83,15 +93,19 @@ def count(overlaps: Floats, truths: Bools, results: Bools) -> Counts:
     >>> int(counts.right.sum()), int(counts.missed.sum()), round(counts.figures()["HOTA"], 3)
     (28, 10, 0.737)
     """
-    joint = overlaps.sum(axis=1, keepdims=True) + overlaps.sum(axis=2, keepdims=True) - overlaps
-    shares = np.divide(overlaps, joint, out=np.zeros_like(overlaps), where=joint > _TINY).sum(axis=0)  # N, M
+    frames = [(np.flatnonzero(seen), np.flatnonzero(found)) for seen, found in zip(truths, results, strict=True)]
+    shares = np.zeros(overlaps.shape[1:])  # N, M
+    for overlap, (rows, columns) in zip(overlaps, frames, strict=True):
+        # Only what is there is added up, frame by frame, as TrackEval does: so sums, and ties, are the same to a bit.
+        here = overlap[np.ix_(rows, columns)]
+        joint = here.sum(axis=0)[None] + here.sum(axis=1)[:, None] - here
+        shares[np.ix_(rows, columns)] += np.divide(here, joint, out=np.zeros_like(here), where=joint > _TINY)
     lengths, own = truths.sum(axis=0)[:, None], results.sum(axis=0)[None, :]
     together = lengths + own - shares
     alignment = np.divide(shares, together, out=np.zeros_like(shares), where=together > 0)
     matched = [np.zeros((0, 2), dtype=np.int64)]
     values = [np.zeros(0)]
-    for overlap, seen, found in zip(overlaps, truths, results, strict=True):
-        rows, columns = np.flatnonzero(seen), np.flatnonzero(found)
+    for overlap, (rows, columns) in zip(overlaps, frames, strict=True):
         here = overlap[np.ix_(rows, columns)]
         i, j = linear_sum_assignment(-alignment[np.ix_(rows, columns)] * here)
         matched.append(np.stack([rows[i], columns[j]], axis=1))
@@ -143,11 +157,15 @@ class HotaEvaluator:
     """Gathers the results of a dataset's videos and gives their HOTA.
 
     Args:
-        categories: the dataset's; those with truths count.
+        categories: the dataset's; those of which a truth has a mask count.
         truths: all true tracks.
         absent: for each video the categories that it is known not to hold.
         not_exhaustive: for each video the categories of which not all instances are annotated.
         min_score: results below it are left out.
+        rules: one of `HOTA_RULES`.
+
+    Raises:
+        InputError: there are no such rules.
     """
 
     def __init__(
@@ -157,13 +175,24 @@ class HotaEvaluator:
         absent: Mapping[int, Collection[int]] | None = None,
         not_exhaustive: Mapping[int, Collection[int]] | None = None,
         min_score: float = float("-inf"),
+        rules: str = MASKS,
     ) -> None:
+        if rules not in HOTA_RULES:
+            raise InputError(f"HOTA's rules {rules!r} are not known; {nearest(rules, HOTA_RULES)}")
+        self.rules = rules
         self._categories = tuple(categories)
+        self._released = BurstCategories(categories) if rules == RELEASED else None
+        self.left_out: Counter[str] = Counter()
+        """What the rules leave out, and how often."""
         self._truths: dict[int, list[TruthTrack]] = defaultdict(list)
         for truth in truths:
-            self._truths[truth.video_id].append(truth)
-        named = {truth.category_id for tracks in self._truths.values() for truth in tracks}
-        self._counts = {category.id: Counts() for category in categories if category.id in named}
+            if self._released and truth.category_id in self._released.distractors:
+                self.left_out["true tracks of BURST's distractor categories are left out of HOTA"] += 1
+            else:
+                self._truths[truth.video_id].append(truth)
+        kinds = {self._kind(truth) for tracks in self._truths.values() for truth in tracks}
+        self._counts = {category.id: Counts() for category in self._categories if category.id in kinds}
+        self._named: set[int] = set()  # categories of which a truth has a mask
         self._absent, self._partial = absent or {}, not_exhaustive or {}
         self._min_score = min_score
         self._seen: set[int] = set()
@@ -184,11 +213,14 @@ class HotaEvaluator:
             self._count(video, [track for track in tracks if track.score >= self._min_score])
 
     def metrics(self) -> dict[str, dict[str, float]]:
-        """Return `FIGURES` by group: "all" and those that the categories name; means over categories with truths."""
+        """Return `FIGURES` by group: "all" and those that the categories name.
+
+        Each is a mean over the categories of which a truth has a mask; -1 where there is none.
+        """
         for video in self._truths.keys() - self._seen:
             self._seen.add(video)
             self._count(video, [])
-        figures = {id: counts.figures() for id, counts in self._counts.items()}
+        figures = {c.id: self._counts[c.id].figures() for c in self._categories if c.id in self._named}
         groups: dict[str, list[int]] = {"all": list(figures)}
         for category in self._categories:
             for group in sorted(category.groups):
@@ -199,50 +231,42 @@ class HotaEvaluator:
             for group, ids in sorted(groups.items(), key=lambda item: (item[0] != "all", item[0]))
         }
 
+    def _kind(self, track: TruthTrack | ResultTrack) -> int:
+        """Return the category that a track counts in."""
+        return self._released.counted_as(track.category_id) if self._released else track.category_id
+
     def _count(self, video: int, tracks: list[ResultTrack]) -> None:
         """Count a video, category by category."""
         found: dict[int, list[int]] = defaultdict(list)
         true: dict[int, list[TruthTrack]] = defaultdict(list)
         for n, track in enumerate(tracks):
-            found[track.category_id].append(n)
+            found[self._kind(track)].append(n)
         for truth in self._truths.get(video, ()):
-            true[truth.category_id].append(truth)
+            true[self._kind(truth)].append(truth)
         absent, partial = self._absent.get(video, ()), self._partial.get(video, ())
-        frames = max((len(truth.masks) for truth in self._truths.get(video, ())), default=0)
-        frames = max([frames, *(len(track.masks) for track in tracks)])
-        limited: Bools | None = None
+        everything = [truth.masks for truths in true.values() for truth in truths]
+        frames = max((len(masks) for masks in (*everything, *(track.masks for track in tracks))), default=0)
+        counted = np.ones((frames, len(tracks)), dtype=np.bool_)  # T, M; masks that count, if they are there
+        if self._released:  # the authors' program numbers the frames that have truths, and knows no others
+            counted[~are_there(everything, frames).any(axis=1)] = False
+        if len(tracks) > MOST_MASKS:
+            counted &= self._among_the_best(tracks, frames)
+        compare = by_boxes if self._released else by_masks
         for kind in [id for id in self._counts if true.get(id) or (found.get(id) and id in absent)]:
-            shapes = [volume(tracks[n].masks) for n in found.get(kind, ())]
-            truths = [volume(truth.masks) for truth in true.get(kind, ())]
-            here, seen = _seen(truths, frames), _seen(shapes, frames)
-            if len(tracks) > MOST_MASKS:
-                limited = _among_the_best(tracks, frames) if limited is None else limited
-                seen &= limited[:, found.get(kind, [])]
-            overlaps = _frame_overlaps(shapes, truths, frames) * seen[:, None, :]
-            seen = without_unjudged(overlaps, here, seen, kind in absent, kind not in partial)
-            self._counts[kind].add(count(overlaps * seen[:, None, :], here, seen))
+            mine, theirs = true.get(kind, []), found.get(kind, [])
+            pair = compare([truth.masks for truth in mine], [tracks[n].masks for n in theirs], frames)
+            if pair.truths.any():
+                self._named.add(kind)
+            seen = pair.results & counted[:, theirs]
+            overlaps = pair.overlaps * seen[:, None, :]
+            seen = without_unjudged(overlaps, pair.truths, seen, kind in absent, kind not in partial)
+            self._counts[kind].add(count(overlaps * seen[:, None, :], pair.truths, seen))
 
-
-def _frame_overlaps(results: Sequence[Volume], truths: Sequence[Volume], frames: int) -> Floats:
-    """Return the overlap of each truth with each result in each frame, (T, N, M)."""
-    shared = shared_pixels(results, truths, frames).transpose(0, 2, 1)
-    joint = frame_areas(truths, frames)[:, :, None] + frame_areas(results, frames)[:, None, :] - shared
-    overlaps: Floats = np.divide(shared, joint, out=np.zeros(shared.shape), where=joint > 0)
-    return overlaps
-
-
-def _seen(volumes: Sequence[Volume], frames: int) -> Bools:
-    """Return where each track has a pixel (T, N)."""
-    seen: Bools = frame_areas(volumes, frames) > 0
-    return seen
-
-
-def _among_the_best(tracks: Sequence[ResultTrack], frames: int) -> Bools:
-    """Return which masks are among the `MOST_MASKS` best of their frame (T, M)."""
-    there = np.zeros((frames, len(tracks)), dtype=np.bool_)
-    for n, track in enumerate(tracks):
-        there[: len(track.masks), n] = [mask is not None for mask in track.masks]
-    order = np.argsort([-track.score for track in tracks], kind="stable")
-    best = np.zeros_like(there)
-    best[:, order] = np.cumsum(there[:, order], axis=1) <= MOST_MASKS
-    return there & best
+    def _among_the_best(self, tracks: Sequence[ResultTrack], frames: int) -> Bools:
+        """Return which masks are among the `MOST_MASKS` best of their frame (T, M)."""
+        masks = [track.masks for track in tracks]
+        there = are_there(masks, frames) if self._released else frame_areas([volume(m) for m in masks], frames) > 0
+        order = np.argsort([-track.score for track in tracks], kind="stable")
+        best = np.zeros_like(there)
+        best[:, order] = np.cumsum(there[:, order], axis=1) <= MOST_MASKS
+        return there & best
