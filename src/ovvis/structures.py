@@ -74,6 +74,10 @@ class Prediction:
         moved = replace(self, features=None)._map(lambda x: x[:, order.to(x.device)])
         return replace(moved, features=self.features)
 
+    def float(self) -> Prediction:
+        """Return the prediction in float32."""
+        return self._map(lambda x: x.float())
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> Prediction:
         return Prediction(
             mask_logits=change(self.mask_logits),

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -20,6 +23,7 @@ from ovvis.io.lock import release_lock, take_lock
 from ovvis.io.video import open_frames
 from ovvis.masks import encode
 from ovvis.models.load import load_model
+from ovvis.models.zoo import find_model
 from ovvis.training import checkpoint
 from ovvis.training.devices import make_fabric
 from ovvis.training.dump import read_dump
@@ -214,6 +218,37 @@ def test_a_run_goes_on_from_an_earlier_one_and_trains_as_in_one_go(home, optimiz
     train(home, "--output", str(home / "next"), "--set", f"model.weights={home / 'whole'}", "--set", "run.steps=1")
 
 
+def precisions():
+    """Return, of the recipes, what is trained, by the name of a family's model, and in which precision."""
+    names = {"clip-vis": "clip-vis-r50", "ovformer": "ovformer-r50", "ov2seg": "ov2seg-r50"}
+    configs = [load_config(name) for name in recipes()]
+    found = {(c.trains, names[find_model(c.model.name).family], c.run.precision) for c in configs}
+    assert {name for _, name, _ in found} == set(FAMILIES)
+    return sorted(found | {("network", name, "16-mixed") for name in FAMILIES})
+
+
+def half_fabric():
+    scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+    fabric.launch()
+    return fabric
+
+
+@pytest.mark.parametrize(("trains", "name", "precision"), precisions())
+def test_a_validation_in_each_recipes_own_precision(home, trains, name, precision, monkeypatch):
+    """Two windows a video, so that one is compared with the other; by name, so that all of the pipeline runs."""
+    network = {**FAMILIES[name], "window": 1} if name == "ovformer-r50" else FAMILIES[name]
+    recipe = {**RECIPE, "trains": trains, "model": {"name": name, "weights": "untrained", "network": network}}
+    if precision == "16-mixed":  # the command keeps it for CUDA: on a CPU it is slow, but the same
+        monkeypatch.setattr("ovvis.cli.train.make_fabric", lambda *_: half_fabric())
+    recipe["validation"] = {**RECIPE["validation"], "agnostic": False, "dataset": str(home / "own.json")}
+    recipe["validation"]["frames"] = str(home / "frames")
+    (home / "tiny.yaml").write_text(yaml.safe_dump(recipe))
+    more = ["--set", f"run.precision={precision}", "--set", "run.steps=1"]
+    assert "all 3 videos (6 frames)" in " ".join(train(home, "--dry-run", *more).output.split())
+    assert "1 steps done; AP" in train(home, *more).output
+
+
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_in_a_validation(home, times, monkeypatch):
     """Once: the validation ends, and the step after it is saved. Twice: it ends at once."""
@@ -235,7 +270,7 @@ def test_ctrl_c_in_a_validation(home, times, monkeypatch):
         assert "stopped after step 3 of 4" in str(result.exception)
         assert steps == [2]
     else:
-        assert "stopped at once; the same command begins anew" in str(result.exception)
+        assert "stopped at once; the same command goes on from step-00000002" in str(result.exception)
         assert not steps
     done = train(home, *settings)
     assert "4 steps done; AP" in done.output
@@ -295,6 +330,70 @@ def test_a_dataset_without_images(home):
     change(home, lambda content: content.update(videos=[], annotations=[]))
     assert "lists no image and no video" in refused(home)
     assert not (home / "run").exists()
+
+
+def crowds(content):
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+
+
+def no_masks(content):
+    for annotation in content["annotations"]:
+        annotation["segmentations"] = [None, None]
+
+
+@pytest.mark.parametrize("keep_empty", [True, False])
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (lambda content: content.pop("annotations"), "holds no annotation, so there is nothing to learn from"),
+        (lambda content: content.update(annotations=[]), "holds no annotation, so there is nothing to learn from"),
+        (crowds, "annotations are crowds"),
+        (no_masks, "no instance"),
+    ],
+)
+def test_a_dataset_with_nothing_to_learn_from(home, alter, said, keep_empty):
+    """Alone and as part of a mixture, in the dry run too."""
+    (home / "whole.json").write_text((home / "own.json").read_text())
+    change(home, alter)
+    for data in ([], [home / "whole.json", home / "own.json"]):
+        mixed = ["--set", f"data.train={json.dumps([str(path) for path in data])}"] if data else []
+        mixed += ["--set", "data.frames=[]"] if data else []
+        for dry in ([], ["--dry-run"]):
+            message = refused(home, *mixed, *dry, "--set", f"data.choice.keep_empty={json.dumps(keep_empty)}")
+            assert said in message or (not keep_empty and "no video or image with an instance left" in message)
+            assert not (home / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (lambda content: content.pop("annotations"), "holds no truth"),
+        (crowds, "hold no instance to compare with"),
+        (lambda content: content["videos"][1].update(file_names=["2/0.png", "2/9.png"]), "2/9.png does not exist"),
+    ],
+)
+def test_a_validation_set_that_will_not_do_is_refused_at_the_start(home, alter, said):
+    content = json.loads((home / "own.json").read_text())
+    alter(content)
+    (home / "validation.json").write_text(json.dumps(content))
+    more = ["--set", f"validation.dataset={home / 'validation.json'}", "--set", f"validation.frames={home / 'frames'}"]
+    more += ["--set", "data.choice.bad=skip"]
+    for dry in ([], ["--dry-run"]):
+        assert said in refused(home, *more, *dry)
+        assert not (home / "run").exists()
+
+
+def test_a_video_of_the_validation_set_that_cannot_be_read(home):
+    """The training before it is kept, and the remedies are said."""
+    shutil.copytree(home / "frames", home / "spoilt")
+    (home / "spoilt" / "3" / "1.png").write_bytes(b"no picture")
+    more = ["--set", f"validation.dataset={home / 'own.json'}", "--set", f"validation.frames={home / 'spoilt'}"]
+    said = refused(home, *more)
+    assert "validation after step 4: " in said and "3/1.png" in said and "--set validation.dataset=" in said
+    assert checkpoint.latest_step(home / "run") == 4
+    assert "validation after step 4: " in refused(home, *more)
+    assert "4 steps done; AP" in train(home, "--set", f"validation.dataset={home / 'own.json'}").output
 
 
 def test_missing_frames_and_annotations_that_point_nowhere(home):

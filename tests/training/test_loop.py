@@ -131,19 +131,20 @@ def test_records(tmp_path):
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 
-def test_curves_hold_each_step_once(tmp_path):
+@pytest.mark.parametrize(("ended", "saved"), [(2, []), (4, ["step-00000003.pt"])])
+def test_curves_hold_each_step_once(tmp_path, ended, saved):
     """Also where a run ended before its first checkpoint and began anew."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     def end(record):
-        if record.step == 4:
+        if record.step == ended:
             raise KeyboardInterrupt
 
     config = toy_config(steps=6, save_every=6, validate_every=3)
     task = replace(toy_task(config), pictures=lambda: [("dot", np.full((2, 3, 3), 200, np.uint8))])
     with pytest.raises(KeyboardInterrupt):
         toy_train(tmp_path, config, task=task, show=end)
-    assert not checkpoint.checkpoints(tmp_path)
+    assert [file.name for file in checkpoint.checkpoints(tmp_path)] == saved
     toy_train(tmp_path, config, task=task, validate=lambda step: {"AP": step / 10})
     curves = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.step for event in curves.Scalars("loss/all")] == [2, 4, 6]
@@ -194,6 +195,52 @@ def test_the_best_weights_are_kept(tmp_path):
     for file in checkpoint.checkpoints(tmp_path)[6:]:
         file.unlink()
     assert toy_train(tmp_path, config, validate=validate).best == (0.5, 6)
+
+
+@pytest.mark.parametrize("ended", [4, 10])
+def test_a_validation_that_fails_takes_no_training_with_it(tmp_path, ended):
+    """The checkpoint is there before it, and the run that goes on makes up for it; also after the last step."""
+    config = toy_config(validate_every=4, save_every=9)
+    failing, seen = True, []
+
+    def validate(step):
+        if step == ended and failing:
+            raise RuntimeError("Got unsupported ScalarType BFloat16")
+        seen.append(step)
+        return {"AP": step / 20}
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="BFloat16"):
+            toy_train(tmp_path / "failed", config, validate=validate)
+        assert checkpoint.latest_step(tmp_path / "failed") == ended
+    failing = False
+    outcome = toy_train(tmp_path / "failed", config, validate=validate)
+    assert (outcome.finished, outcome.figures, outcome.best) == (True, {"AP": 0.5}, (0.5, 10))
+    assert seen == [4, 8, 10]
+    toy_train(tmp_path / "whole", config, validate=lambda step: {"AP": step / 20})
+    assert same(weights(tmp_path / "failed"), weights(tmp_path / "whole"))
+    assert checkpoint.latest(tmp_path / "failed").best == checkpoint.latest(tmp_path / "whole").best
+    lines = [[line["step"] for line in read_metrics(tmp_path / name)] for name in ("failed", "whole")]
+    assert lines[0] == lines[1]
+    toy_train(tmp_path / "failed", config, validate=validate)
+    assert seen == [4, 8, 10]  # each once
+
+
+def test_the_autocast_lies_round_the_forward_alone(tmp_path):
+    config = toy_config(precision="bf16-mixed", steps=2)
+    task = toy_task(config)
+    seen = []
+
+    def validate(step):
+        seen.append((torch.is_autocast_enabled("cpu"), task.model(torch.ones(1, 4)).dtype))
+        with pytest.raises(RuntimeError):
+            task.model(torch.ones(1, 5))  # what fails within it leaves none behind
+        seen.append((torch.is_autocast_enabled("cpu"), (torch.ones(2, 2) @ torch.ones(2, 2)).dtype))
+        return {}
+
+    toy_train(tmp_path, config, task=task, validate=validate)
+    assert seen == [(False, torch.bfloat16), (False, torch.float32)]
+    assert not task.model._forward_hooks
 
 
 def test_a_loss_that_is_not_finite_stops_and_leaves_what_reproduces_it(tmp_path):

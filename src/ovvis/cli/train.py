@@ -85,7 +85,8 @@ def train(
     fabric = make_fabric(config.run.precision, device)
     if dry:
         with _model(config, fabric) as built:
-            out.print(dry_run(config, built, fabric))
+            validation = Validation(config, built.model) if config.validation.dataset else None
+            out.print(dry_run(config, built, fabric, validation.rehearse if validation else None))
         return
     _run(config, fabric, folder)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 from ovvis.data.annotations import Annotations
 from ovvis.data.open import open_dataset
 from ovvis.data.words import dataset_vocabulary
-from ovvis.errors import InputError
+from ovvis.errors import InputError, OvvisError
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import Category, ResultTrack
 from ovvis.inference.pipeline import VideoSegmenter
@@ -68,6 +70,12 @@ class Validation:
         count = min(asked.videos or len(known.videos), len(known.videos))
         chosen = sorted({int(i) for i in np.linspace(0, len(known.videos) - 1, count)})
         self._videos = [self._set.videos[i] for i in chosen]
+        ids = {video.id for video in self._videos}
+        if all(truth.is_crowd for truth in known.truths if truth.video_id in ids):
+            raise InputError(
+                f"validation.dataset {asked.dataset}: the {count:,} videos that validation.videos takes of it hold no "
+                "instance to compare with; take more of them, or choose another"
+            )
         for video in self._videos:
             gone = next((path for path in self._set.paths(video) if not path.is_file()), None)
             if gone is not None:
@@ -79,7 +87,45 @@ class Validation:
         self._look = look
 
     def __call__(self, step: int) -> Mapping[str, float]:
-        """Return AP, AP50, AP75 and AR10, in [0, 1], of the model as it is now."""
+        """Return AP, AP50, AP75 and AR10, in [0, 1], of the model as it is now.
+
+        Raises:
+            InputError: a video cannot be read, or the network overflows.
+            ResourceError: the temporary folder is full.
+        """
+        try:
+            tracks = self._tracks(step)
+        except OvvisError as error:
+            raise type(error)(
+                f"validation after step {step}: {error}. Training is kept to this step: the same command validates "
+                "again and goes on, with --set validation.dataset= without validation"
+            ) from error
+        chosen = {video.id for video in self._videos}
+        truths = [truth for truth in self._set.truths if truth.video_id in chosen]
+        evaluator = Evaluator(self._set.categories, truths, self._set.rules, chosen)
+        evaluator.update(self._gather(tracks))
+        figures = evaluator.report().metrics["all"]
+        return {name: figures[name] for name in FIGURES}
+
+    def rehearse(self) -> str:
+        """Segment the first video; return in a few words how long it took, and how long all of them will take.
+
+        Raises:
+            InputError: it cannot be read, or the network overflows.
+        """
+        segmenter, _ = self._segmenter()
+        video, frames = self._videos[0], sum(len(video.files) for video in self._videos)
+        began = time.perf_counter()
+        with segmenter(open_frames(self._set.paths(video), video.name)):
+            seconds = time.perf_counter() - began
+        whole = timedelta(seconds=round(seconds * frames / len(video.files)))
+        return (
+            f"{video.name} ({len(video.files):,} frames) took {seconds:.1f} s; all {len(self._videos):,} videos "
+            f"({frames:,} frames): {whole}"
+        )
+
+    def _segmenter(self) -> tuple[VideoSegmenter, list[int]]:
+        """Return what segments the videos, and the category id of each of its labels."""
         vocabulary, ids = dataset_vocabulary(self._set.categories)
         asked = self._asked
         segmenter = VideoSegmenter(
@@ -90,6 +136,11 @@ class Validation:
             text_embeddings=self._text,
             cache=True,
         )
+        return segmenter, list(ids)
+
+    def _tracks(self, step: int) -> list[ResultTrack]:
+        """Return what the model finds in this process's videos."""
+        segmenter, ids = self._segmenter()
         tracks: list[ResultTrack] = []
         own = self._videos[self._rank :: self._processes]
         for i, video in enumerate(own):
@@ -99,12 +150,7 @@ class Validation:
                     ResultTrack(video.id, ids[track.label_index], track.score, list(track.masks))
                     for track in result.tracks
                 ]
-        chosen = {video.id for video in self._videos}
-        truths = [truth for truth in self._set.truths if truth.video_id in chosen]
-        evaluator = Evaluator(self._set.categories, truths, self._set.rules, chosen)
-        evaluator.update(self._gather(tracks))
-        figures = evaluator.report().metrics["all"]
-        return {name: figures[name] for name in FIGURES}
+        return tracks
 
 
 def _agnostic(known: Annotations) -> Annotations:

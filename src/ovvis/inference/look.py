@@ -158,6 +158,8 @@ class Look:
         views = [window.views for window in batch if window.views is not None]
         images = self._model.clip.embed_images(torch.stack(views)) if views else None
         predictions: Prediction = self._model(torch.stack([window.pixels for window in batch]), images=images)
+        if self._model.dtype == torch.float32:  # a forward under autocast may answer in less
+            predictions = predictions.float()
         if not predictions.embeddings.isfinite().all():
             kind = str(self._model.dtype).removeprefix("torch.")
             raise InputError(f"the network overflows in {kind}: use bfloat16 or float32, or check the weights")

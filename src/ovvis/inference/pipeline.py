@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -171,6 +172,10 @@ class VideoSegmenter:
             ResourceError: the temporary folder is full.
         """
         source = source if isinstance(source, Source) else open_source(source)
+        with self._exactly():
+            return self._segment(source, on_frame)
+
+    def _segment(self, source: Source, on_frame: Callable[[int], None] | None) -> VideoResult:
         run = _Run(self, source)
         try:
             indices: list[int] = []
@@ -220,14 +225,36 @@ class VideoSegmenter:
         """
         least = max(_checked_score(min_score), self.min_score)
         source = source if isinstance(source, Source) else open_source(source)
-        return self._stream(_Run(self, source, keep_frames=False), least)
+        return self._apart(self._stream(_Run(self, source, keep_frames=False), least))
 
-    def _stream(self, run: _Run, least: float) -> Iterator[FrameResult]:
+    def _stream(self, run: _Run, least: float) -> Generator[FrameResult]:
         try:
             for window, seen, order in run.windows():
                 yield from self._known(window, seen, order, run, least)
         finally:
             run.close()
+
+    def _apart(self, frames: Generator[FrameResult]) -> Iterator[FrameResult]:
+        """Yield frames that are made apart from the caller's autocast; within the caller's own code it stays on."""
+        try:
+            while True:
+                with self._exactly():
+                    found = next(frames, None)
+                if found is None:
+                    return
+                yield found
+        finally:
+            frames.close()
+
+    def _exactly(self) -> ExitStack:
+        """Keep an autocast around the segmenter out of it: following, naming and masks need float32.
+
+        How the network computes is the model's: its weights' type, or what its forward sets up for itself.
+        """
+        stack = ExitStack()
+        for kind in {"cpu", self.model.device.type}:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        return stack
 
     def look(self, source: Source) -> Look:
         """Return the network's pass over a video, for whoever follows its queries in ways of their own."""

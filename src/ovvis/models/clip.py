@@ -161,7 +161,8 @@ class FrozenClip(nn.Module):
         out = torch.empty(len(texts), self.width)
         for part in order.split(batch):
             cut = tokens[part, : int(length[part].max())].to(device)
-            out[part] = self.encode(cut).cpu()
+            with torch.autocast(device.type, enabled=False):  # they are kept on disk, for every later run
+                out[part] = self.encode(cut).cpu()
             if on_batch is not None:
                 on_batch(len(part))
         return out

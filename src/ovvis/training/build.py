@@ -9,12 +9,15 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ovvis.data.dataset import Part, TrainingSet
+from ovvis.data.filtering import FilterConfig
 from ovvis.data.loader import LoaderConfig, WindowLoader
 from ovvis.data.open import open_dataset
 from ovvis.data.sampling import SamplingConfig
 from ovvis.data.stickers import LIVE, live_part
 from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
+from ovvis.evaluation.records import TruthTrack
+from ovvis.masks import area
 from ovvis.models.model import Model
 from ovvis.training.clip_start import clip_objective
 from ovvis.training.config import DataConfig, TrainConfig
@@ -86,7 +89,7 @@ def training_set(config: DataConfig, seed: int, view_side: int | None = None) ->
     """Return the windows to train on; `view_side` is the model's.
 
     Raises:
-        InputError: a dataset is not here or cannot be used.
+        InputError: a dataset is not here or cannot be used, or holds nothing to learn from.
     """
     parts = []
     for i, name in enumerate(config.train):
@@ -95,8 +98,33 @@ def training_set(config: DataConfig, seed: int, view_side: int | None = None) ->
             parts.append(live_part(name, config.augment, weight))
         else:
             frames = config.frames[i] if config.frames else None
-            parts.append(Part(open_dataset(name, config.root, frames), config.augment, weight))
-    return TrainingSet(parts, config.sampling, config.choice, seed, view_side)
+            known = open_dataset(name, config.root, frames)
+            if known.videos and not known.truths:
+                raise InputError(
+                    f"data.train {name} holds no annotation, so there is nothing to learn from: such is the file of a "
+                    "split whose truth its server keeps; give one with annotations"
+                )
+            parts.append(Part(known, config.augment, weight))
+    data = TrainingSet(parts, config.sampling, config.choice, seed, view_side)
+    for name, part in zip(config.train, data.parts, strict=True):
+        # A network that sees no instance learns to find none.
+        if part.maker is None and not any(_seen(truth, config.choice) for truth in part.annotations.truths):
+            found = "; ".join(map(str, data.left_out.get(part.annotations.name, ()))) or "all its masks are empty"
+            raise InputError(
+                f"data.train {name} holds no instance with a mask, so there is nothing to learn from ({found}); mend "
+                "its annotations, or leave it out"
+            )
+    return data
+
+
+def _seen(truth: TruthTrack, choice: FilterConfig) -> bool:
+    """Return whether an instance has a pixel in any frame."""
+    try:
+        return any(mask is not None and area(mask) for mask in truth.masks)
+    except InputError:  # damaged
+        if choice.bad == "refuse":
+            raise
+        return False
 
 
 def picture_maker(config: TrainConfig, model: Model, data: TrainingSet) -> Callable[[], list[Picture]]:

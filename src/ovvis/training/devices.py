@@ -6,6 +6,8 @@ import logging
 import os
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -57,6 +59,29 @@ def memory_held(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@contextmanager
+def forward_in_precision(model: nn.Module, fabric: Fabric) -> Iterator[None]:
+    """Let a model's forward, and nothing around it, compute in the run's precision within the block.
+
+    What takes its answers on, to follow, name and compare, needs float32.
+    """
+    opened: list[Any] = []
+
+    def enter(*_: Any) -> None:
+        opened.append(fabric.autocast())
+        opened[-1].__enter__()
+
+    def leave(*_: Any) -> None:
+        opened.pop().__exit__(None, None, None)
+
+    hooks = [model.register_forward_pre_hook(enter), model.register_forward_hook(leave, always_call=True)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 class Sealed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -13,20 +13,27 @@ from lightning_fabric import Fabric
 from rich.table import Table
 
 from ovvis.data.loader import TrainingBatch
+from ovvis.errors import InputError
 from ovvis.training.build import Built
 from ovvis.training.config import TrainConfig
-from ovvis.training.devices import Opened, Sealed, memory_held
+from ovvis.training.devices import Opened, Sealed, forward_in_precision, memory_held
 from ovvis.training.optimizer import trainable
 
 STEPS = 3  # rehearsed; the first warms up and does not count
 BATCHES = 4  # loaded to see how fast data comes
 
 
-def dry_run(config: TrainConfig, built: Built, fabric: Fabric) -> Table:
+def dry_run(config: TrainConfig, built: Built, fabric: Fabric, look: Callable[[], str] | None = None) -> Table:
     """Run a few steps on real data, write nothing, and return what was found as a table.
 
+    Args:
+        config: the run's settings.
+        built: what is trained, on what.
+        fabric: launched.
+        look: rehearses a validation and says what came of it; None where the run has none.
+
     Raises:
-        InputError: a window cannot be read.
+        InputError: a window cannot be read, a loss is not finite, or the validation cannot be done.
     """
     run = config.run
     parts = built.task.batches(0)
@@ -39,6 +46,12 @@ def dry_run(config: TrainConfig, built: Built, fabric: Fabric) -> Table:
         batch = batches[step % len(batches)].to(fabric.device)
         times = [_now(fabric.device)]
         total, losses = objective(Sealed(batch))
+        if not total.isfinite():
+            shown = ", ".join(f"{name} {float(value):.3g}" for name, value in losses.items())
+            raise InputError(
+                f"the loss of rehearsed step {step + 1} is not finite ({shown}): lower optimizer.rate, or take "
+                "run.precision 32-true"
+            )
         times.append(_now(fabric.device))
         fabric.backward(total)
         times.append(_now(fabric.device))
@@ -49,6 +62,11 @@ def dry_run(config: TrainConfig, built: Built, fabric: Fabric) -> Table:
         if step:
             for name, began, ended in zip(seconds, times, times[1:], strict=False):
                 seconds[name] += (ended - began) / (STEPS - 1)
+    validation = None
+    if look is not None:
+        objective.eval()
+        with torch.no_grad(), forward_in_precision(built.model, fabric):
+            validation = look()
     network = (seconds["forward"] + seconds["backward"]) * run.accumulate + seconds["optimizer"]
     waiting = loading * run.accumulate
     step_time = max(network, waiting)
@@ -73,6 +91,8 @@ def dry_run(config: TrainConfig, built: Built, fabric: Fabric) -> Table:
     table.add_row("loss of a step", ", ".join(f"{name} {float(value):.3f}" for name, value in losses.items()))
     table.add_row("step", ", ".join(f"{name} {value:.3f} s" for name, value in seconds.items()))
     table.add_row("data", f"{loading:.3f} s a batch with {run.workers} workers" + _verdict(waiting, network))
+    if validation is not None:
+        table.add_row("validation", validation)
     table.add_row("memory", f"{memory_held(fabric.device) / 2**30:.2f} GiB at most")
     whole = timedelta(seconds=round(run.steps * step_time))
     table.add_row("the run", f"{run.steps:,} steps of {step_time:.2f} s: {whole}, validation apart")

@@ -17,7 +17,7 @@ from ovvis.models.load import UNTRAINED
 from ovvis.training import checkpoint
 from ovvis.training.checkpoint import RunState, plain
 from ovvis.training.config import TrainConfig
-from ovvis.training.devices import Opened, Sealed, memory_held
+from ovvis.training.devices import Opened, Sealed, forward_in_precision, memory_held
 from ovvis.training.dump import Dump, first_not_finite, write_dump
 from ovvis.training.ema import Ema
 from ovvis.training.meter import Meter
@@ -134,11 +134,13 @@ class Live:
     def looking(self) -> Iterator[None]:
         """Let the model be looked at: the mean of its weights if there is one, no dropout, no gradient.
 
-        Mode, weights and random states are after the block what they were before.
+        Its forward, and nothing else in the block, computes in the run's precision. Mode, weights and random states
+        are after the block what they were before.
         """
         before = checkpoint.random_state()
         self._objective.eval()
-        with torch.no_grad(), self._fabric.autocast(), self._ema.applied() if self._ema else nullcontext():
+        ema = self._ema.applied() if self._ema else nullcontext()
+        with torch.no_grad(), forward_in_precision(self._task.model, self._fabric), ema:
             yield
         self._objective.train()
         checkpoint.restore_random_state(before)
@@ -148,14 +150,18 @@ class Live:
         """The first figure of the best validation so far, and the step it was of."""
         return self._best
 
-    def note(self, step: int, figures: Mapping[str, float]) -> None:
-        """Keep the weights if the first figure is better than in all validations before; the first process does."""
+    def note(self, step: int, figures: Mapping[str, float]) -> bool:
+        """Keep the weights if the first figure is better than in all validations before; the first process does.
+
+        Returns whether it is.
+        """
         first = next(iter(figures.values()), math.nan)
         if not math.isfinite(first) or (self._best is not None and first <= self._best[0]):
-            return
+            return False
         self._best = (first, step)
         if self._fabric.is_global_zero:
             checkpoint.save_best(self._state(step, []), self._folder)
+        return True
 
     def save(self, step: int) -> None:
         """Write a checkpoint: the first process does, with the random states of all."""

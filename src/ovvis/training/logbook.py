@@ -36,7 +36,7 @@ class Record:
 class Logbook:
     """Writes a run's numbers into its folder, and hands them to whoever shows them.
 
-    After a resume the lines of steps that are done again are dropped, so that each step stands once.
+    After a resume the lines and pictures of steps that are done again are dropped, so that each step stands once.
 
     Args:
         folder: the run's.
@@ -55,6 +55,9 @@ class Logbook:
         file = folder / METRICS
         kept = [line for line in _lines(file) if json.loads(line)["step"] <= step]
         file.write_text("".join(kept), encoding="utf-8")
+        for picture in (folder / PICTURES).glob("step-*.png"):
+            if picture.name >= _picture(step + 1):
+                picture.unlink(missing_ok=True)
         self._file = file.open("a", encoding="utf-8", buffering=1)
         # Also at the first step: a run that was killed before its first checkpoint has left curves.
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
@@ -80,13 +83,20 @@ class Logbook:
         for name, value in figures.items():
             self._board.add_scalar(f"validation/{name}", value, step)
 
+    def validated(self, step: int) -> bool:
+        """Return whether the figures of a step's validation stand here."""
+        return self._writes and any(
+            line["kind"] == "validation" and line["step"] == step for line in read_metrics(self._folder)
+        )
+
     def pictures(self, step: int, make: Callable[[], Iterable[Picture]]) -> None:
-        """Take the pictures that a function makes, where they are written at all."""
-        if not self._writes:
+        """Take the pictures that a function makes, where they are written at all and not there yet."""
+        home = self._folder / PICTURES
+        if not self._writes or any(home.glob(f"{_picture(step)}-*.png")):
             return
         for name, image in make():
-            path = self._folder / PICTURES / f"step-{step:08d}-{name}.png"
-            path.parent.mkdir(exist_ok=True)
+            path = home / f"{_picture(step)}-{name}.png"
+            home.mkdir(exist_ok=True)
             Image.fromarray(image).save(path)
             self._board.add_image(name, image, step, dataformats="HWC")
 
@@ -107,6 +117,11 @@ class Logbook:
 def read_metrics(folder: Path) -> list[dict[str, object]]:
     """Return the lines of a run's metrics."""
     return [json.loads(line) for line in _lines(folder / METRICS)]
+
+
+def _picture(step: int) -> str:
+    """Return what the names of a step's pictures begin with."""
+    return f"step-{step:08d}"
 
 
 def _lines(file: Path) -> list[str]:

@@ -60,6 +60,24 @@ def train(
     figures: Mapping[str, float] = {}
     stopped = False
     with Logbook(folder, step, show, write=fabric.is_global_zero) as log:
+
+        def look() -> Mapping[str, float]:
+            """Validate and paint; figures stand in the log only once a checkpoint knows of them."""
+            with live.looking():
+                found = validate(step) if validate is not None else {}
+                log.pictures(step, task.pictures)
+            if live.note(step, found):
+                live.save(step)
+            if validate is not None:
+                log.figures(step, found)
+            return found
+
+        def due(step: int) -> bool:
+            return step > 0 and (step % config.validation.every == 0 or step == run.steps)
+
+        # A validation that failed, or was killed, has left the checkpoint before it.
+        if validate is not None and due(step) and fabric.broadcast(not log.validated(step)):
+            figures = look()
         while step < run.steps and not stopped:
             live.set_rates(step)
             losses = live.forward_backward(parts, meter)
@@ -72,15 +90,10 @@ def train(
             last = step == run.steps
             if step % run.log_every == 0 or last or stopped:
                 log.steps(meter.record(step, live.rate, live.memory))
-            if step % config.validation.every == 0 or last:
-                with meter.aside(), live.looking():
-                    if validate is not None:
-                        figures = validate(step)
-                        log.figures(step, figures)
-                    log.pictures(step, task.pictures)
-                with meter.aside():
-                    live.note(step, figures)
-            if step % run.save_every == 0 or last or stopped:
+            if step % run.save_every == 0 or last or stopped or due(step):
                 with meter.aside():
                     live.save(step)
+            if due(step):  # after the saving: what fails in here takes no training with it
+                with meter.aside():
+                    figures = look()
     return Outcome(step, step >= run.steps, figures, live.best)
