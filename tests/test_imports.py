@@ -13,11 +13,13 @@ LEVELS = {
     "errors": 0,
     "version": 0,
     "paths": 0,
+    "file_kind": 0,
     "fields": 1,
     "masks": 1,
     "borders": 1,
     "pixels": 1,
     "vocabulary": 1,
+    "labels": 1,
     "yaml_file": 1,
     "structures": 1,
     "models": 2,
@@ -34,7 +36,12 @@ LEVELS = {
     "cli": 5,
     "__main__": 6,
 }
-WITHIN_A_LEVEL = {("structures", "masks"), ("borders", "masks")}
+WITHIN_A_LEVEL = {
+    ("structures", "masks"),
+    ("borders", "masks"),
+    ("vocabulary", "labels"),
+    ("labels", "yaml_file"),
+}
 # Rooms that may use less than what lies below them.
 ONLY = {
     "tracking": {"structures"},

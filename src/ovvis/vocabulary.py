@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
 from ovvis.errors import InputError, nearest
+from ovvis.labels.file import looks_like_path, read_label_file, read_text
+from ovvis.labels.label import Label, as_label, as_list, told
+from ovvis.labels.table import read_lines
+from ovvis.labels.text import Word, line_rows
+from ovvis.labels.tree import as_labels, read_tree
 from ovvis.paths import user_path
+
+__all__ = ["VILD_PROMPTS", "Label", "Vocabulary", "builtin_names", "check_prompts", "plain_word", "read_prompts"]
 
 # The prompt ensemble of ViLD, as the released models use it; "{}" stands for the word.
 VILD_PROMPTS: tuple[str, ...] = (
@@ -33,15 +38,6 @@ VILD_PROMPTS: tuple[str, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """One thing to look for."""
-
-    name: str
-    synonyms: tuple[str, ...]  # the words that CLIP is asked with; the name is one of them unless a list says not
-    split: str | None = None  # "base" or "novel" where the vocabulary has such a split
-
-
 class Vocabulary(Sequence[Label]):
     """The labels to look for.
 
@@ -49,7 +45,7 @@ class Vocabulary(Sequence[Label]):
         labels: names, or sequences of synonyms of which the first is the name, or `Label`s.
 
     Raises:
-        InputError: no label, an empty one, or a word that stands twice.
+        InputError: no list of labels, no label, an empty one, or a word that stands twice, in any case.
 
     >>> [label.synonyms for label in Vocabulary(["dog", ("cat", "kitten")])]
     [('dog',), ('cat', 'kitten')]
@@ -58,15 +54,23 @@ class Vocabulary(Sequence[Label]):
     def __init__(self, labels: Iterable[str | Sequence[str] | Label]) -> None:
         if isinstance(labels, str):
             raise InputError(
-                f"labels {labels!r}: give a list, or Vocabulary.parse for text as the command line takes it"
+                f"labels {labels[:60]!r}: give a list, or Vocabulary.parse for text as the command line takes it"
             )
-        self._labels = tuple(_as_label(item, i) for i, item in enumerate(labels, 1))
+        items = as_list(labels)
+        if items is None:
+            path = "; a file's labels are read by Vocabulary.from_file" if isinstance(labels, Path) else ""
+            raise InputError(f'labels are {told(labels)}; give a list of words, such as ["dog", "traffic light"]{path}')
+        self._labels = tuple(as_label(item, i) for i, item in enumerate(items, 1))
         if not self._labels:
             raise InputError('labels: the vocabulary is empty; name at least one thing, as in "dog, traffic light"')
-        words = Counter(word.casefold() for label in self._labels for word in label.synonyms)
-        twice = [word for word, count in words.items() if count > 1]
+        words = [word for label in self._labels for word in label.synonyms]
+        twice = {word: count for word, count in Counter(map(str.casefold, words)).items() if count > 1}
         if twice:
-            raise InputError(f"label {twice[0]!r} stands {words[twice[0]]} times; keep one of them")
+            word, count = next(iter(twice.items()))
+            spelt = dict.fromkeys(other for other in words if other.casefold() == word)
+            shown = " or ".join(repr(other[:40]) for other in (word, *(other for other in spelt if other != word)))
+            more = f" ({len(twice) - 1} more words stand twice)" if len(twice) > 1 else ""
+            raise InputError(f"label {shown} stands {count} times; keep one of them{more}")
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -91,18 +95,24 @@ class Vocabulary(Sequence[Label]):
         """Read what a person types after `--labels`.
 
         Args:
-            text: labels between commas with synonyms between bars ("cat|kitten, dog"), or "@" and a file's path,
-                or the name of a built-in list.
+            text: labels between commas (or semicolons, or line breaks) with synonyms between bars ("cat|kitten, dog"),
+                or a list as JSON or Python writes it, or "@" and a file's path, or the name of a built-in list. What
+                looks like a path ("words.txt", "./words") is one. Quotes round a label and numbers before all of them
+                are no part of it.
 
         Raises:
-            InputError: empty, or a file or built-in list that does not exist.
+            InputError: empty, or a file or built-in list that does not exist, or it may be meant in several ways.
 
         >>> Vocabulary.parse("traffic light, cat|kitten").names
         ('traffic light', 'cat')
+        >>> Vocabulary.parse("['dog', 'cat']").names
+        ('dog', 'cat')
         """
-        word = text.strip()
+        if not isinstance(text, str):
+            raise InputError(f'labels are {told(text)}; give a text, such as "dog, traffic light"')
+        word = text.strip().lstrip("\ufeff")
         if word.startswith("@"):
-            return cls.from_file(word[1:])
+            return cls.from_file(_unquoted(word[1:].strip()))
         if word.lower() in builtin_names():
             return cls.builtin(word.lower())
         if _stem(word) in {_stem(name) for name in builtin_names()}:
@@ -111,30 +121,37 @@ class Vocabulary(Sequence[Label]):
             )
         if not word:
             return cls([])
-        return cls(part.split("|") for part in word.removesuffix(",").split(","))
+        if (file := _as_file(_unquoted(word))) is not None:
+            return cls.from_file(file)
+        if (listed := _listed(word)) is not None:
+            return cls(listed)
+        if len(word.splitlines()) > 1:
+            return cls(read_lines(word, "labels"))
+        rows = line_rows(word)
+        for name in (name for row in rows for name in row):
+            _check_no_file(name)
+        return cls(as_labels(rows))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Vocabulary:
-        """Read a text file with a label a line (synonyms between bars, `#` begins a comment), or a JSON list.
+        """Read a file of labels; what it is, its ending and its content tell.
+
+        Text with a label a line (synonyms between bars, `#` begins a comment, numbers before all labels are left
+        out); a table with a column of a known heading (name, label, class, category) or with one column of words;
+        YAML and JSON with a list, names by number, or such under "names", "classes" or "categories".
 
         Raises:
-            InputError: the file cannot be read, or holds no labels.
+            InputError: the file cannot be read, holds no labels, or does not say which of its columns they are.
         """
+        if not isinstance(path, (str, Path)):
+            raise InputError(f"labels file: the path is {told(path)}; give the name of a file")
         path = user_path(path)
         try:
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise InputError(f"labels file {str(path)!r} is not UTF-8 text; save it as such") from error
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"labels file {str(path)!r} cannot be read ({reason}); check the path") from error
-        if path.suffix == ".json":
-            return cls(_from_json(text, str(path)))
-        lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
-        rows = [line.removesuffix(",").split("|") for line in lines if line]
-        if not rows:
-            raise InputError(f"labels file {str(path)!r} holds no label; write one a line")
-        return cls(rows)
+            return cls(read_label_file(path))
+        except InputError as error:
+            # What is wrong with the labels themselves does not say yet where they stand.
+            where = f"labels file {str(path)!r}"
+            raise (error if str(error).startswith(where) else InputError(f"{where}: {error}")) from error
 
     @classmethod
     def builtin(cls, name: str, synonyms: bool = False) -> Vocabulary:
@@ -151,7 +168,7 @@ class Vocabulary(Sequence[Label]):
         if name not in builtin_names():
             raise InputError(f"vocabulary {name!r}: no built-in list of that name; {nearest(name, builtin_names())}")
         text = resources.files("ovvis").joinpath("vocabularies", f"{name}.json").read_text(encoding="utf-8")
-        labels = _from_json(text, name)
+        labels = read_tree(text, name)
         return cls(labels if synonyms else [Label(label.name, (label.name,), label.split) for label in labels])
 
 
@@ -169,12 +186,9 @@ def read_prompts(path: str | Path) -> tuple[str, ...]:
         InputError: the file cannot be read, is empty, or a line has no "{}".
     """
     path = user_path(path)
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"prompts file {str(path)!r} cannot be read ({reason}); check the path") from error
-    return check_prompts([line for line in lines if line], f"prompts file {str(path)!r}")
+    where = f"prompts file {str(path)!r}"
+    lines = [line.strip() for line in read_text(path, where).splitlines()]
+    return check_prompts([line for line in lines if line], where)
 
 
 def check_prompts(prompts: Sequence[str], where: str = "prompts") -> tuple[str, ...]:
@@ -205,34 +219,54 @@ def _stem(word: str) -> str:
     return re.sub(r"[\W\d_]", "", word.lower()).removesuffix("v")
 
 
-def _as_label(item: str | Sequence[str] | Label, position: int) -> Label:
-    """Clean one entry."""
-    if isinstance(item, Label):
-        return item
-    words = [" ".join(word.split()) for word in ([item] if isinstance(item, str) else item)]
-    if not words or not all(words):
-        raise InputError(f"label {position} is empty; write a word there, or remove the comma or bar beside it")
-    return Label(words[0], tuple(words))
+def _unquoted(word: str) -> str:
+    """Return a path without the quotes that some shells leave round it."""
+    quoted = re.fullmatch(r"""(["'])([^"']+)\1""", word)
+    return quoted[2] if quoted else word
 
 
-def _from_json(text: str, where: str) -> list[Label]:
-    """Read a list of names or of {"name", "synonyms", "split" or "frequency"}."""
-    rule = 'it must be a list of names or of {"name": ..., "synonyms": [...]}'
+def _as_file(word: str) -> Path | None:
+    """Return the file that a word names, where it looks like a path or has a slash and exists.
+
+    Raises:
+        InputError: it looks like a path, and there is no such file.
+    """
+    path = user_path(word)
     try:
-        entries = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"labels file {where!r} is no JSON ({error}); {rule}") from error
-    if not isinstance(entries, list):
-        raise InputError(f"labels file {where!r} holds a {type(entries).__name__}; {rule}")
-    labels = []
-    for position, entry in enumerate(entries, 1):
-        if isinstance(entry, str):
-            entry = {"name": entry}
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise InputError(f"labels file {where!r}, entry {position}: no name; {rule}")
-        words = entry.get("synonyms") or [entry["name"]]
-        if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
-            raise InputError(f"labels file {where!r}, entry {position}: synonyms are no list of words; {rule}")
-        split = entry.get("split") or {"f": "base", "c": "base", "r": "novel"}.get(str(entry.get("frequency")))
-        labels.append(Label(_as_label(entry["name"], position).name, tuple(words), split))
-    return labels
+        exists = path.is_file() or path.is_fifo()
+    except (OSError, ValueError):  # a text that no path can be
+        exists = False
+    looks = looks_like_path(word) and "\n" not in word
+    if exists and (looks or "/" in word or "\\" in word):
+        return path
+    if looks and "," not in word and "|" not in word:
+        raise InputError(
+            f"labels {word[:80]!r} looks like a file, and there is none of that name here; check the path (@ before it "
+            "says that it is one), or write the words themselves"
+        )
+    return None
+
+
+def _listed(word: str) -> list[Label] | None:
+    """Return the labels of a text that is a list as JSON, YAML or Python writes it; None if it is none."""
+    where = f"labels {word[:60]!r}"
+    kind = re.fullmatch(r"(?:tuple|list|set|frozenset|dict_keys|dict_values|array)?\((.*)\)", word, re.DOTALL)
+    plain = re.fullmatch(r"[\[{(]([^\[\]{}()\"':]*)[\]})]", word)
+    if plain and (word[0] != "(" or len(line_rows(plain[1])) > 1):  # [dog, cat]; (dog) is a label
+        return as_labels(line_rows(plain[1]), where) if plain[1].strip() else []
+    inside = word
+    if kind and kind[1].strip()[:1] in "[{('\"":
+        inside = kind[1].strip()
+        inside = inside if inside[:1] in "[{" else f"[{inside.replace('(', '[').replace(')', ']')}]"
+    if inside[:1] == "{" and ":" not in inside:
+        inside = f"[{inside[1:-1]}]"
+    return read_tree(inside, where) if inside[:1] in "[{" else None
+
+
+def _check_no_file(word: Word) -> None:
+    """Refuse a file's name among labels."""
+    if not word.quoted and (word.text.startswith("@") or looks_like_path(word.text)):
+        raise InputError(
+            f"label {word.text[:80]!r} looks like a file; a file of labels stands alone (@words.txt), so write its "
+            "words out, or put quotes round what is a label"
+        )

@@ -16,6 +16,8 @@ MOST_CHARACTERS = 1 << 19
 MOST_VALUES = 100_000  # with every alias written out
 DEEPEST = 50  # values inside values
 
+_PLAIN = re.compile(r"tag:yaml\.org,2002:\w+")
+
 
 class Loader(yaml.SafeLoader):
     """YAML in which 1e-4 is a number, as in JSON and YAML 1.2; PyYAML takes it for text."""
@@ -90,16 +92,27 @@ def construct(root: yaml.Node | None, where: str, remedy: str) -> Any:
         loader.dispose()
 
 
-def as_written(node: yaml.Node | None) -> Any:
+def as_written(node: yaml.Node | None, where: str = "YAML") -> Any:
     """Return nodes as lists, dicts and texts, each text as it is written: `no` is "no"; nothing is None.
+
+    Raises:
+        InputError: a key stands twice, or a tag is none of plain YAML's.
 
     >>> as_written(compose("names: [no, 007, ~]", "x", "y"))
     {'names': ['no', '007', None]}
     """
+    if node is not None and not _PLAIN.fullmatch(node.tag):
+        raise InputError(f"{where}, line {node.start_mark.line + 1}: tag {node.tag[:60]!r} is not read; remove it")
     if isinstance(node, yaml.MappingNode):
-        return {str(as_written(key)): as_written(value) for key, value in node.value}
+        out: dict[str, Any] = {}
+        for key, value in node.value:
+            name = str(as_written(key, where))
+            if name in out:
+                raise InputError(f"{where}, line {key.start_mark.line + 1}: {name[:40]!r} stands twice; keep one")
+            out[name] = as_written(value, where)
+        return out
     if isinstance(node, yaml.SequenceNode):
-        return [as_written(item) for item in node.value]
+        return [as_written(item, where) for item in node.value]
     return None if node is None or node.tag == "tag:yaml.org,2002:null" else str(node.value)
 
 
