@@ -243,7 +243,7 @@ def test_options(files: dict[str, Path], kind: str, options: dict[str, Any], exp
         ({"end": "1:75"}, ["end is '1:75'"]),
         ({"end": float("nan")}, ["end is nan"]),
         ({"start": 1, "end": 1.0}, ["end is 1.0", "start", "1"]),
-        ({"start": "20f", "end": "0.2"}, ["end is 0.2", "20f"]),
+        ({"start": "20f", "end": "0.2"}, ["0.2", "20f", "later end"]),
         ({"end": 0}, ["end is 0"]),
         ({"start": 2.5}, ["start is 2.5", "60 frames"]),
         ({"start": "60f"}, ["start is 60f", "60 frames"]),

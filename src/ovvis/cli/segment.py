@@ -47,6 +47,9 @@ def segment(
     end: Annotated[str | None, typer.Option(help="Stop before here.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Take at most so many frames.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second of a folder of frames; 24 if not given.")] = None,
+    stream: Annotated[
+        int | None, typer.Option(help="Which of the file's video streams, from 0; its default one if not given.")
+    ] = None,
     min_score: shared.MinScore = 0.0,
     max_tracks: shared.MaxTracks = 50,
     paint_above: Annotated[
@@ -89,7 +92,7 @@ def segment(
     )
     options.check()
     options.text(vocabulary)
-    frames = open_source(source, every=every, start=start, end=end, max_frames=max_frames, fps=fps)
+    frames = open_source(source, every=every, start=start, end=end, max_frames=max_frames, fps=fps, stream=stream)
     with ExitStack() as kept:
         with OutputFolder(output or default_output(source)) as folder:
             tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)

@@ -1,11 +1,12 @@
-"""Video containers as libav sees them: opening, decoding past damage, entering in the middle."""
+"""Video containers as libav sees them: opening, choosing a stream, decoding past damage from any place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import dropwhile
+from typing import Protocol
 
 import av
 from av.container import InputContainer
@@ -13,58 +14,83 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ovvis.errors import InputError
-from ovvis.io.source import DEFAULT_FPS, Moment
+from ovvis.io.not_video import what_it_is
 
 MAX_DELAY = 64
 """Packets that a decoder may hold before it hands out a frame: reordering (up to 16) and its threads."""
 
-_SEEKABLE = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
-"""Containers that store every frame's time, so that times after a seek are those of a whole reading."""
+MATROSKA, MP4, TRANSPORT = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mpegts"
+
+TIMEOUT = 30.0
+"""Seconds that a source on the network may stay silent."""
+
+_HOLE = 64
+"""Bytes between two packets of Matroska that no header between them explains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A container that is open, and its video stream."""
+    """A container that is open, and the video stream chosen in it."""
 
     container: InputContainer
     stream: VideoStream
+    number: int  # of the stream among the video streams, from 0
+    choices: int  # how many video streams there are
 
-    @property
-    def rate(self) -> float:
-        """The average rate in frames a second."""
-        rate = self.stream.average_rate or self.stream.guessed_rate
-        return float(rate) if rate else DEFAULT_FPS
 
-    @property
-    def duration(self) -> float | None:
-        """The length of the video stream in seconds, as the container announces it."""
-        stream = self.stream
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        tag = stream.metadata.get("DURATION", "").split(":")  # Matroska keeps a stream's length in a tag
-        try:
-            if len(tag) == 3:
-                return int(tag[0]) * 3600 + int(tag[1]) * 60 + float(tag[2])
-        except ValueError:
-            pass
-        return self.container.duration / av.time_base if self.container.duration else None
+class Watcher(Protocol):
+    """Who keeps account of what a decoder is given and what is lost."""
+
+    def fed(self, packet: av.Packet[VideoStream]) -> None:
+        """Note a packet of the stream, in the order of decoding; also one that is not decoded as it is damaged."""
+
+    def failed(self, reason: str) -> None:
+        """Note that a frame could not be read, some frames ahead of its place."""
+
+    def doubted(self, reason: str) -> None:
+        """Note that data are missing before the packet that is fed next; whether frames are, the clock tells."""
+
+
+class Reasons:
+    """A watcher that keeps why anything was lost, and nothing else."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def fed(self, packet: av.Packet[VideoStream]) -> None:
+        """Note nothing."""
+
+    def failed(self, reason: str) -> None:
+        """Keep the reason."""
+        self.reasons.append(reason)
+
+    def doubted(self, reason: str) -> None:
+        """Keep the reason."""
+        self.reasons.append(reason)
 
 
 @contextmanager
-def open_video(location: str, name: str) -> Iterator[Opened]:
+def open_video(location: str, name: str, stream: int | None = None) -> Iterator[Opened]:
     """Open a container for reading and choose its video stream.
 
+    Args:
+        location: what libav opens.
+        name: what messages call it.
+        stream: which of its video streams, from 0; None for the one that the container calls its default,
+            else the largest.
+
     Raises:
-        InputError: it cannot be opened, is no video, or has no video stream; calls it `name`.
+        InputError: it cannot be opened, is no video, or has no such video stream; calls it `name`.
     """
+    timeout = None if location.startswith("file:") else TIMEOUT
     try:
-        container = av.open(location, metadata_errors="ignore")
+        container = av.open(location, metadata_errors="ignore", timeout=timeout)
     except PermissionError as error:
         raise InputError(f"{name} may not be read: permission denied; change the file's permissions") from error
+    except av.error.ExitError as error:
+        raise InputError(f"{name} {_silent()}: check the address and the network, or download it first") from error
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise InputError(
-            f"{name} is no video that can be read ({reason(error)}): give a video file, a folder of images or a pattern"
-        ) from error
+        raise InputError(what_it_is(location, name, reason(error))) from error
     with container:
         # The cover picture of a song is a video stream to libav, and so is a text file ("tty").
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -73,113 +99,99 @@ def open_video(location: str, name: str) -> Iterator[Opened]:
         if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise InputError(f"{name} has no video stream, only {kinds}: the source must be a video; give another file")
-        streams[0].thread_type = "AUTO"
-        yield Opened(container, streams[0])
+        if stream is not None and not 0 <= stream < len(streams):
+            has = "1 video stream, number 0" if len(streams) == 1 else f"video streams 0 to {len(streams) - 1}"
+            raise InputError(f"stream is {stream}: {name} has {has}; give one of these, or leave it out")
+        number = _default(streams) if stream is None else stream
+        streams[number].thread_type = "AUTO"
+        yield Opened(container, streams[number], number, len(streams))
+
+
+def _silent() -> str:
+    return f"sent nothing for {TIMEOUT:g} s"
+
+
+def _default(streams: list[VideoStream]) -> int:
+    """Return the number of the stream that a player would show."""
+
+    def rank(number: int) -> tuple[bool, bool, int]:
+        stream = streams[number]
+        marks = stream.disposition
+        preview = bool(marks & (Disposition.timed_thumbnails | Disposition.still_image))
+        return not preview, bool(marks & Disposition.default), stream.width * stream.height
+
+    return max(range(len(streams)), key=rank)  # the first of equals
 
 
 def reason(error: Exception) -> str:
     """Return libav's own words for an error, on one line."""
+    if isinstance(error, av.error.ExitError):
+        return f"the source {_silent()}"
     return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 def decode(
-    location: str, name: str, failed: Callable[[str], None], start_at: int | None = None
+    location: str, name: str, watcher: Watcher, stream: int | None = None, start_at: int | None = None
 ) -> Generator[av.VideoFrame, None, None]:
     """Yield a video's readable frames in the order of time.
 
     Args:
         location: what libav opens.
         name: what messages call it.
-        failed: is called with the reason for each frame that could not be read, some frames ahead of
-            its place.
+        watcher: is told of packets and losses.
+        stream: as for `open_video`.
         start_at: the pts of a keyframe; begin there or at a keyframe before it, if the container can seek.
 
     Raises:
         InputError: the container cannot be opened.
     """
-    with open_video(location, name) as opened:
-        stream = opened.stream
-        packets = _packets(opened, failed)
+    with open_video(location, name, stream) as opened:
+        video = opened.stream
         # In a transport stream the mark only says that a counter jumped, as where recordings are joined.
-        trusts_marks = opened.container.format.name != "mpegts"
+        trusts_marks = opened.container.format.name != TRANSPORT
         if start_at is not None:
             try:
-                opened.container.seek(start_at, stream=stream)
+                opened.container.seek(start_at, stream=video)
             except av.FFmpegError:
                 return
-            packets = dropwhile(lambda packet: packet is not None and not packet.is_keyframe, packets)
-        for packet in packets:
-            if packet is not None and packet.is_corrupt and trusts_marks:
-                failed("the data are incomplete")
-                continue
+        found = packets(opened, watcher)
+        if start_at is not None:
+            found = dropwhile(lambda packet: packet is not None and not packet.is_keyframe, found)
+        for packet in found:
+            if packet is not None:
+                if packet.is_corrupt and not trusts_marks:
+                    watcher.doubted("the data are incomplete")
+                watcher.fed(packet)
+                if packet.is_corrupt and trusts_marks:
+                    watcher.failed("the data are incomplete")
+                    continue
             try:
-                frames = stream.decode(packet)
+                frames = video.decode(packet)
             except av.FFmpegError as error:
-                failed(reason(error))
+                watcher.failed(reason(error))
                 continue
             for frame in frames:
                 if frame.is_corrupt:
-                    failed("the data are damaged")
+                    watcher.failed("the data are damaged")
                 else:
                     yield frame
 
 
-def _packets(opened: Opened, failed: Callable[[str], None]) -> Iterator[av.Packet[VideoStream] | None]:
+def packets(opened: Opened, watcher: Watcher) -> Iterator[av.Packet[VideoStream] | None]:
     """Yield the stream's packets, then None, which makes the decoder hand out what it still holds."""
+    matroska = opened.container.format.name == MATROSKA
+    index, behind = opened.stream.index, None
     try:
-        for packet in opened.container.demux(opened.stream):
-            if packet.size:
-                yield packet
+        # Matroska's reader passes over damage without a word: bytes that are in no stream's packet betray it.
+        for packet in opened.container.demux() if matroska else opened.container.demux(opened.stream):
+            if not packet.size:
+                continue
+            if matroska and packet.pos is not None:
+                if behind is not None and packet.pos - behind > _HOLE:
+                    watcher.doubted("the file is damaged")
+                behind = packet.pos + packet.size
+            if packet.stream_index == index:
+                yield packet  # type: ignore[misc]
     except av.FFmpegError as error:
-        failed(reason(error))
+        watcher.failed(reason(error))
     yield None
-
-
-@dataclass(frozen=True, slots=True)
-class Landing:
-    """Where to enter a file so that the decoder is ready at a moment in it."""
-
-    key: int  # pts of the last keyframe at the moment or before it
-    ranks: dict[int, int]  # pts -> index in the source, of the frames up to the moment and some behind it
-
-    def fits(self, pts: int | None) -> bool:
-        """Return whether a first decoded frame lies where it must: at the keyframe or known before it."""
-        return pts is not None and pts in self.ranks and pts <= self.key
-
-
-def landing(location: str, name: str, start: Moment, first_pts: int) -> Landing | None:
-    """Return where to enter a file for `start`, or None where reading from the beginning is the sure way.
-
-    It reads the packets up to `start` without decoding them, so that an index is a frame's true place in the
-    file whatever its rate. A file whose packets do not tell the order of its frames gives None.
-    """
-    times: list[int] = []
-    keys: list[int] = []
-    with open_video(location, name) as opened:
-        stream = opened.stream
-        base = stream.time_base
-        if base is None or opened.container.format.name not in _SEEKABLE or stream.codec_context.name == "vp8":
-            return None  # VP8 has packets that show no frame
-        last_dts: int | None = None
-        try:
-            for packet in opened.container.demux(stream):
-                pts, dts = packet.pts, packet.dts
-                if not packet.size or packet.is_discard:
-                    continue
-                if pts is None or dts is None or (last_dts is not None and dts <= last_dts):
-                    return None
-                last_dts = dts
-                if pts >= first_pts:
-                    times.append(pts)
-                    if packet.is_keyframe:
-                        keys.append(pts)
-                if start.reached(len(times) - MAX_DELAY, float((dts - first_pts) * base)):
-                    break
-        except av.FFmpegError:
-            return None
-    times.sort()
-    if not times or times[0] != first_pts or len(set(times)) != len(times):
-        return None
-    target = next((t for i, t in enumerate(times) if start.reached(i, float((t - first_pts) * base))), times[-1])
-    key = max((k for k in keys if k <= target), default=first_pts)
-    return None if key == first_pts else Landing(key, {pts: rank for rank, pts in enumerate(times)})

@@ -93,23 +93,39 @@ class Span:
         """Return how many frames will come, or None where nothing bounds them that is known beforehand."""
         return len(self.indices(fps, total)) if total is not None else None
 
-    def check(self, name: str, fps: float, total: int | None) -> None:
-        """Raise if `end` is not after `start`, or `start` not before the source's end.
+    def check_order(self, fps: float | None = None) -> None:
+        """Raise if `end` is not after `start`, where that can be said: both in seconds, both in frames, or a rate.
 
         Raises:
             InputError: names the value, the rule and the remedy.
         """
-        if self.start is None and self.end is None:
+        if self.end is None:
             return
-        begin = self.start.seconds(fps) if self.start else 0.0
-        if self.end and self.end.seconds(fps) <= begin:
-            after = f"start, which is {self.start.text}" if self.start else "0, the beginning"
+        start = self.start if self.start and self.start.value else None
+        if fps is None and start and start.in_frames != self.end.in_frames:
+            return
+        begin = start.seconds(fps or 1.0) if start else 0.0
+        if self.end.seconds(fps or 1.0) <= begin:
+            after = f"start, which is {start.text}" if start else "0, the beginning"
             raise InputError(f"end is {self.end.text}: it must lie after {after}; give a later end")
+
+    def check(self, name: str, fps: float, total: int | None) -> None:
+        """Raise if `end` is not after `start`, or `start` not before the end of a source of even rate.
+
+        Raises:
+            InputError: names the value, the rule and the remedy.
+        """
+        self.check_order(fps)
         if self.start and total is not None and self.start.index(fps) >= total:
-            raise InputError(
-                f"start is {self.start.text}: it must lie before the end of {name}, which has {total} frames"
-                f" ({total / fps:.2f} s); give an earlier start"
-            )
+            raise self.behind(name, total, total / fps)
+
+    def behind(self, name: str, total: int, seconds: float) -> InputError:
+        """Return the error for a start that lies behind the end of a source of so many frames and seconds."""
+        start = self.start.text if self.start else "not set"
+        return InputError(
+            f"start is {start}: it must lie before the end of {name}, which has {total} frames"
+            f" ({seconds:.2f} s); give an earlier start"
+        )
 
     def empty(self, name: str) -> InputError:
         """Return the error for a source of which the options leave nothing."""

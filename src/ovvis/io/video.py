@@ -33,6 +33,7 @@ def open_source(
     end: float | str | None = None,
     max_frames: int | None = None,
     fps: float | None = None,
+    stream: int | None = None,
 ) -> Source:
     """Return the frames of a video file, a folder, a glob pattern, an image file, or arrays.
 
@@ -48,12 +49,14 @@ def open_source(
         max_frames: stop after so many frames; 1 or more.
         fps: frames a second of images and arrays, which have no clock of their own; 24 if left out. A
             video file brings its own.
+        stream: which of a file's video streams, from 0; its default one if left out.
 
     Raises:
         InputError: the source cannot be read, an option makes no sense, or no frame is left.
     """
     span = parse_span(every, start, end, max_frames)
     rate = check_fps(fps)
+    _check_stream(stream)
     if not isinstance(source, (str, PathLike)):
         if isinstance(source, (bytes, bytearray, dict, set, frozenset)) or not isinstance(source, Iterable):
             raise InputError(
@@ -67,7 +70,7 @@ def open_source(
         return ArraySource(source, span, rate)
     text = str(source)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
-        return FileSource(text, text, span, fps)
+        return FileSource(text, text, span, fps, stream)
     path = user_path(text)
     try:
         exists = path.exists()
@@ -83,7 +86,14 @@ def open_source(
         raise InputError(f"{text} is neither a file nor a folder: pipes and devices cannot be read; give a file")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource([path], path.name, span, rate)
-    return FileSource(f"file:{path}", path.name, span, fps)
+    return FileSource(f"file:{path}", path.name, span, fps, stream)
+
+
+def _check_stream(stream: int | None) -> None:
+    if stream is not None and (isinstance(stream, bool) or not isinstance(stream, int) or stream < 0):
+        raise InputError(
+            f"stream is {stream!r}: it must be the number of a video stream, from 0; leave it out for the default"
+        )
 
 
 def open_frames(paths: Sequence[Path], name: str, fps: float | None = None) -> Source:

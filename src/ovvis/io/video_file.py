@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any, final
 
 import av
@@ -12,152 +11,137 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ovvis.errors import InputError
-from ovvis.io.container import MAX_DELAY, decode, landing, open_video, reason
+from ovvis.io.clock import Clock
+from ovvis.io.container import decode, reason
+from ovvis.io.counting import Counting
+from ovvis.io.entry import AstrayError, Entry, find_entry
+from ovvis.io.facts import Facts, facts
 from ovvis.io.frames import Image8
 from ovvis.io.source import Source, Span
+from ovvis.io.turn import display_turn
 from ovvis.structures import Frame, SourceInfo
 
 
-@dataclass(slots=True)
+@final
 class _Pass:
-    """What one reading of a file has met so far."""
+    """One reading of a file: what it has met so far. It watches the decoder's packets."""
 
-    used: int = 0  # frames given to the caller
-    index: int = -1  # of the last readable frame
-    time: float = 0.0  # of the last readable frame, seconds
-    shift: float = 0.0  # seconds added to the file's own times
-    longest_gap: float = 0.0  # between two readable frames, seconds
-    skipped: int = 0  # unreadable frames with a readable one behind them
-    reason: str = ""  # why the last skipped frame could not be read
-    lost: list[str] = field(default_factory=list)  # why frames were lost that no readable frame was seen behind
-    lost_before: int = 0  # their number at the frame before
-    since_loss: int = 0  # readable frames since the last loss
-    ended: bool = False  # the file's data ended before the options did
+    def __init__(self, known: Facts, entry: Entry | None = None) -> None:
+        first = known.first.pts
+        self.clock = Clock(known.base, first, known.rate, known.in_order)
+        place = (0, first) if entry is None else (entry.rank, entry.key)
+        second = float(1 / known.base) if known.by_rank and known.base else None
+        self.counting = Counting(second, known.rate, known.steady, *place)
+        self.used = 0  # frames given to the caller
+        self.started = False  # whether a frame at the start or behind it was met
+        self.ended = False  # the file's data ended before the options did
+        self.scaled: dict[tuple[int, int], int] = {}  # frames of another size (height, width) than the first
+
+    def fed(self, packet: Any) -> None:
+        """Note a packet, in the order of decoding."""
+        self.clock.fed(packet)
+        self.counting.fed(packet)
+
+    def failed(self, reason: str) -> None:
+        """Note that a frame could not be read."""
+        self.counting.failed(reason)
+
+    def doubted(self, reason: str) -> None:
+        """Note that data are missing."""
+        self.counting.doubted(reason)
 
 
 @final
 class FileSource(Source):
-    """A video file, decoded with PyAV."""
+    """A video file, decoded with PyAV.
 
-    def __init__(self, location: str, name: str, span: Span, fps: float | None) -> None:
+    Args:
+        location: what libav opens: a URL, or "file:" and a path.
+        name: what messages call it.
+        span: which frames are asked for.
+        fps: must be None; a file has its own clock.
+        stream: which of its video streams, from 0; None for its default.
+    """
+
+    def __init__(self, location: str, name: str, span: Span, fps: float | None, stream: int | None = None) -> None:
         if fps is not None:
             raise InputError(
                 f"fps is {fps!r}: the video {name} has its own clock; leave fps out, or take fewer frames with every"
             )
         self._location, self._name, self._span = location, name, span
-        with open_video(location, name) as opened:
-            self._rate, self._duration, self._announced = (
-                opened.rate,
-                opened.duration,
-                opened.stream.frames or None,
-            )
-            self._time_base = opened.stream.time_base
-        reasons: list[str] = []
-        with closing(decode(location, name, reasons.append)) as frames:
-            first = next(frames, None)
-        if first is None:
-            why = f" ({reasons[0]})" if reasons else ""
-            raise InputError(f"{name} holds no readable frame{why}: it may be empty or damaged; encode it again")
-        self._first_pts = first.pts
-        self._size = (first.height, first.width)
-        self._turn = _display_turn(first)
+        self._facts = known = facts(location, name, stream)
+        self._size = (known.first.height, known.first.width)
+        self._turn = display_turn(known.first)
         height, width = self._size[::-1] if self._turn.transpose else self._size
-        known = [n for n in (self._announced, self._duration and round(self._duration * self._rate)) if n]
-        self._total = min(known, default=None)
-        span.check(name, self._rate, self._total)
-        count = span.count(self._rate, self._total)
-        self.info = SourceInfo(name, height, width, self._rate / span.every, count and max(count, 1))
+        span.check_order()
+        count = span.count(known.rate, known.total)  # an estimate refuses nothing
+        self.info = SourceInfo(name, height, width, known.rate / span.every, count or None)
+        if stream is None and known.choices > 1:
+            self.notes = (
+                f"{name} has {known.choices} video streams: number {known.number} is used, its default; choose"
+                f" another with stream (0 to {known.choices - 1})",
+            )
         self._local = location.startswith("file:")
         # A live stream has no duration; what it showed once does not come back.
-        self.rereadable = self._local or (location.startswith("http") and self._duration is not None)
+        self.rereadable = self._local or (location.startswith("http") and known.length is not None)
 
     def __iter__(self) -> Iterator[Frame]:
         self.problem = None
         return self._read()
 
     def _read(self) -> Iterator[Frame]:
-        span, seen = self._span, _Pass()
-        reformatter = VideoReformatter()
-        reached = 0
+        span, start = self._span, self._span.start
+        entry = None
+        if start and start.value and self._local:
+            entry = find_entry(self._location, self._name, start, self._facts)
+        seen = _Pass(self._facts, entry)
         try:
-            with closing(self._counted(seen)) as frames:
-                for index, time, frame in frames:
-                    if span.start and not span.start.reached(index, time):
-                        continue
-                    if span.end and span.end.reached(index, time):
-                        break
-                    if reached % span.every == 0:
-                        seen.used += 1
-                        yield Frame(self._image(reformatter, frame), index, time)
-                        if seen.used == span.max_frames:
-                            break
-                    reached += 1
-                else:
-                    seen.ended = True
+            if entry is not None:
+                try:
+                    yield from self._wanted(seen, span, entry)
+                except AstrayError:  # before a frame was used
+                    seen, entry = _Pass(self._facts), None
+                    yield from self._wanted(seen, span, None)
+            else:
+                yield from self._wanted(seen, span, None)
             if not seen.used:
                 raise self._nothing(seen)
         finally:
             self.problem = self._describe(seen)
 
-    def _counted(self, seen: _Pass) -> Generator[tuple[int, float, av.VideoFrame], None, None]:
-        """Yield index, time (seconds) and frame from a place before the start on; keep count in `seen`."""
-        frames, ranks = self._entered(seen)
-        with closing(frames):
-            for frame in frames:
-                time = self._time(frame)
-                index = self._next_index(seen, time)
-                if frame.pts is not None:
-                    index = ranks.get(frame.pts, index)
-                if time is None:
-                    time = index / self._rate
-                elif seen.index >= 0 and time + seen.shift <= seen.time:
-                    seen.shift = seen.time + 1 / self._rate - time  # the clock began again: recordings joined
-                time += seen.shift
-                if seen.index >= 0:
-                    seen.longest_gap = max(seen.longest_gap, time - seen.time)
-                seen.index, seen.time = index, time
-                yield index, time, frame
+    def _wanted(self, seen: _Pass, span: Span, entry: Entry | None) -> Generator[Frame, None, None]:
+        """Yield the frames asked for; keep account in `seen`."""
+        reformatter = VideoReformatter()
+        reached = 0
+        with closing(self._placed(seen, entry)) as frames:
+            for index, time, frame in frames:
+                if span.start and not span.start.reached(index, time):
+                    continue
+                seen.started = True
+                if span.end and span.end.reached(index, time):
+                    return
+                if reached % span.every == 0:
+                    seen.used += 1
+                    yield Frame(self._image(reformatter, frame, seen), index, time)
+                    if seen.used == span.max_frames:
+                        return
+                reached += 1
+        seen.ended = True
 
-    def _time(self, frame: av.VideoFrame) -> float | None:
-        if frame.pts is None or self._first_pts is None or self._time_base is None:
-            return None
-        return float((frame.pts - self._first_pts) * self._time_base)
+    def _placed(self, seen: _Pass, entry: Entry | None) -> Generator[tuple[int, float, av.VideoFrame], None, None]:
+        """Yield index, time (seconds) and frame, from the entry or the beginning on."""
+        at = None if entry is None else entry.key
+        with closing(decode(self._location, self._name, seen, self._facts.number, at)) as decoded:
+            for frame in decoded if entry is None else entry.led(decoded):
+                by_clock = seen.clock.read(frame.pts)
+                index = seen.counting.place(frame.pts, by_clock)
+                yield index, seen.clock.settle(by_clock, index), frame
 
-    def _next_index(self, seen: _Pass, time: float | None) -> int:
-        """Return the index of the frame that follows, and settle which lost frames it leaves behind.
-
-        The decoder reports a loss ahead of the frames that it still holds: the gap in time shows its place.
-        """
-        if seen.index < 0:
-            return 0
-        seen.since_loss = seen.since_loss + 1 if len(seen.lost) == seen.lost_before else 0
-        gap = len(seen.lost) + 1 if time is None else round((time + seen.shift - seen.time) * self._rate)
-        left_behind = min(max(gap - 1, 0), len(seen.lost))
-        index = seen.index + 1 + left_behind
-        if seen.since_loss > MAX_DELAY:
-            left_behind = len(seen.lost)  # no gap showed it, but it is too long ago to lie ahead
-        if left_behind:
-            seen.skipped, seen.reason = seen.skipped + left_behind, seen.lost[0]
-            del seen.lost[:left_behind]
-        seen.lost_before = len(seen.lost)
-        return index
-
-    def _entered(self, seen: _Pass) -> tuple[Generator[av.VideoFrame, None, None], dict[int, int]]:
-        """Return the frames from a keyframe before the start on, and the indices of the first ones by pts."""
-        start = self._span.start
-        if start and start.value and self._local and self._first_pts is not None:
-            place = landing(self._location, self._name, start, self._first_pts)
-            if place:
-                frames = decode(self._location, self._name, seen.lost.append, place.key)
-                first = next(frames, None)
-                if first is not None and place.fits(first.pts):
-                    return _put_back(first, frames), place.ranks
-                frames.close()  # the container led elsewhere: read it from the beginning
-                seen.lost.clear()
-        return decode(self._location, self._name, seen.lost.append), {}
-
-    def _image(self, reformatter: VideoReformatter, frame: av.VideoFrame) -> Image8:
+    def _image(self, reformatter: VideoReformatter, frame: av.VideoFrame, seen: _Pass) -> Image8:
         height, width = self._size
+        stored = (frame.height, frame.width)
+        if stored != self._size:
+            seen.scaled[stored] = seen.scaled.get(stored, 0) + 1
         try:
             array = reformatter.reformat(frame, width, height, "rgb24").to_ndarray()
         except (av.FFmpegError, ValueError) as error:
@@ -168,27 +152,39 @@ class FileSource(Source):
         return self._turn.apply(array.astype(np.uint8, copy=False))
 
     def _describe(self, seen: _Pass) -> str | None:
-        """Return the sentence on what could not be read, or None."""
-        why = seen.lost[-1] if seen.lost else "the file ends early"
-        if seen.used and seen.ended and (seen.lost or self._short(seen)):
-            about = f" of about {self._total}" if self._total else ""
-            before = (
-                "the 1 frame before it was used" if seen.used == 1 else f"the {seen.used} frames before it were used"
+        """Return the sentence on what could not be read or had to be changed, or None."""
+        if not seen.used:
+            return None
+        told: list[str] = []
+        count, short = seen.counting, self._short(seen)
+        used = _frames(seen.used)
+        if count.skipped or count.uncounted:
+            lost = _frames(count.skipped) if not count.uncounted else "a number of frames that nothing tells"
+            told.append(f"{lost} could not be read ({count.why}) and left out; {used} were used")
+        if seen.ended and (count.open or short):
+            why = count.open[-1] if count.open else "the file ends early"
+            about = f" of about {self._facts.total}" if self._facts.total else ""
+            before = "it was" if seen.used == 1 else "it were"
+            told.append(f"frame {count.index + 1}{about} could not be read ({why}); the {used} before {before} used")
+        if seen.scaled:
+            sizes = ", ".join(f"{width}x{height}" for height, width in seen.scaled)
+            told.append(
+                f"{_frames(sum(seen.scaled.values()))} of another size ({sizes}) were scaled to the first frame's,"
+                f" {self._size[1]}x{self._size[0]}"
             )
-            return f"{self._name}: frame {seen.index + 1}{about} could not be read ({why}); {before}"
-        if seen.used and seen.skipped:
-            lost = "1 frame" if seen.skipped == 1 else f"{seen.skipped} frames"
-            return f"{self._name}: {lost} could not be read ({seen.reason}) and left out; {seen.used} were used"
-        return None
+        return f"{self._name}: {'; '.join(told)}" if told else None
 
     def _nothing(self, seen: _Pass) -> InputError:
         """Return the error for a pass in which no frame was used."""
-        if seen.ended and (seen.lost or self._short(seen)):
-            why = seen.lost[-1] if seen.lost else "the file ends early"
+        count = seen.counting
+        if seen.ended and (count.open or self._short(seen)):
+            why = count.open[-1] if count.open else "the file ends early"
             return InputError(
-                f"{self._name}: frame {seen.index + 1} could not be read ({why}) and start lies behind it;"
+                f"{self._name}: frame {count.index + 1} could not be read ({why}) and start lies behind it;"
                 " give an earlier start, or encode the video again"
             )
+        if seen.ended and not seen.started:
+            return self._span.behind(self._name, count.index + 1, seen.clock.time + 1 / self._facts.rate)
         return self._span.empty(self._name)
 
     def _short(self, seen: _Pass) -> bool:
@@ -197,46 +193,19 @@ class FileSource(Source):
         By number and by time, where both are known: a cut made in the header only (an edit list) keeps the
         old number, and the last picture of a slide show lasts longer than the average.
         """
-        if self._announced is None and self._duration is None:
+        known, last = self._facts, seen.clock.time
+        length = known.length if known.own_length else None
+        if known.announced is None and length is None:
             return False
         by_number = by_time = True
-        if self._announced is not None:
-            missing = self._announced - (seen.index + 1)
-            by_number = missing > max(2, 0.01 * self._announced)
-        if self._duration is not None:
-            left = self._duration - seen.time - 1 / self._rate
-            by_time = left > max(2 / self._rate, 0.01 * self._duration, 2 * seen.longest_gap)
+        if known.announced is not None:
+            missing = known.announced - (seen.counting.index + 1)
+            by_number = missing > max(2, 0.01 * known.announced)
+        if length is not None:
+            left = length - last - 1 / known.rate
+            by_time = left > max(2 / known.rate, 0.01 * length, 2 * seen.clock.longest_gap)
         return by_number and by_time
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """How a stored picture must be turned to be seen upright: first transposed, then flipped."""
-
-    transpose: bool
-    flip_x: bool
-    flip_y: bool
-
-    def apply(self, image: Image8) -> Image8:
-        """Return the turned image (H, W, 3)."""
-        if self.transpose:
-            image = image.transpose(1, 0, 2)
-        return np.ascontiguousarray(image[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1])
-
-
-def _display_turn(frame: av.VideoFrame) -> _Turn:
-    """Return the turn that a frame's display matrix asks for, to the nearest right angle."""
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return _Turn(False, False, False)
-    # x' = a x + c y, y' = b x + d y, in fixed point.
-    a, b, _, c, d = (int(v) for v in np.frombuffer(data, dtype=np.int32)[:5])
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return _Turn(False, a < 0, d < 0)
-    return _Turn(True, c < 0, b < 0)
-
-
-def _put_back(first: av.VideoFrame, rest: Generator[av.VideoFrame, None, None]) -> Generator[av.VideoFrame, None, None]:
-    with closing(rest):
-        yield first
-        yield from rest
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
