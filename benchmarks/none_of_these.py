@@ -39,7 +39,7 @@ from ovvis.inference.pipeline import VideoSegmenter, build_tracker
 from ovvis.io.source import Source
 from ovvis.io.video import open_frames, open_source
 from ovvis.models.load import load_model
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import VideoSettings
 from ovvis.pixels import pad
 from ovvis.vocabulary import Label, Vocabulary, plain_word
 from ovvis.world.sprites import load_sprites

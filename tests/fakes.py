@@ -12,8 +12,8 @@ from torchvision.ops import FrozenBatchNorm2d
 from ovvis.errors import InputError
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import build_model
-from ovvis.models.model import VideoSettings
 from ovvis.models.ovformer import OvFormerConfig
+from ovvis.models.settings import VideoSettings
 from ovvis.structures import Prediction
 
 

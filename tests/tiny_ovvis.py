@@ -16,11 +16,12 @@ import torch
 
 from conftest import TINY_CLIPS
 from fakes import build_tiny
-from ovvis.cli import main, segmenter
+from ovvis.cli import main
 from ovvis.cli.lazy import load
 from ovvis.data import predictions, submission
 from ovvis.inference import tubes
 from ovvis.io import output
+from ovvis.models import load as models_load
 
 
 def die() -> None:
@@ -94,7 +95,7 @@ def run(place: str, words: list[str]) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     open_clip.factory._MODEL_CONFIGS.update(TINY_CLIPS)
-    segmenter.load_model = lambda *args, **kwargs: build_tiny()
+    models_load.load_model = lambda *args, **kwargs: build_tiny()
     load("predict")  # imports what the verb needs
     for line in sys.stdin:
         place, *words = json.loads(line)

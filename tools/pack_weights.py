@@ -26,7 +26,8 @@ from ovvis.models.convert import TensorDict, load_strictly
 from ovvis.models.download import sha256
 from ovvis.models.families import FAMILIES
 from ovvis.models.load import build_from
-from ovvis.models.packaged import CLIP_FAMILY, FOLDER
+from ovvis.models.packaged import CLIP_FAMILY
+from ovvis.models.places import FOLDER
 from ovvis.models.zoo import ModelEntry, find_model
 
 CLIP = "clip."

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ovvis.io.render import render
     from ovvis.io.results import load_tracks, save_tracks
     from ovvis.io.video import open_source
-    from ovvis.models.load import list_models, load_model
+    from ovvis.models.load import load_model
+    from ovvis.models.zoo import list_models
     from ovvis.structures import FrameResult, Instance, Track, VideoResult
     from ovvis.vocabulary import Vocabulary
 
@@ -55,7 +56,7 @@ _ROOMS = {
     "VideoResult": "structures",
     "VideoSegmenter": "inference.pipeline",
     "Vocabulary": "vocabulary",
-    "list_models": "models.load",
+    "list_models": "models.zoo",
     "load_model": "models.load",
     "load_tracks": "io.results",
     "open_source": "io.video",

@@ -12,7 +12,7 @@ import torch
 from fakes import FakeModel, fake_frames, fake_prediction
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.io.video import open_source
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import VideoSettings
 
 SPEC = importlib.util.spec_from_file_location(
     "none_of_these", Path(__file__).resolve().parents[2] / "benchmarks" / "none_of_these.py"

@@ -17,8 +17,9 @@ from pycocotools import mask as coco
 
 from fakes import build_tiny, build_tiny_ovformer
 from ovvis.cli import main as cli
-from ovvis.cli import segmenter
 from ovvis.inference import tubes
+from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.models import load
 from ovvis.models.model import Model
 
 TINY = Path(__file__).parents[1] / "tiny_ovvis.py"
@@ -50,7 +51,7 @@ def dataset(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, tiny_model: Model) -> None:
     """Let the command load a tiny model at once."""
-    monkeypatch.setattr(segmenter, "load_model", lambda *args, **kwargs: tiny_model)
+    monkeypatch.setattr(load, "load_model", lambda *args, **kwargs: tiny_model)
 
 
 def arguments(dataset: Path, output: Path, *more: object) -> list[str]:
@@ -124,12 +125,10 @@ def test_a_stopped_run_is_taken_up_and_scored(quick, monkeypatch, dataset, tmp_p
 def test_the_entries_are_what_the_segmenter_gives(build, monkeypatch, dataset, tmp_path):
     """The whole way through files and category ids changes nothing, whatever the family."""
     out, built = tmp_path / "out", build()
-    monkeypatch.setattr(segmenter, "load_model", lambda *args, **kwargs: built)
+    monkeypatch.setattr(load, "load_model", lambda *args, **kwargs: built)
     assert predict(monkeypatch, dataset, out) == 0
-    model = segmenter.load_model()
-    whole = segmenter.VideoSegmenter(
-        model, [name for _, name, _ in CATEGORIES], short_edge=0, max_tracks=8, cache=False
-    )
+    model = load.load_model()
+    whole = VideoSegmenter(model, [name for _, name, _ in CATEGORIES], short_edge=0, max_tracks=8, cache=False)
     with whole(dataset.parent / "frames" / "v8") as result:
         expected = [
             {

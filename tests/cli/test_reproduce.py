@@ -14,6 +14,7 @@ from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import ResultTrack
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.io.video import open_frames
+from ovvis.models import load as loading
 from ovvis.reproduction.experiments import EXPERIMENTS
 from ovvis.reproduction.measure import Follower
 from tiny_world import tiny_sprites
@@ -30,7 +31,7 @@ def command(monkeypatch, tmp_path, capsys):
     """Return what runs the command in a world of few frames and gives its exit code, output and errors."""
     monkeypatch.setattr(reproduce, "SPLITS", FEW)
     monkeypatch.setattr(reproduce, "load_sprites", tiny_sprites)
-    monkeypatch.setattr(segmenter, "load_model", lambda *args, **options: build_tiny(**MODEL))
+    monkeypatch.setattr(loading, "load_model", lambda *args, **options: build_tiny(**MODEL))
     monkeypatch.chdir(tmp_path)
 
     def call(*words, model=("--model", "clip-vis-r50", "--weights", "untrained")):
@@ -150,7 +151,7 @@ def test_families_and_windows_are_passes_of_their_own(command, monkeypatch, meas
     def load(name, *args, **options):
         return build_tiny_ovformer() if name == "ovformer-stickers" else build_tiny(**MODEL)
 
-    monkeypatch.setattr(segmenter, "load_model", load)
+    monkeypatch.setattr(loading, "load_model", load)
     monkeypatch.setattr(segmenter, "weights_files", lambda entry: [])
     words = (*QUICK, "--tables", "families", "--seeds", 0, "--short-edge", 64)
     code, out, err = command(*words, "--network", "ovformer=ovformer-stickers")
@@ -170,7 +171,7 @@ def test_families_of_the_package(command, monkeypatch):
         loaded.append(name)
         return build_tiny(**MODEL) if name == "clip-vis-stickers" else build_tiny_ovformer()
 
-    monkeypatch.setattr(segmenter, "load_model", load)
+    monkeypatch.setattr(loading, "load_model", load)
     words = ("--videos", 1, "--long-videos", 1, "--seeds", 0, "--short-edge", 64)
     code, _, err = command(*words, "--tables", "families,splits", model=())
     assert code == 0 and "left out" not in err, err
@@ -181,7 +182,7 @@ def test_families_of_the_package(command, monkeypatch):
 
 
 def test_what_an_ovformer_cannot_do_is_left_out(command, monkeypatch):
-    monkeypatch.setattr(segmenter, "load_model", lambda *args, **options: build_tiny_ovformer())
+    monkeypatch.setattr(loading, "load_model", lambda *args, **options: build_tiny_ovformer())
     words = ("--videos", 1, "--long-videos", 1, "--seeds", 0, "--short-edge", 64)
     code, out, err = command(*words, "--tables", "formulas,oracles")
     assert code == 0, err

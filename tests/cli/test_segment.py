@@ -26,7 +26,7 @@ from ovvis.cli import segmenter
 from ovvis.inference import spill
 from ovvis.io.render import VideoWriter
 from ovvis.io.results import load_tracks
-from ovvis.models import zoo
+from ovvis.models import load, zoo
 from ovvis.models.model import Model
 
 FRAMES = 5
@@ -45,7 +45,7 @@ def clip(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, tiny_model: Model) -> None:
     """Let the command load a tiny model at once."""
-    monkeypatch.setattr(segmenter, "load_model", lambda *args, **kwargs: tiny_model)
+    monkeypatch.setattr(load, "load_model", lambda *args, **kwargs: tiny_model)
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -380,7 +380,7 @@ def test_stopped_in_the_middle_leaves_nothing(number, tmp_path, clip):
 
 @pytest.mark.parametrize(("given", "window"), [((), 3), (("--window", 2), 2), (("--window", 0), None)])
 def test_windows(monkeypatch, clip, tmp_path, given, window):
-    monkeypatch.setattr(segmenter, "load_model", lambda *args, **kwargs: build_tiny_ovformer())
+    monkeypatch.setattr(load, "load_model", lambda *args, **kwargs: build_tiny_ovformer())
     out = tmp_path / "out"
     assert segment(monkeypatch, clip, out, "--model", "ovformer-r50", "--no-video", *given) == 0
     written = json.loads((out / "tracks.json").read_text())

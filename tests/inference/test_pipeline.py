@@ -9,7 +9,7 @@ from fakes import FakeModel, fake_frames, fake_prediction
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.masks import decode, encode
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import VideoSettings
 from ovvis.structures import SHOWN_SCORE
 
 LABELS = [("dog",), ("cat", "kitten"), ("zebra",)]

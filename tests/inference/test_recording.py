@@ -11,7 +11,7 @@ from ovvis.inference.final_masks import rle_from_logits
 from ovvis.inference.look import Seen
 from ovvis.inference.recording import KeptClasses, Recording
 from ovvis.inference.tubes import Tubes
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import VideoSettings
 
 BASE = VideoSettings(memory=1, matched=1)
 CHOICES = [

@@ -17,7 +17,7 @@ from ovvis.inference.scoring import (
     undecided,
     window_scores,
 )
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import VideoSettings
 
 RELEASED = VideoSettings()
 PAPER = replace(RELEASED, weighting="paper")

@@ -10,7 +10,7 @@ from ovvis.inference.look import Seen
 from ovvis.inference.recording import Recording
 from ovvis.inference.tubes import Tubes
 from ovvis.masks import area, decode
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import VideoSettings
 
 SETTINGS = VideoSettings()
 SIZES = (32, 32), (32, 32), (32, 32)

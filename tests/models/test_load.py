@@ -8,7 +8,9 @@ from fakes import authors_checkpoint, build_tiny, build_tiny_ovformer, tiny_conf
 from ovvis.errors import InputError, ResourceError
 from ovvis.models import load, zoo
 from ovvis.models.families import FAMILIES
-from ovvis.models.load import convert, list_models, load_model, pick_device, pick_precision, weights_path
+from ovvis.models.load import convert, load_model, pick_device, pick_precision
+from ovvis.models.places import weights_path
+from ovvis.models.zoo import list_models
 
 
 @pytest.fixture(autouse=True)

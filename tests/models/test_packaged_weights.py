@@ -7,8 +7,9 @@ import torch
 
 from fakes import build_tiny
 from ovvis.models.checkpoint import read_checkpoint
-from ovvis.models.load import list_models, load_model, weights_files
-from ovvis.models.zoo import DEFAULT_MODEL, find_model
+from ovvis.models.load import load_model
+from ovvis.models.places import weights_files
+from ovvis.models.zoo import DEFAULT_MODEL, find_model, list_models
 from ovvis.paths import cache_folder
 
 PACKAGED = [entry for entry in list_models() if entry.packaged]

@@ -5,7 +5,7 @@ import pytest
 from ovvis.data.stickers import SPLITS
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import build_tracker
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import VideoSettings
 from ovvis.models.zoo import DEFAULT_MODEL, find_model
 from ovvis.reproduction.experiments import EXPERIMENTS, MODEL, choose
 

@@ -12,7 +12,7 @@ from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.masks import decode
 from ovvis.models.classifiers import MaskPooledClassifier
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import VideoSettings
 from ovvis.reproduction import truth
 from ovvis.reproduction.experiments import Way, choose
 from ovvis.reproduction.follow import Follower

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from ovvis.errors import InputError
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import VideoSettings
 from ovvis.reproduction.experiments import Way
 from ovvis.reproduction.parts import Part, Parts, way_key
 

@@ -9,9 +9,10 @@ import torch
 
 from fakes import build_tiny, build_tiny_ovformer, tiny_config
 from ovvis.errors import InputError, ResourceError
-from ovvis.models import packaged, zoo
+from ovvis.models import places, zoo
 from ovvis.models.checkpoint import read_checkpoint, write_checkpoint
-from ovvis.models.load import load_model, pretrained_clip, weights_files
+from ovvis.models.load import load_model, pretrained_clip
+from ovvis.models.places import weights_files
 from ovvis.paths import cache_folder
 
 SPEC = importlib.util.spec_from_file_location(
@@ -26,7 +27,7 @@ CONFIG = tiny_config(clip_weights="tiny", none_logit=3.5, short_edge=96)
 
 @pytest.fixture
 def entry(monkeypatch, tmp_path):
-    monkeypatch.setattr(packaged, "FOLDER", tmp_path / "weights")
+    monkeypatch.setattr(places, "FOLDER", tmp_path / "weights")
     made = replace(zoo.ZOO["clip-vis-r50"], name=NAME, config=CONFIG, url="")
     monkeypatch.setattr(zoo, "ZOO", {NAME: made})
     monkeypatch.setattr("ovvis.models.load.ZOO", {NAME: made})
@@ -45,7 +46,7 @@ def save(path, model):
 
 
 def pack(entry, export, only=None):
-    return pack_weights.pack(read_checkpoint(export), entry, packaged.FOLDER, only)
+    return pack_weights.pack(read_checkpoint(export), entry, places.FOLDER, only)
 
 
 def predict(model):
@@ -58,12 +59,12 @@ def test_a_family_without_none_of_these(entry, tmp_path):
     other = replace(entry, name="ovformer-tiny", family=model.family, config=replace(model.config, clip_weights="tiny"))
     export = save(tmp_path / "ovformer.safetensors", model)
     assert len(pack(other, export)) == 2
-    assert (packaged.FOLDER / "ovformer-tiny.safetensors").is_file()
+    assert (places.FOLDER / "ovformer-tiny.safetensors").is_file()
 
 
 def test_packed_and_loaded_by_name(entry, export):
     said = pack(entry, export)
-    assert sorted(path.name for path in packaged.FOLDER.iterdir()) == [f"{NAME}.safetensors", "tiny-resnet.safetensors"]
+    assert sorted(path.name for path in places.FOLDER.iterdir()) == [f"{NAME}.safetensors", "tiny-resnet.safetensors"]
     assert [path for path in weights_files(entry) if str(path) in "".join(said)] == weights_files(entry)
     kinds = {(tensor.ndim > 1, tensor.dtype) for tensor in read_checkpoint(weights_files(entry)[0]).state.values()}
     assert kinds == {(True, torch.float16), (False, torch.float32)}
@@ -104,7 +105,7 @@ def test_the_clip_alone(entry, tmp_path):
     with pytest.raises(InputError, match="the CLIP too"):
         pack(entry, save(tmp_path / "whole.safetensors", build_tiny()), "network")
     pack(entry, path, "clip")
-    assert [file.name for file in packaged.FOLDER.iterdir()] == ["tiny-resnet.safetensors"]
+    assert [file.name for file in places.FOLDER.iterdir()] == ["tiny-resnet.safetensors"]
     state = pretrained_clip(CONFIG)
     assert state.keys() == {name for name in build_tiny().state_dict() if name.startswith("clip.")}
 
@@ -117,7 +118,7 @@ def test_an_export_of_other_settings_is_refused(entry, tmp_path, change, named):
     with pytest.raises(InputError) as caught:
         pack(entry, save(tmp_path / "a.safetensors", build_tiny(**change)))
     assert all(word in str(caught.value) for word in named)
-    assert not packaged.FOLDER.exists()
+    assert not places.FOLDER.exists()
 
 
 def test_a_weight_that_float16_cannot_hold():

@@ -9,7 +9,6 @@ import typer
 
 from ovvis.cli.console import out
 from ovvis.cli.process import quiet_libraries
-from ovvis.models import load
 from ovvis.paths import user_path
 
 
@@ -19,6 +18,8 @@ def convert(
     model: Annotated[str | None, typer.Option(help="The model it must be; found out if not given.")] = None,
 ) -> None:
     """Convert a checkpoint into safetensors that carry their configuration, after loading it strictly."""
+    from ovvis.models import load
+
     quiet_libraries()
     entry = load.convert(checkpoint, target, model)
     size = user_path(target).stat().st_size / 2**20

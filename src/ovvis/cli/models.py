@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovvis.cli.console import out
-from ovvis.models.load import list_models, weights_path
-from ovvis.models.zoo import DEFAULT_MODEL, ModelEntry
+from ovvis.models.places import weights_path
+from ovvis.models.zoo import DEFAULT_MODEL, ModelEntry, list_models
 
 
 def models() -> None:

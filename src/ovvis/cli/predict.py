@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -28,12 +28,14 @@ from ovvis.data.words import dataset_vocabulary
 from ovvis.errors import InputError
 from ovvis.evaluation.records import ResultTrack
 from ovvis.evaluation.rules import COCO
-from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.io.source import FrameError
 from ovvis.io.video import open_frames
 from ovvis.structures import VideoResult
 from ovvis.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from ovvis.inference.pipeline import VideoSegmenter
 
 SOME_BROKEN = 3  # exit code: videos were passed over, the others have results
 SHOWN = 10  # broken videos that are listed by name

@@ -27,7 +27,7 @@ from ovvis.data.words import dataset_vocabulary
 from ovvis.errors import InputError, nearest
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.io.output import OutputFolder, whole_file
-from ovvis.models.load import UNTRAINED
+from ovvis.models.settings import UNTRAINED
 from ovvis.models.zoo import ZOO
 from ovvis.reproduction.experiments import EXPERIMENTS, LONG, MODEL, OV2SEG, OVFORMER, Experiment, choose
 from ovvis.reproduction.figures import Outcome

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from ovvis.cli.console import out, progress, warn
 from ovvis.cli.process import keep_freed_memory, quiet_libraries
 from ovvis.errors import InputError
-from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.download import sha256
-from ovvis.models.load import UNTRAINED, Precision, load_model, weights_files
-from ovvis.models.text_file import text_from_file
+from ovvis.models.places import weights_files
+from ovvis.models.settings import UNTRAINED, Precision
 from ovvis.models.zoo import DEFAULT_MODEL, find_model
 from ovvis.paths import user_path
-from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
 from ovvis.world.categories import categories
+
+if TYPE_CHECKING:
+    from ovvis.inference.pipeline import VideoSegmenter
+    from ovvis.structures import TextEmbeddings
 
 LABELS = (
     '"dog, cat|kitten" (bars between synonyms), @file.txt (a label a line), or a list\'s name: lvvis. If not given: '
@@ -138,6 +140,8 @@ class SegmenterOptions:
         """
         if self.text_embeddings is None:
             return None
+        from ovvis.models.text_file import text_from_file
+
         if vocabulary is None:
             raise InputError("--text-embeddings are of labels: give --labels too, such as lvvis")
         rows = Vocabulary.parse(self.text_rows) if self.text_rows else None
@@ -170,6 +174,9 @@ class SegmenterOptions:
             InputError: an option cannot be used.
             ResourceError: weights cannot be fetched.
         """
+        from ovvis.inference.pipeline import VideoSegmenter
+        from ovvis.models.load import load_model
+
         templates, text = self.check(), self.text(vocabulary)
         if vocabulary is None and (self.weights == UNTRAINED or not self._may_bring_labels()):
             raise InputError("--labels is missing: say what to look for, such as --labels 'dog, cat'")

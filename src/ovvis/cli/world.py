@@ -9,7 +9,6 @@ import typer
 
 from ovvis.cli.console import out, progress, warn
 from ovvis.cli.lazy import SETTINGS
-from ovvis.data.stickers import split_of, write_split
 from ovvis.io.output import whole_file
 from ovvis.paths import cache_folder
 from ovvis.world.sprites import PINNED, Sprites, draw_all, load_sprites, sprites_path
@@ -59,6 +58,8 @@ def write(
     videos: Annotated[int | None, typer.Option(help="Only the first so many.", min=1)] = None,
 ) -> None:
     """Write a split in the layout of LV-VIS: frames, and a JSON with base and novel categories."""
+    from ovvis.data.stickers import split_of, write_split
+
     chosen = split_of(split)
     sprites = load_sprites()
     with progress(f"writing {chosen.name}", "frames") as advance:

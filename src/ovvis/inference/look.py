@@ -14,7 +14,8 @@ from ovvis.inference import scoring
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.inference.windows import groups, make_window
 from ovvis.io.source import Source
-from ovvis.models.model import ClassScore, Model, VideoSettings
+from ovvis.models.model import Model
+from ovvis.models.settings import ClassScore, VideoSettings
 from ovvis.pixels import network_size, padded_size
 from ovvis.structures import Prediction, TextEmbeddings, Window
 from ovvis.tracking.tracker import Tracker

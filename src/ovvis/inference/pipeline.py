@@ -20,7 +20,8 @@ from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.tubes import Tubes
 from ovvis.io.video import Source, open_source
 from ovvis.masks import box
-from ovvis.models.model import Model, VideoSettings
+from ovvis.models.model import Model
+from ovvis.models.settings import VideoSettings
 from ovvis.models.text import Progress, embed_vocabulary, text_cache
 from ovvis.models.text_file import check_labels, check_width, digest, text_from_file
 from ovvis.structures import SHOWN_SCORE, FrameResult, Instance, TextEmbeddings, VideoResult, Window

@@ -17,7 +17,7 @@ from ovvis.inference.look import ClassKey, Seen, class_key
 from ovvis.inference.mask_code import MaskCode, pack, unpack
 from ovvis.inference.spill import DEFAULT_LIMIT, Spill
 from ovvis.masks import Rle
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import VideoSettings
 
 
 @dataclass(frozen=True, slots=True)

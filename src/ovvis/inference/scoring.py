@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ovvis.models.model import ClassScore, VideoSettings, Weighting
+from ovvis.models.settings import ClassScore, VideoSettings, Weighting
 
 OBJECT = 0  # index of "object" in the object logits
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
+if TYPE_CHECKING:  # a command starts its watch before PyTorch is imported
+    import torch
 
 Item = TypeVar("Item")
 
@@ -31,6 +32,8 @@ class Stopwatch:
             yield
         finally:
             if self._device is not None and self._device.type == "cuda":
+                import torch
+
                 torch.cuda.synchronize(self._device)
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 

@@ -16,7 +16,7 @@ from ovvis.inference.look import Seen, class_key
 from ovvis.inference.recording import FrameRecord, Recording
 from ovvis.inference.spill import Spill
 from ovvis.masks import Rle
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import VideoSettings
 from ovvis.structures import Track
 
 TOP_LABELS = 5  # names that a track lists

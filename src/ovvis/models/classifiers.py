@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovvis.models.clip import FrozenClip
-from ovvis.models.mask_pooling import Pooling, build_mask_pooling, nearest_cell
+from ovvis.models.mask_pooling import build_mask_pooling, nearest_cell
+from ovvis.models.settings import Pooling
 from ovvis.structures import Prediction, TextEmbeddings
 
 

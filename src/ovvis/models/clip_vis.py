@@ -1,19 +1,28 @@
-"""CLIP-VIS (Zhu et al., 2024): the recipe."""
+"""CLIP-VIS (Zhu et al., 2024): the recipe.
+
+Its parts are imported when one is built, so that its configuration is read without PyTorch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from ovvis.models.settings import (
+    ClassScore,
+    DecoderConfig,
+    IouActivation,
+    IouSource,
+    Pooling,
+    VideoSettings,
+    Weighting,
+)
 
-from ovvis.models.backbones.conv_clip import ConvClipBackbone
-from ovvis.models.classifiers import MaskPooledClassifier
-from ovvis.models.clip import CLIP_MEAN, CLIP_STD, FrozenClip, clip_config
-from ovvis.models.heads import IouActivation, IouSource, MaskIouHead, ObjectHead
-from ovvis.models.mask_pooling import Pooling
-from ovvis.models.model import ClassScore, Model, VideoSettings, Weighting
-from ovvis.models.segmenter import DecoderConfig, Segmenter
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ovvis.models.model import Model
 
 FAMILY = "clip-vis"
 
@@ -43,6 +52,13 @@ class ClipVisConfig(DecoderConfig):
 
 def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
     """Return an untrained CLIP-VIS."""
+    from ovvis.models.backbones.conv_clip import ConvClipBackbone
+    from ovvis.models.classifiers import MaskPooledClassifier
+    from ovvis.models.clip import CLIP_MEAN, CLIP_STD, FrozenClip
+    from ovvis.models.heads import MaskIouHead, ObjectHead
+    from ovvis.models.model import Model
+    from ovvis.models.segmenter import Segmenter
+
     clip = FrozenClip(config.clip, config.quick_gelu)
     backbone = ConvClipBackbone(clip)
     network = Segmenter(
@@ -79,6 +95,8 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
 
 def fits(config: ClipVisConfig, state: Mapping[str, Tensor]) -> bool:
     """Return whether a state carries the CLIP of a configuration, as far as its tensors tell."""
+    from ovvis.models.clip import clip_config
+
     text = state.get("clip.model.text_projection")
     shape = clip_config(config.clip)
     trunk = "clip.model.visual.trunk.stem.0.weight" in state

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from ovvis.models import clip_vis, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
-from ovvis.models.model import Model
 from ovvis.models.ovformer import OvFormerConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ovvis.models.model import Model
 
 FamilyConfig = ClipVisConfig | OvFormerConfig
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovvis.models.layers.attention import Attention
 from ovvis.models.layers.mlp import MLP
-
-IouActivation = Literal["sigmoid", "relu"]
-IouSource = Literal["queries", "pixels"]
-Alignment = Literal["released", "paper", "none"]
+from ovvis.models.settings import Alignment, IouActivation, IouSource
 
 
 class MaskIouHead(nn.Module):

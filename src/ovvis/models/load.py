@@ -19,21 +19,15 @@ from ovvis.models.clip import packaged_config
 from ovvis.models.convert import decoder_depth, has_clip, load_strictly, query_count
 from ovvis.models.families import FAMILIES, FamilyConfig, build_model
 from ovvis.models.model import Model
-from ovvis.models.packaged import packaged_clip, packaged_model, packaged_path
+from ovvis.models.packaged import packaged_clip, packaged_model
+from ovvis.models.places import packaged_path, weights_path
+from ovvis.models.settings import UNTRAINED, Precision
 from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model
 from ovvis.paths import user_path
 from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import Vocabulary
 
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
-
-UNTRAINED = "untrained"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def list_models() -> list[ModelEntry]:
-    """Return the zoo, a line for each model."""
-    return list(ZOO.values())
 
 
 def load_model(
@@ -160,17 +154,6 @@ def convert(source: str | Path, target: str | Path, name: str | None = None) -> 
             f"{str(target)!r} cannot be written ({error.strerror or error}); choose another place"
         ) from error
     return entry
-
-
-def weights_path(entry: ModelEntry) -> Path:
-    """Return where a model's own weights lie or would lie."""
-    return packaged_path(entry.name) if entry.packaged else download.weights_folder() / entry.file
-
-
-def weights_files(entry: ModelEntry) -> list[Path]:
-    """Return all files of a model's own weights: where they lie in the package, its CLIP has a file of its own."""
-    shared = [packaged_path(entry.config.clip)] if entry.packaged else []
-    return [weights_path(entry), *shared]
 
 
 def own_weights(entry: ModelEntry, on_progress: download.Progress | None = None) -> Checkpoint:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovvis.models.clip import FrozenClip
-
-Pooling = Literal["clip", "mean", "nearest"]
+from ovvis.models.settings import Pooling
 
 
 class MaskPooling(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 import torch
@@ -13,46 +12,8 @@ from ovvis.models.clip import FrozenClip
 from ovvis.models.layers.folding import fold_batch_norm
 from ovvis.models.layers.linear import replace_linears
 from ovvis.models.segmenter import Segmenter
+from ovvis.models.settings import VideoSettings
 from ovvis.structures import LayeredPrediction, Prediction, TextEmbeddings
-
-Weighting = Literal["released", "paper"]
-ClassScore = Literal["softmax", "cosine", "sigmoid"]
-Average = Literal["scores", "logits"]
-
-
-@dataclass(frozen=True, slots=True)
-class VideoSettings:
-    """How a model's predictions become tracks, as its authors ran it."""
-
-    window: int | None = 1  # frames that the network sees at once; None: the whole video
-    # tracking
-    memory: int = 9  # T: windows that the tracker remembers
-    matched: int = 5  # K: best of them that vote
-    recency_weighted: bool = True  # multiply the costs of slot i by i + 1 before the vote (released)
-    momentum: float | None = None  # share of the new embedding in a running one; replaces the memory
-    birth: float | None = None  # cosine distance from which an object begins a tube of its own; None: none does
-    names: float = 0.0  # share of an object's names in what it is known by again, beside its embedding; 0: none
-    # scores
-    class_score: ClassScore = "softmax"  # of the logits; "cosine" in CLIP-VIS's paper (eq. 10), "sigmoid" in OVFormer
-    average: Average = "scores"  # what a tube takes the mean of over windows; "logits" are squashed after it (OVFormer)
-    none_logit: float | None = None  # of "none of these" beside the vocabulary in the softmax; None: no such answer
-    weighting: Weighting = "released"  # "paper": the plain product (eq. 11)
-    use_iou: bool = True  # weight by the predicted mask IoU
-    use_object: bool = True  # weight by the object score
-    scores_bounded: bool = True  # no score is above 1; False for an IoU head that ends in ReLU
-    # choice
-    silence: float | None = 0.1  # a frame is silenced below this share of the track's score; None silences none
-    mask_quality: bool = True  # multiply the score by the mean confidence of the mask's pixels
-
-    def __post_init__(self) -> None:
-        if self.birth is not None and not 0 < self.birth <= 2:
-            raise ValueError(f"birth {self.birth}: a cosine distance above 0 and at most 2")
-        if not 0 <= self.names < 1:
-            raise ValueError(f"names {self.names}: a share of what an object is known by, from 0 to below 1")
-        if self.silence is not None and not 0 <= self.silence <= 1:
-            raise ValueError(f"silence {self.silence}: a share of the track's score, from 0 to 1, or None")
-        if self.class_score == "cosine" and self.average == "logits":
-            raise ValueError("class_score cosine goes with average scores: it is one window's own")
 
 
 class Model(nn.Module):

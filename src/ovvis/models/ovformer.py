@@ -1,21 +1,21 @@
-"""OVFormer (Fang et al., 2024) and OV2Seg (Wang et al., 2023), which is OVFormer without alignment: the recipe."""
+"""OVFormer (Fang et al., 2024) and OV2Seg (Wang et al., 2023), which is OVFormer without alignment: the recipe.
+
+Its parts are imported when one is built, so that its configuration is read without PyTorch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+from ovvis.models.settings import CLIP_ENCODER, Alignment, DecoderConfig, VideoSettings, Weighting
 
-from ovvis.models.backbones.conv_clip import CLIP_ENCODER, TrainedClipBackbone
-from ovvis.models.backbones.pyramid import Backbone
-from ovvis.models.backbones.timm_features import build_timm_backbone
-from ovvis.models.classifiers import EmbeddingClassifier
-from ovvis.models.clip import CLIP_MEAN, CLIP_STD, FrozenClip
-from ovvis.models.heads import Alignment, ClassHead, ObjectHead
-from ovvis.models.model import Model, VideoSettings, Weighting
-from ovvis.models.segmenter import DecoderConfig, Segmenter
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ovvis.models.backbones.pyramid import Backbone
+    from ovvis.models.model import Model
 
 FAMILY = "ovformer"
 OV2SEG = "ov2seg"
@@ -52,6 +52,14 @@ class OvFormerConfig(DecoderConfig):
 
 def build_ovformer(config: OvFormerConfig, name: str = FAMILY) -> Model:
     """Return an untrained OVFormer, or an OV2Seg where the configuration has no alignment."""
+    from ovvis.models.backbones.conv_clip import TrainedClipBackbone
+    from ovvis.models.backbones.timm_features import build_timm_backbone
+    from ovvis.models.classifiers import EmbeddingClassifier
+    from ovvis.models.clip import CLIP_MEAN, CLIP_STD, FrozenClip
+    from ovvis.models.heads import ClassHead, ObjectHead
+    from ovvis.models.model import Model
+    from ovvis.models.segmenter import Segmenter
+
     clip = FrozenClip(config.clip, config.quick_gelu)
     own = config.backbone == CLIP_ENCODER
     backbone: Backbone

@@ -7,22 +7,15 @@ packaged model stands in the zoo, so that a calibrated number changes without th
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from importlib import resources
-from pathlib import Path
 
 from ovvis.errors import InputError, ResourceError
 from ovvis.models.checkpoint import Checkpoint, read_checkpoint
 from ovvis.models.convert import TensorDict
+from ovvis.models.places import packaged_path
 from ovvis.models.zoo import ModelEntry
 
-FOLDER = Path(str(resources.files("ovvis"))) / "weights"
 CLIP_FAMILY = "clip"
 """What a CLIP's own file says that it is."""
-
-
-def packaged_path(name: str) -> Path:
-    """Return where the package keeps the weights of a model or a CLIP, if it has them."""
-    return FOLDER / f"{name}.safetensors"
 
 
 def packaged_model(entry: ModelEntry) -> Checkpoint:

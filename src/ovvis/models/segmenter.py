@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, overload
 
 import torch
@@ -11,40 +10,11 @@ from torch import Tensor, nn
 
 from ovvis.models.backbones.pyramid import STRIDES, Backbone
 from ovvis.models.heads import ClassHead, MaskIouHead, ObjectHead
-from ovvis.models.pixel_decoder import ATTENDED_LEVELS, PixelDecoder
+from ovvis.models.pixel_decoder import PixelDecoder
 from ovvis.models.query_decoder import QueryDecoder
 from ovvis.structures import LayeredPrediction, Prediction
 
 IMAGES_AT_ONCE = 16  # that go through the backbone together in inference
-
-
-@dataclass(frozen=True, slots=True)
-class DecoderConfig:
-    """The part of a family's configuration that makes its two decoders."""
-
-    width: int = 256  # of queries and features
-    queries: int = 100  # OV2Seg: 300
-    pixel_layers: int = 6
-    decoder_layers: int = 6
-    heads: int = 8  # attention heads
-    points: int = 4  # deformable sampling points for each head and level
-    pixel_hidden: int = 1024  # feed-forward width in the pixel decoder
-    decoder_hidden: int = 2048  # feed-forward width in the query decoder
-
-    def decoders(self, backbone: Backbone, temporal: bool = False) -> tuple[PixelDecoder, QueryDecoder]:
-        """Return them untrained, fitting a backbone; `temporal`: position codes say a cell's frame."""
-        return (
-            PixelDecoder(backbone.channels, self.width, self.pixel_layers, self.heads, self.points, self.pixel_hidden),
-            QueryDecoder(
-                self.queries,
-                self.width,
-                self.decoder_layers,
-                self.heads,
-                self.decoder_hidden,
-                ATTENDED_LEVELS,
-                temporal,
-            ),
-        )
 
 
 class Segmenter(nn.Module):

@@ -7,10 +7,10 @@ from typing import Any
 
 from ovvis.errors import InputError, nearest
 from ovvis.models import clip_vis, ovformer
-from ovvis.models.backbones.conv_clip import CLIP_ENCODER
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import FamilyConfig
 from ovvis.models.ovformer import OvFormerConfig
+from ovvis.models.settings import CLIP_ENCODER
 
 LVIS = "LVIS v1 (frequent and common)"
 DEFAULT_MODEL = "clip-vis-stickers"
@@ -235,6 +235,11 @@ ZOO: dict[str, ModelEntry] = {
         ),
     )
 }
+
+
+def list_models() -> list[ModelEntry]:
+    """Return the zoo, a line for each model."""
+    return list(ZOO.values())
 
 
 def find_model(name: str) -> ModelEntry:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ovvis.errors import InputError, nearest
-from ovvis.models.mask_pooling import Pooling
-from ovvis.models.model import VideoSettings
+from ovvis.models.settings import Pooling, VideoSettings
 
 Given = Literal["masks", "identities", "names"]
 """What an oracle takes from the truth instead of from the model."""

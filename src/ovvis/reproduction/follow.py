@@ -15,7 +15,7 @@ from ovvis.inference.recording import Recording
 from ovvis.inference.tubes import Tubes
 from ovvis.io.video import open_source
 from ovvis.models.classifiers import Classifier, MaskPooledClassifier
-from ovvis.models.mask_pooling import Pooling
+from ovvis.models.settings import Pooling
 from ovvis.reproduction.experiments import Given, Way
 from ovvis.reproduction.truth import WindowTruth
 from ovvis.structures import Track, one_label_each

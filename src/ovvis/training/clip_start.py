@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from ovvis.errors import InputError
-from ovvis.models.load import UNTRAINED
 from ovvis.models.model import Model
+from ovvis.models.settings import UNTRAINED
 from ovvis.training.clip_objective import Anchors, ClipObjective
 from ovvis.training.clip_words import Words
 from ovvis.training.config import TrainConfig

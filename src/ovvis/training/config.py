@@ -13,8 +13,8 @@ from ovvis.data.transforms import AugmentConfig
 from ovvis.models import clip_vis, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import FAMILIES
-from ovvis.models.load import UNTRAINED
 from ovvis.models.ovformer import OvFormerConfig
+from ovvis.models.settings import UNTRAINED
 from ovvis.training.clip_objective import ClipConfig
 from ovvis.training.criterion import LossConfig
 from ovvis.training.optimizer import OptimizerConfig

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ovvis.errors import InputError, ResourceError
-from ovvis.models.load import UNTRAINED
+from ovvis.models.settings import UNTRAINED
 from ovvis.training import checkpoint
 from ovvis.training.checkpoint import RunState, plain
 from ovvis.training.config import TrainConfig

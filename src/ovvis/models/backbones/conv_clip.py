@@ -12,8 +12,6 @@ from torch import Tensor
 from ovvis.models.backbones.pyramid import Backbone, Pyramid
 from ovvis.models.clip import FrozenClip
 
-CLIP_ENCODER = "clip"  # in the place of an architecture's name: that of the model's CLIP
-
 
 class ConvClipBackbone(Backbone):
     """A view of a frozen CLIP's image encoder. It owns no weights: the model's `clip` does.
