@@ -223,6 +223,7 @@ class VideoResult:
     settings: dict[str, Any] = field(default_factory=dict)  # what made it: model, sizes, options, versions
     seconds: dict[str, float] = field(default_factory=dict)  # where the time went, by stage
     problem: str | None = None  # why the video ended early; None if it did not
+    notes: list[str] = field(default_factory=list)  # what of the source was left out, guessed or converted
     storage: Storage | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:

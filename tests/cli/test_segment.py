@@ -175,6 +175,34 @@ def test_results_are_in_place_before_anything_is_said(quick, monkeypatch, clip, 
 # Bad input: name -> (arguments made in a folder, what the one line must name).
 
 
+def test_images_of_16_bits_and_what_is_said_of_them(quick, monkeypatch, tmp_path, capsys):
+    frames = tmp_path / "thermal"
+    frames.mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(3):
+        Image.fromarray(rng.integers(2900, 3400, (64, 96)).astype(np.uint16)).save(frames / f"{k}.png")
+    (frames / "a.heic").write_bytes(b"")
+    assert segment(monkeypatch, frames, tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert "16-bit integer values from 2900 to 3399" in told and "--levels 2900,3399" in told
+    assert segment(monkeypatch, frames, tmp_path / "out", "--levels", "2900,3399") == 0
+    assert capsys.readouterr().err.count("left out: 1 .heic") == 1
+    assert len(load_tracks(tmp_path / "out" / "tracks.json").frame_indices) == 3
+    assert segment(monkeypatch, frames, tmp_path / "out", "--levels", "5") == 2
+
+
+def test_an_animated_image_that_breaks_off(quick, monkeypatch, tmp_path):
+    rng = np.random.default_rng(0)
+    images = [Image.fromarray(rng.integers(0, 255, (64, 96, 3), dtype=np.uint8)) for _ in range(4)]
+    images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:], duration=[100, 300, 100, 100])
+    assert segment(monkeypatch, tmp_path / "a.gif", tmp_path / "out") == 0
+    result = load_tracks(tmp_path / "out" / "tracks.json")
+    assert (result.frame_indices, result.frame_times) == ([0, 1, 2, 3], pytest.approx([0, 0.1, 0.4, 0.5]))
+    data = (tmp_path / "a.gif").read_bytes()
+    (tmp_path / "a.gif").write_bytes(data[: len(data) * 2 // 3])
+    assert segment(monkeypatch, tmp_path / "a.gif", tmp_path / "out") == 3
+
+
 def _text_file(folder: Path) -> list[object]:
     (folder / "a.mp4").write_text("no video")
     return [folder / "a.mp4", "--labels", "dog"]

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from fakes import FakeModel, fake_frames, fake_prediction
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.io.video import open_source
 from ovvis.masks import decode, encode
 from ovvis.models.settings import VideoSettings
 from ovvis.structures import SHOWN_SCORE
@@ -234,7 +235,7 @@ def test_stream_obeys_its_numbers():
         shown = [instance.score for frame in stream for instance in frame.instances]
         assert shown == [score for score in every if score >= least]
         assert 0 < len(shown) < len(every)
-    assert VideoSegmenter.stream.__kwdefaults__ == {"min_score": SHOWN_SCORE}  # what the command shows
+    assert VideoSegmenter.stream.__kwdefaults__["min_score"] == SHOWN_SCORE  # what the command shows
     for wrong in (-0.1, 1.5, float("nan")):
         with pytest.raises(InputError, match="min_score"):
             segmenter(shuffled).stream(fake_frames(6), min_score=wrong)  # at once, not with the first frame
@@ -352,3 +353,15 @@ def test_text_embeddings_are_kept(tiny_model, monkeypatch):
 
     monkeypatch.setattr(tiny_model.clip, "embed_texts", never)
     assert VideoSegmenter(tiny_model, LABELS, prompts=["a {}"]).text.vectors.shape == (4, 24)
+
+
+def test_arrays_of_opencv_and_notes():
+    images = [np.stack([image[..., 0], image[..., 1], image[..., 2] + 40], 2) for image in fake_frames(2)]
+    seen = list(segmenter(video(0, 2)[1]).stream([i[..., ::-1] for i in images], bgr=True))
+    assert all(np.array_equal(s.frame.image, image) for s, image in zip(seen, images, strict=True))
+    source = open_source(images)
+    source.notes = ("half of it was left out",)
+    with segmenter(video(0, 2)[1])(source) as result:
+        assert result.notes == ["half of it was left out"]
+    with pytest.raises(InputError, match="belongs to open_source"):
+        segmenter(video(0, 2)[1])(source, bgr=True)

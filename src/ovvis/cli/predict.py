@@ -29,6 +29,7 @@ from ovvis.errors import InputError
 from ovvis.evaluation.records import ResultTrack
 from ovvis.evaluation.rules import COCO
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.io.levels import parse_levels
 from ovvis.io.source import FrameError
 from ovvis.io.video import open_frames
 from ovvis.structures import VideoResult
@@ -70,6 +71,7 @@ def predict(
     momentum: shared.Momentum = None,
     birth: shared.Birth = None,
     batch: shared.Batch = None,
+    levels: shared.LevelsOption = None,
     shard: Annotated[
         str, typer.Option(help="i/n: only each n-th video from the i-th on; n processes share one folder.")
     ] = "1/1",
@@ -105,6 +107,7 @@ def predict(
         batch=batch,
     )
     options.check()
+    parse_levels(levels)
     part = Shard.parse(shard)
     if restart and part.count > 1:
         raise InputError(
@@ -115,11 +118,11 @@ def predict(
     vocabulary, ids = dataset_vocabulary(split.categories, labels)
     options.text(vocabulary)  # refused before anything is written
     with PredictionFolder(output, split, split.rules == COCO, part) as folder:
-        run = _Run(folder, ids, skip_broken, folder.mine() if restart else folder.pending())
+        run = _Run(folder, ids, skip_broken, folder.mine() if restart else folder.pending(), levels)
         run.look_for_frames()
         with kept(folder.path, lambda: _state(folder)):
             segmenter = options.load(vocabulary, Stopwatch())
-            made = settings_of(split, vocabulary, ids, segmenter, options.weights_digest())
+            made = settings_of(split, vocabulary, ids, segmenter, options.weights_digest(), levels)
             if restart:  # not before everything else has been found right
                 folder.clear()
             for line in folder.keep_settings(made):
@@ -130,7 +133,12 @@ def predict(
 
 
 def settings_of(
-    split: Annotations, vocabulary: Vocabulary, ids: tuple[int, ...], segmenter: VideoSegmenter, weights: str | None
+    split: Annotations,
+    vocabulary: Vocabulary,
+    ids: tuple[int, ...],
+    segmenter: VideoSegmenter,
+    weights: str | None,
+    levels: str | None = None,
 ) -> dict[str, Any]:
     """Return everything that decides the results of a run."""
     words = [[id, *label.synonyms] for id, label in zip(ids, vocabulary, strict=True)]
@@ -140,6 +148,7 @@ def settings_of(
         **segmenter.describe(),
         "device": segmenter.model.device.type,  # its number does not matter
         "batch": segmenter.batch,
+        **({} if levels is None else {"levels": levels}),
         "categories": words,
     }
 
@@ -152,6 +161,8 @@ class _Run:
     ids: tuple[int, ...]  # the category of each label
     skip_broken: bool
     pending: list[Video]
+    levels: str | None = None
+    notes: list[str] = field(default_factory=list)  # what was said of the frames of each video
     broken: dict[int, str] = field(default_factory=dict)  # the problem of each broken video, by id
     videos: int = 0
     frames: int = 0
@@ -181,13 +192,14 @@ class _Run:
     def _one(self, segmenter: VideoSegmenter, video: Video, on_frame: Callable[[int], None]) -> None:
         paths = self.folder.dataset.paths(video)
         try:
-            source = open_frames(paths, video.name)
+            source = open_frames(paths, video.name, levels=self.levels)
             if (source.info.height, source.info.width) != (video.height, video.width):
                 raise FrameError(
                     f"{paths[0]} is {source.info.width}x{source.info.height} pixels, but the dataset says "
                     f"{video.width}x{video.height}; mend one of them"
                 )
             with segmenter(source, on_frame=on_frame) as result:
+                self.notes += result.notes
                 self.results += self.folder.write(video, self._tracks(video, result))
         except FrameError as error:
             self._pass_over(video, str(error))
@@ -255,6 +267,9 @@ def _conclude(run: _Run, dataset: str, written: list[Path], archives: bool) -> N
         if folder.dataset.truths:
             again = f"ovvis evaluate {shlex.quote(dataset)} {shlex.quote(str(folder.path))}"
             out.print(f"Score them: {escape(again)}", soft_wrap=True)
+    if run.notes:
+        more = f"; and {len(run.notes) - SHOWN} more such notes" if len(run.notes) > SHOWN else ""
+        warn(f"{'; '.join(run.notes[:SHOWN])}{more}")
     broken = folder.broken()
     if broken:
         shown = "; ".join(f"{v.name}: {run.broken.get(v.id, 'another shard')}" for v in broken[:SHOWN])

@@ -50,6 +50,7 @@ def segment(
     stream: Annotated[
         int | None, typer.Option(help="Which of the file's video streams, from 0; its default one if not given.")
     ] = None,
+    levels: shared.LevelsOption = None,
     min_score: shared.MinScore = 0.0,
     max_tracks: shared.MaxTracks = 50,
     paint_above: Annotated[
@@ -92,7 +93,12 @@ def segment(
     )
     options.check()
     options.text(vocabulary)
-    frames = open_source(source, every=every, start=start, end=end, max_frames=max_frames, fps=fps, stream=stream)
+    frames = open_source(
+        source, every=every, start=start, end=end, max_frames=max_frames, fps=fps, stream=stream, levels=levels
+    )
+    said = list(frames.notes)
+    for note in said:
+        warn(note)
     with ExitStack() as kept:
         with OutputFolder(output or default_output(source)) as folder:
             tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)
@@ -106,6 +112,9 @@ def segment(
             result.seconds = {**watch.seconds, **result.seconds}
             save_tracks(result, tracks_file)
         _show(result, paint_above)  # not before the results are in place: whatever becomes of it, they stay
+        for note in result.notes:
+            if note not in said:  # what only the end of the video showed
+                warn(note)
         _conclude(result, folder.path, video)
 
 

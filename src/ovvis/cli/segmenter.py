@@ -69,6 +69,14 @@ TextRows = Annotated[
         "--text-rows", help="What the rows of --text-embeddings stand for, as --labels; found by number if not given."
     ),
 ]
+LevelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--levels",
+        help="Values that become black and white in images of more than 8 bits; what the files state if not given.",
+        metavar="LOW,HIGH",
+    ),
+]
 WindowLength = Annotated[
     int | None,
     typer.Option("--window", min=0, help="Frames that the network sees at once (OVFormer); 0 for the whole video."),

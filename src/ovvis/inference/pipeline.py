@@ -157,13 +157,19 @@ class VideoSegmenter:
             raise InputError(str(error)) from error
 
     def __call__(
-        self, source: Source | str | Path | Iterable[Any], on_frame: Callable[[int], None] | None = None
+        self,
+        source: Source | str | Path | Iterable[Any],
+        on_frame: Callable[[int], None] | None = None,
+        *,
+        bgr: bool = False,
     ) -> VideoResult:
         """Segment a whole video.
 
         Args:
-            source: a video file, a folder or glob of frames, arrays (H, W, 3), or what `open_source` returns.
+            source: a video file, a folder or glob of frames, frames in memory (uint8, H x W x 3, RGB), or what
+                `open_source` returns.
             on_frame: called with the number of frames done after each window.
+            bgr: the arrays have their channels as OpenCV has them: blue, green, red.
 
         Returns:
             The tracks. Their masks lie in a temporary file if the video is long: see `VideoResult.close`.
@@ -172,7 +178,7 @@ class VideoSegmenter:
             InputError: the source cannot be read or holds no frame.
             ResourceError: the temporary folder is full.
         """
-        source = source if isinstance(source, Source) else open_source(source)
+        source = _opened(source, bgr)
         with self._exactly():
             return self._segment(source, on_frame)
 
@@ -205,11 +211,12 @@ class VideoSegmenter:
             settings=self.describe(run.look.size),
             seconds=run.watch.seconds,
             problem=source.problem,
+            notes=list(source.notes),
             storage=store,
         )
 
     def stream(
-        self, source: Source | str | Path | Iterable[Any], *, min_score: float = SHOWN_SCORE
+        self, source: Source | str | Path | Iterable[Any], *, min_score: float = SHOWN_SCORE, bgr: bool = False
     ) -> Iterator[FrameResult]:
         """Yield each frame's instances as soon as they are known.
 
@@ -220,12 +227,13 @@ class VideoSegmenter:
             source: as in `__call__`; also an iterator that never ends.
             min_score: instances that score below it, or below the segmenter's own, are left out, in [0, 1]; 0 gives
                 all.
+            bgr: as in `__call__`.
 
         Raises:
             InputError: the source cannot be read or holds no frame; `min_score` out of range.
         """
         least = max(_checked_score(min_score), self.min_score)
-        source = source if isinstance(source, Source) else open_source(source)
+        source = _opened(source, bgr)
         return self._apart(self._stream(_Run(self, source, keep_frames=False), least))
 
     def _stream(self, run: _Run, least: float) -> Generator[FrameResult]:
@@ -311,6 +319,14 @@ def _checked_score(value: float) -> float:
     if not (0 <= value <= 1):
         raise InputError(f"min_score {value}: it must lie in [0, 1]")
     return value
+
+
+def _opened(source: Source | str | Path | Iterable[Any], bgr: bool) -> Source:
+    if not isinstance(source, Source):
+        return open_source(source, bgr=bgr)
+    if bgr:
+        raise InputError("bgr belongs to open_source, where the source was opened; leave it out here")
+    return source
 
 
 class _Run:

@@ -1,151 +1,272 @@
-"""Frames that already are images: a folder, a glob pattern, one image file, arrays in memory."""
+"""Frames that are image files: a folder, a glob pattern, one file; each with one picture or several."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from itertools import chain
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import ImageOps
 
 from ovvis.errors import InputError
-from ovvis.io.image_file import open_image
-from ovvis.io.source import FrameError, Source, Span
+from ovvis.io.deep import Picture
+from ovvis.io.levels import Image8, Levels, choose, colours, survey
+from ovvis.io.pictures import Pictures, look
+from ovvis.io.source import DEFAULT_FPS, FrameError, Source, Span
 from ovvis.structures import Frame, SourceInfo
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif"),
+    *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".avif", ".tga", ".qoi"),
+)
 """The endings, in any case, by which a file counts as a frame image."""
 
-Image8 = NDArray[np.uint8]
+OTHER_MEDIA = (
+    *(".heic", ".heif", ".hif", ".jxl", ".exr", ".dpx", ".hdr", ".psd", ".svg", ".ico", ".eps", ".sgi", ".dds", ".pcx"),
+    *(".fits", ".dcm", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"),
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv"),
+)
+"""Endings of pictures and videos that are no frame images: where they lie among frames, it is said."""
 
-_END = object()  # what no iterator yields
+_LOOKED_AT = 8  # pictures whose values are looked at to judge the scale of a source
 
 
 @final
 class ImageSource(Source):
-    """Image files in a given order, all of one size."""
+    """The pictures of image files in a given order, all of one size.
 
-    def __init__(self, paths: Sequence[Path], name: str, span: Span, fps: float) -> None:
-        span.check(name, fps, len(paths))
-        self._paths, self._span, self._fps = paths, span, fps
-        self._wanted = span.indices(fps, len(paths))
-        if not self._wanted:
-            raise span.empty(name)
-        height, width, _ = read_image(paths[0]).shape
-        self.info = SourceInfo(name, height, width, fps / span.every, len(self._wanted))
+    Args:
+        paths: the files.
+        name: what messages call the source.
+        span: which of the pictures are asked for.
+        fps: frames a second; None for 24, or for the clock of the only file.
+        levels: the values that become black and white, for pictures of more than 8 bits; None finds out.
+        one_each: each file is one frame of a dataset: it must hold one picture, and is looked at when it is read.
+        notes: what is to be said already.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        name: str,
+        span: Span,
+        fps: float | None,
+        levels: Levels | None = None,
+        one_each: bool = False,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self._span, self._levels = span, levels
+        self._files = [Pictures(path, "", 1) for path in paths] if one_each else _looked_at(paths)
+        self._one_each = one_each
+        self._ends = list(accumulate(file.count for file in self._files))
+        total, durations = self._ends[-1], self._files[0].durations if len(paths) == 1 else None
+        if durations is not None and fps is not None:
+            raise InputError(
+                f"fps is {fps!r}: {name} has its own clock; leave fps out, or take fewer frames with every"
+            )
+        self._times: list[float] | None = None
+        if durations is not None:
+            self._times = [0.0, *accumulate(durations[:-1])]
+        self._fps = fps or (DEFAULT_FPS if durations is None else total / sum(durations))
+        self._wanted = self._asked_for(name, total)
+        self._said = [*notes, *_left_out(self._files)]
+        first = next(iter(self._read([0])))
+        height, width = first.values.shape[:2]
+        self.info = SourceInfo(name, height, width, self._fps / span.every, len(self._wanted))
         self.rereadable = True
+        self._dtype = first.values.dtype
+        self._automatic = False
+        self._judge(first)
+        self.notes = tuple(self._said)
 
     def __iter__(self) -> Iterator[Frame]:
-        expected = (self.info.height, self.info.width)
-        for index in self._wanted:
-            image = read_image(self._paths[index])
-            if image.shape[:2] != expected:
-                raise FrameError(
-                    f"{self._paths[index]} is {_size(image.shape)} pixels: every frame must have the first"
-                    f" one's size, {_size(expected)}; resize it or move it away"
+        self.problem = None
+        return self._frames()
+
+    def _frames(self) -> Iterator[Frame]:
+        outside, used = 0, 0
+        pictures = self._read(self._wanted)
+        try:
+            for index in self._wanted:
+                try:
+                    picture = next(pictures)
+                except FrameError as error:
+                    if not used or len(self._files) > 1 or self._files[0].count < 2:
+                        raise
+                    self.problem = f"{error}; the {used} pictures before it were used"
+                    return
+                image = self._to_rgb(picture, index)
+                if self._automatic and self._levels is not None and picture.values.dtype != np.uint8:
+                    outside += _beyond(picture, self._levels)
+                used += 1
+                yield Frame(image, index, index / self._fps if self._times is None else self._times[index])
+            cut = next((f"{file.path.name}: {file.cut}" for file in self._files if file.cut), None)
+            if cut and self._wanted[-1] + self._span.every >= self._ends[-1]:
+                self.problem = f"{cut}; the {used} pictures before it were used"
+        finally:
+            if outside:
+                clipped = (
+                    f"{self.info.name}: in {outside} of {used} pictures values lie outside the scale; give --levels"
                 )
-            yield Frame(image, index, index / self._fps)
+                self.notes = (*self._said, clipped)
 
-
-@final
-class ArraySource(Source):
-    """Arrays from memory, or from an iterator that can be read once."""
-
-    def __init__(self, arrays: Iterable[Any], span: Span, fps: float) -> None:
-        name = "array" if isinstance(arrays, np.ndarray) else type(arrays).__name__
-        total = len(arrays) if isinstance(arrays, Sized) else None
-        span.check(name, fps, total)
-        self._arrays, self._span, self._fps = arrays, span, fps
-        self._wanted = span.indices(fps, total)
-        self.rereadable = iter(arrays) is not arrays
-        items = iter(arrays)
-        first = next(items, _END)
-        if first is _END:
-            raise InputError(f"the {name} given as source is empty: it must hold one frame or more; add frames")
-        if not self._wanted:
+    def _asked_for(self, name: str, total: int) -> Sequence[int]:
+        """Return the positions of the pictures that the options leave."""
+        span = self._span
+        if self._times is None:
+            span.check(name, self._fps, total)
+            wanted: Sequence[int] = span.indices(self._fps, total)
+        else:
+            reached = [
+                k
+                for k, time in enumerate(self._times)
+                if not (span.start and not span.start.reached(k, time)) and not (span.end and span.end.reached(k, time))
+            ]
+            wanted = reached[:: span.every][: span.max_frames]
+        if not wanted:
             raise span.empty(name)
-        height, width, _ = _rgb(first, 0).shape
-        # The peeked frame goes back in front of what an iterator still holds.
-        self._once = None if self.rereadable else chain([first], items)
-        self.info = SourceInfo(name, height, width, fps / span.every, span.count(fps, total))
-        self._fresh = True
+        return wanted
 
-    def __iter__(self) -> Iterator[Frame]:
-        if not self.rereadable and not self._fresh:
-            raise InputError(f"{self.info.name} was read before: an iterator can be read once; give a list instead")
-        self._fresh = False
-        return self._read(iter(self._arrays) if self._once is None else self._once)
+    def _read(self, wanted: Iterable[int]) -> Iterator[Picture]:
+        """Yield pictures at ascending positions; a file is opened once."""
+        rest = list(wanted)[::-1]
+        start = 0
+        for file, end in zip(self._files, self._ends, strict=True):
+            here = []
+            while rest and rest[-1] < end:
+                here.append(rest.pop() - start)
+            start = end
+            if here:
+                yield from (_only(file.path) if self._one_each else file.read(here))
+            if not rest:
+                return
 
-    def _read(self, items: Iterator[Any]) -> Iterator[Frame]:
-        expected = (self.info.height, self.info.width)
-        position = 0
-        for index in self._wanted:
-            for skipped in range(position, index):
-                if next(items, _END) is _END:
-                    return self._ended(skipped)
-            item = next(items, _END)
-            if item is _END:
-                return self._ended(index)
-            position = index + 1
-            image = _rgb(item, index)
-            if image.shape[:2] != expected:
-                raise InputError(
-                    f"frame {index} is {_size(image.shape)} pixels: every frame must have the first one's"
-                    f" size, {_size(expected)}; resize it"
-                )
-            yield Frame(image, index, index / self._fps)
-        return None
+    def _judge(self, first: Picture) -> None:
+        """Settle the scale of a source whose pictures have more than 8 bits."""
+        if first.values.dtype == np.uint8:
+            if self._levels is not None and not self._one_each:
+                raise InputError(f"{self.info.name} has 8 bits a channel: levels are for more; leave them out")
+            return
+        if self._levels is not None:
+            return
+        stated = first.stated
+        steps = sorted({round(k * (len(self._wanted) - 1) / (_LOOKED_AT - 1)) for k in range(_LOOKED_AT)})
+        found = survey(p.values for p in self._read([self._wanted[k] for k in steps]) if p.values.dtype == self._dtype)
+        if stated is None and self._files[0].kind != "TIFF":
+            chosen = (p.stated for p in self._read([self._wanted[k] for k in steps]))
+            stated = next((s for s in chosen if s is not None), None)
+        self._levels, note = choose(self.info.name, self._dtype, stated, found)
+        self._automatic = True
+        if note:
+            self._said.append(note)
 
-    def _ended(self, total: int) -> None:
-        """Raise if the iterator ended before the first frame asked for."""
-        if total <= self._wanted[0]:
-            self._span.check(self.info.name, self._fps, total)
-            raise self._span.empty(self.info.name)
+    def _to_rgb(self, picture: Picture, index: int) -> Image8:
+        expected, shape = (self.info.height, self.info.width), picture.values.shape
+        if shape[:2] != expected:
+            raise FrameError(
+                f"{self._place(index)} is {_size(shape)} pixels: every frame must have the first one's size,"
+                f" {_size(expected)}; resize it or move it away"
+            )
+        if picture.values.dtype != np.uint8 and (self._levels is None or picture.values.dtype != self._dtype):
+            raise FrameError(
+                f"{self._place(index)} has {picture.values.dtype} values where the first frame has {self._dtype}: all"
+                " must be of one kind; convert them to 8 bits"
+            )
+        return to_8_bits(picture, self._levels)
+
+    def _place(self, index: int) -> str:
+        file, end = next((f, e) for f, e in zip(self._files, self._ends, strict=True) if index < e)
+        return str(file.path) if file.count == 1 else f"picture {index - end + file.count + 1} of {file.path}"
 
 
 def read_image(path: Path) -> Image8:
     """Return an image file as uint8 RGB (H, W, 3), turned as its EXIF orientation says, alpha dropped.
 
     Raises:
-        FrameError: the file cannot be read as an image; names it.
+        FrameError: the file cannot be read as one picture, or has more than 8 bits and does not say its scale.
     """
-    with open_image(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        if image.mode == "I" or image.mode.startswith("I;16"):
-            # Pillow's own conversion clips 16 bits at 255 instead of scaling them.
-            grey = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=2)
-        if image.mode == "P":
-            image = image.convert("RGBA")  # straight to RGB warns about transparent entries
-        return np.array(image.convert("RGB"))
+    (picture,) = _only(path)
+    if picture.values.dtype == np.uint8:
+        return to_8_bits(picture, None)
+    levels, _ = choose(str(path), picture.values.dtype, picture.stated, survey([picture.values]))
+    return to_8_bits(picture, levels)
 
 
-def images_in_folder(folder: Path) -> list[Path]:
-    """Return a folder's frame images in natural order, hidden files left out.
+def to_8_bits(picture: Picture, levels: Levels | None) -> Image8:
+    """Return a picture as uint8 RGB (H, W, 3); `levels` are needed if it has more than 8 bits."""
+    values = picture.values
+    if values.dtype == np.uint8 and values.ndim == 3 and values.shape[2] >= 3:
+        return np.ascontiguousarray(values[..., :3])
+    if values.dtype == np.uint8:
+        grey = values if values.ndim == 2 else values[..., 0]
+        return np.repeat(grey[..., None], 3, axis=2)
+    assert levels is not None
+    image = levels.apply(values)
+    return 255 - image if picture.white_is_zero else image
+
+
+def _only(path: Path) -> Iterator[Picture]:
+    """Yield the picture of a file that must hold one."""
+    held = look(path)
+    if held.count != 1:
+        raise FrameError(
+            f"{path} holds {held.count} pictures: a frame of a dataset must hold one; save them as files of their own"
+        )
+    yield from held.read([0])
+
+
+def _looked_at(paths: Sequence[Path]) -> list[Pictures]:
+    """Look into every file; a damaged one, unless it is the first, is told when it is its turn."""
+    files = []
+    for path in paths:
+        try:
+            files.append(look(path))
+        except FrameError:
+            if not files:
+                raise
+            files.append(Pictures(path, "", 1))
+    return files
+
+
+def _left_out(files: Sequence[Pictures]) -> Iterator[str]:
+    pages = sum(file.left_out for file in files)
+    if pages:
+        name = next(file.path.name for file in files if file.left_out)
+        yield f"left out: {pages} pages that call themselves smaller copies or masks of others (as in {name})"
+
+
+def _beyond(picture: Picture, levels: Levels) -> bool:
+    values = colours(picture.values)
+    return bool((values < levels.low).any() or (values > levels.high).any())
+
+
+def images_in_folder(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return a folder's frame images in natural order, hidden files left out, and what is to be said of them.
 
     Raises:
         InputError: the folder holds none, or may not be read.
     """
     try:
-        paths = [p for p in folder.iterdir() if _is_frame(p)]
+        files = [p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()]
     except OSError as error:
         raise InputError(
             f"{folder} could not be listed ({error.strerror}): the folder must be readable; change its permissions"
         ) from error
+    paths, notes = _frames_among(files)
     if not paths:
+        found = f" but {_counted(files)}" if files else ""
         raise InputError(
-            f"{folder} holds no images: a folder must hold frames ({', '.join(IMAGE_SUFFIXES)}); give the"
+            f"{folder} holds no images{found}: a folder must hold frames ({', '.join(IMAGE_SUFFIXES)}); give the"
             " folder that does, or a video file"
         )
-    return sorted(paths, key=natural_key)
+    return paths, notes
 
 
-def images_of_pattern(pattern: str) -> list[Path]:
-    """Return the images that match a glob pattern in natural order, hidden files left out.
+def images_of_pattern(pattern: str) -> tuple[list[Path], list[str]]:
+    """Return the images that match a glob pattern in natural order, hidden files left out, and what is to be said.
 
     Raises:
         InputError: nothing matches, or no image does.
@@ -153,19 +274,43 @@ def images_of_pattern(pattern: str) -> list[Path]:
     path = Path(pattern)
     root = Path(path.anchor or ".")
     try:
-        matches = [p for p in root.glob(str(path.relative_to(path.anchor))) if p.is_file()]
+        matches = [p for p in root.glob(str(path.relative_to(path.anchor))) if p.is_file() and p.name[0] != "."]
     except (ValueError, NotImplementedError, OSError) as error:
         raise InputError(
             f"{pattern} is no usable pattern ({_one_line(str(error))}); write it like frames/*.jpg"
         ) from error
-    paths = [p for p in matches if _is_frame(p)]
+    paths, notes = _frames_among(matches)
     if not paths:
         found = f"only files that are no images, such as {matches[0].name}" if matches else "no file"
         raise InputError(
             f"{pattern} matches {found}: a pattern must match frames ({', '.join(IMAGE_SUFFIXES)}); check the"
             " folder and the ending"
         )
-    return sorted(paths, key=natural_key)
+    return paths, notes
+
+
+def _frames_among(files: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return those of some files that are frames, in natural order, and what is to be said of the others."""
+    paths = sorted((p for p in files if p.suffix.lower() in IMAGE_SUFFIXES), key=natural_key)
+    notes = []
+    others = [p for p in files if p.suffix.lower() in OTHER_MEDIA]
+    if paths and others:
+        notes.append(f"left out: {_counted(others)}, which are not read as frames")
+    names = Counter(p.with_suffix("") for p in paths)
+    twice = [p for p in paths if names[p.with_suffix("")] > 1]
+    if twice:
+        count = len({p.with_suffix("") for p in twice})
+        notes.append(
+            f"{count} {'name stands' if count == 1 else 'names stand'} there with several endings, such as"
+            f" {twice[0].name} and {twice[1].name}: every file is a frame; choose with a pattern, such as '*.png'"
+        )
+    return paths, notes
+
+
+def _counted(files: Sequence[Path]) -> str:
+    """Return how many files there are of each ending: "2 .heic, 1 .mp4"."""
+    endings = Counter(p.suffix.lower() or "without ending" for p in files)
+    return ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5))
 
 
 def natural_key(path: Path) -> tuple[list[str | int], str]:
@@ -176,28 +321,6 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
     """
     parts = re.split(r"([0-9]+)", str(path).casefold())
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], str(path)
-
-
-def _is_frame(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-
-
-def _rgb(item: Any, index: int) -> Image8:
-    """Return one array as uint8 RGB (H, W, 3), without a copy where it is that already."""
-    array = item if isinstance(item, np.ndarray) else None
-    if array is None or array.dtype != np.uint8 or not _is_image(array.shape):
-        what = type(item).__name__ if array is None else f"an array of shape {array.shape} and dtype {array.dtype}"
-        raise InputError(
-            f"frame {index} is {what}: a frame must be a uint8 array (H, W, 3) in RGB, (H, W) or (H, W, 1) in"
-            " grey, or (H, W, 4); convert it, floats in [0, 1] with (255 * x).astype('uint8')"
-        )
-    if array.ndim == 2:
-        array = array[..., None]
-    return np.ascontiguousarray(np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[..., :3])
-
-
-def _is_image(shape: tuple[int, ...]) -> bool:
-    return len(shape) in (2, 3) and min(shape) > 0 and (len(shape) == 2 or shape[2] in (1, 3, 4))
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -23,7 +24,7 @@ _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 0x0112, 322, 323
 
 
 @contextmanager
-def open_image(path: Path, what: str = "frame") -> Iterator[Image.Image]:
+def open_image(path: Path, what: str = "frame", data: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image file: its header is read and its declared size checked, its pixels are not touched yet.
 
     Pixels are read where they are asked for, inside the `with` block; what goes wrong there is told like what goes
@@ -32,6 +33,7 @@ def open_image(path: Path, what: str = "frame") -> Iterator[Image.Image]:
     Args:
         path: the file.
         what: what messages call it, such as "mask".
+        data: the file's bytes, where they have been read already.
 
     Raises:
         FrameError: it is missing, no image, damaged, or declares more than `MAX_PIXELS`; names it and says why.
@@ -42,7 +44,7 @@ def open_image(path: Path, what: str = "frame") -> Iterator[Image.Image]:
             warnings.simplefilter("ignore")
             # TGA has no mark of its own: almost any damaged file could pass for one.
             formats = (*FORMATS, "TGA") if path.suffix.lower() == ".tga" else FORMATS
-            with Image.open(path, formats=formats) as image:
+            with Image.open(path if data is None else BytesIO(data), formats=formats) as image:
                 check_size(path, *image.size)
                 _check_tiles(path, image)
                 yield image
@@ -51,10 +53,7 @@ def open_image(path: Path, what: str = "frame") -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise _too_large(path, str(error).partition(" exceeds")[0]) from error
     except Exception as error:  # damaged files make Pillow's readers raise nearly anything
-        raise FrameError(
-            f"{path} could not be read as an image ({why(error, path)}): every {what} must be readable; mend or"
-            " remove it"
-        ) from error
+        raise unreadable(path, why(error, path), what) from error
 
 
 def check_size(path: Path, width: int, height: int) -> None:
@@ -76,6 +75,13 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     if image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _TURNED:
         return width, height
     return height, width
+
+
+def unreadable(path: Path, reason: str, what: str = "frame") -> FrameError:
+    """Return the error for a file that is no image, or a damaged one."""
+    return FrameError(
+        f"{path} could not be read as an image ({reason}): every {what} must be readable; mend or remove it"
+    )
 
 
 def why(error: BaseException, path: Path) -> str:

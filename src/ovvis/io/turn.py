@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
-from ovvis.io.frames import Image8
+from ovvis.io.levels import Image8
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from ovvis.io.container import decode, reason
 from ovvis.io.counting import Counting
 from ovvis.io.entry import AstrayError, Entry, find_entry
 from ovvis.io.facts import Facts, facts
-from ovvis.io.frames import Image8
+from ovvis.io.levels import Image8
 from ovvis.io.source import Source, Span
 from ovvis.io.turn import display_turn
 from ovvis.structures import Frame, SourceInfo
