@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from ovvis.errors import InputError
-from ovvis.fields import JsonFile, short
+from ovvis.fields import JsonFile, short, whole
 
 
 def opened(tmp_path, text):
@@ -50,9 +50,17 @@ def test_a_wrong_value_is_named(tmp_path, text, kind, rule):
     [
         (b'{"a": [1, 2', "damaged or cut off (line 1, column"),
         (b"", "damaged or cut off"),
-        (b"\xff\xfe", "must be JSON, but it is not"),
+        (b"\xff", "must be JSON, but it is damaged"),
+        (b'["\xff"]', "must be JSON, but it is not (it is no UTF-8 text)"),
+        ('{"a": 1}'.encode("utf-16"), "must be JSON, but it is UTF-16 text: save it as UTF-8"),
+        ('{"a": 1}'.encode("utf-16-be"), "UTF-16 text"),
+        ('{"a": 1}'.encode("utf-16-le"), "UTF-16 text"),
+        (b"\x1f\x8b\x08", "packed by gzip: unpack it"),
+        (b"PK\x03\x04", "packed by zip: unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+        (b"\n<!DOCTYPE html>", "a page or another file of HTML"),
         (b"[" * 100_000, "must be JSON, but it is not"),
-        (b"1" * 5000, "must be JSON, but it is not"),
+        (b"1" * 5000, "must be JSON, but it is damaged"),
         (b"[1, 2]", "must hold a JSON object, not [1, 2]"),
         (b"[" + b"1," * 100 + b"1]", "not a list of 101"),
     ],
@@ -71,7 +79,9 @@ def test_a_file_that_is_not_there(tmp_path):
 
 
 def test_a_byte_order_mark_is_no_damage(tmp_path):
-    assert opened(tmp_path, '\ufeff{"a": 1}').parse() == {"a": 1}
+    file = opened(tmp_path, '\ufeff{"parts": [{"id": 1}]}')
+    assert file.parse() == {"parts": [{"id": 1}]}
+    assert file.decode(Whole) == Whole([Part(1)])
 
 
 def test_short():
@@ -110,8 +120,10 @@ def test_a_whole_file_as_records(tmp_path):
         ('{"parts": [{"id": 1, "names": 3}]}', "field parts[0].names must be a list or null, not a whole number"),
         ('{"parts": [{"id": 1, "names": ["a", null]}]}', "field parts[0].names[1] must be a text, not null"),
         ('{"parts": [], "size": [1]}', "field size is wrong (expected array of length 2)"),
-        ('{"parts": [], "size": [1, 1e400]}', "field size[1] is wrong (number out of range)"),
-        ('{"parts": [], "x": NaN}', "which has no NaN"),
+        ('{"parts": [], "size": [1, 1e400]}', "field size[1] must not be NaN, Infinity or a number that large"),
+        ('{"parts": [{"id": NaN}]}', "field parts[0].id must not be NaN"),
+        ('{"parts": [{"id": 1, "names": ["NaN", -Infinity]}]}', "field parts[0].names[1] must not be NaN"),
+        ('{"x": NaN, "parts": [', "damaged or cut off (line 1"),
         ('{"parts": [', "damaged or cut off (line 1"),
         ('{"parts": ' + "[" * 100_000, "must be"),
     ],
@@ -122,3 +134,29 @@ def test_a_file_of_another_shape(tmp_path, text, words):
     assert words in str(caught.value)
     assert str(caught.value).endswith(": mend it")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", '{"y": [NaN, {"z": -Infinity}]}', "1e999"])
+def test_what_nobody_reads_may_be_no_number(tmp_path, value):
+    """A text keeps what looks like one, behind quotes of its own too."""
+    name = r'"a: NaN, \" Infinity \\"'
+    file = opened(tmp_path, f'{{"x": {value}, "parts": [{{"id": 1, "names": [{name}]}}]}}')
+    assert file.decode(Whole) == Whole([Part(1, ['a: NaN, " Infinity \\'])])
+
+
+@pytest.mark.parametrize("value", ['"' + "0" * 600 + '"', "[" + "0," * 300 + "0]"])
+def test_a_value_of_no_use_is_told_before_it_is_read(tmp_path, monkeypatch, value):
+    monkeypatch.setattr("ovvis.fields._WINDOW", 2**7)
+    with pytest.raises(InputError, match=r"a\.json holds a text or a list of numbers of more than 0 MiB"):
+        opened(tmp_path, '{"parts": [], "x": ' + " " * 120 + value + " " * 300 + "}").decode(Whole)
+    many = '{"parts": [' + ", ".join('{"id": 1}' for _ in range(200)) + "]}"
+    assert len(opened(tmp_path, many).decode(Whole).parts) == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(7, 7), (-7.0, -7), ("7", 7), ("007", 7), (2.0**53, None), (2**63 - 1, 2**63 - 1), (2**63, None), (1e300, None)]
+    + [(value, None) for value in (7.5, "", "7.0", " 7", "7a", "1_0", "٣", "9" * 19, True)],
+)
+def test_whole_numbers(value, number):
+    assert whole(value) == number

@@ -1,11 +1,13 @@
 """JSON files of a known shape: a wrong value is told by its field's name.
 
 The shape is stated as `msgspec.Struct`s and the whole file read into them, or, where one value decides how the next
-is read, values are asked for one by one.
+is read, values are asked for one by one. What a program of somebody else's adds to JSON is borne where it does no harm:
+a byte-order mark, NaN and Infinity in fields that nobody reads.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -33,6 +35,21 @@ _KINDS: dict[Kind, str] = {
     (str, list): "a text or a list",
 }
 _LIMIT = 2**63  # what every reader of the field can hold
+_WINDOW = 2**26  # bytes: a value that fills such a part of a file is none that a reader here can use
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?(?:NaN|Infinity)', re.DOTALL)
+_BEYOND = b"9e999"  # stands for NaN and Infinity: refused with its place where it is read, passed over where not
+
+Whole = int | float | str
+"""A whole number as files write it: also as 1.0 or "1"; `whole` says which."""
+
+_FOREIGN = (  # how files begin that are no JSON
+    (b"\xff\xfe", "UTF-16 text: save it as UTF-8"),
+    (b"\xfe\xff", "UTF-16 text: save it as UTF-8"),
+    (b"\x1f\x8b", "packed by gzip: unpack it"),
+    (b"PK\x03\x04", "packed by zip: unpack it"),
+    (b"version https://git-lfs", "a pointer of Git LFS: fetch the file itself with git lfs pull"),
+    (b"<", "a page or another file of HTML or XML: fetch the file itself"),
+)
 
 
 class JsonFile:
@@ -61,10 +78,14 @@ class JsonFile:
         Raises:
             InputError: they are no JSON; the message names the line.
         """
+        text = self._json(data)
         try:
-            return msgspec.json.decode(data)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return self._parse_with_patience(data)
+            return msgspec.json.decode(text)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            try:  # NaN, and numbers of many digits: those who ask for values one by one tell the field
+                return json.loads(str(text, "utf-8"))
+            except (ValueError, RecursionError):
+                raise self._damaged(text, error) from error
 
     def decode(self, shape: type[Shape], data: Any = None) -> Shape:
         """Return what the file holds as records.
@@ -76,14 +97,16 @@ class JsonFile:
         Raises:
             InputError: it cannot be read, is no JSON, or a field is missing or of another kind.
         """
-        data = self.read() if data is None else data
+        text = self._json(self.read() if data is None else data)
         try:
-            return msgspec.json.decode(data, type=shape)
+            return msgspec.json.decode(text, type=shape)
         except msgspec.ValidationError as error:
             raise self.misshapen(error) from error
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            self._parse_with_patience(bytes(data))
-            raise InputError(f"{self.path} must be JSON, which has no NaN and no Infinity: {self.remedy}") from error
+            plain, count = _without_nan(text)
+            if not count:
+                raise self._damaged(text, error) from error
+            return self.decode(shape, plain)
 
     def misshapen(self, error: msgspec.ValidationError, where: str = "$") -> InputError:
         """Return the error of a value that has not the shape it was decoded with.
@@ -99,6 +122,10 @@ class JsonFile:
             rule = f"must be {_told(kinds[1])}, not {_told(kinds[2])}"
         elif field := re.fullmatch(r"Object missing required field `([^`]*)`", rule):
             place, rule = f"{place}.{field[1]}".removeprefix("."), "is missing"
+        elif rule == "Number out of range":
+            rule = "must not be NaN, Infinity or a number that large"
+        elif rule == "Integer value out of range":
+            rule = "must be a number of at most 64 bits"
         else:
             rule = f"is wrong ({rule[:1].lower()}{rule[1:].replace('`', '')})"
         return self.error(place, rule) if place else InputError(f"{self.path} {rule}: {self.remedy}")
@@ -162,18 +189,78 @@ class JsonFile:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{self.path} cannot be read ({reason}): check the path") from error
 
-    def _parse_with_patience(self, data: bytes) -> Any:
-        """Parse what the strict parser refuses: NaN is found out by the field's name, damage by its line."""
-        try:
-            return json.loads(data.decode("utf-8-sig"))
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}: {error.msg}"
-            raise InputError(
-                f"{self.path} must be JSON, but it is damaged or cut off ({where}): {self.remedy}"
-            ) from error
-        except (ValueError, RecursionError) as error:  # not UTF-8, a number of many thousand digits, or a bomb
-            packed = "packed by gzip: unpack it" if data[:2] == b"\x1f\x8b" else f"not: {self.remedy}"
-            raise InputError(f"{self.path} must be JSON, but it is {packed}") from error
+    def _json(self, data: Any) -> memoryview:
+        """Return a file's bytes without a byte-order mark.
+
+        Raises:
+            InputError: they begin as no JSON does, or one value in them is longer than any that has a use.
+        """
+        text = memoryview(data)
+        head = bytes(text[:64])
+        if head.startswith(codecs.BOM_UTF8):
+            text, head = text[len(codecs.BOM_UTF8) :], head[len(codecs.BOM_UTF8) :]
+        begin = head.lstrip()
+        found = next((what for start, what in _FOREIGN if begin.startswith(start)), None)
+        if found is None and b"\0" in head[:2] and len(head) > 1:
+            found = "UTF-16 text: save it as UTF-8" if head[0] or head[1] else None
+        if found is not None:
+            raise InputError(f"{self.path} must be JSON, but it is {found}")
+        for start in range(0, len(text) - _WINDOW + 1, _WINDOW):
+            if _is_one_value(text, start):
+                raise InputError(
+                    f"{self.path} holds a text or a list of numbers of more than {_WINDOW >> 20} MiB: {self.remedy}"
+                )
+        return text
+
+    def _damaged(self, text: memoryview, error: Exception) -> InputError:
+        """Return the error of a file that is no JSON, with the line of the damage if that is known."""
+        if isinstance(error, RecursionError):
+            return InputError(f"{self.path} must be JSON, but it is not (it is nested too deep): {self.remedy}")
+        if not isinstance(error, msgspec.MsgspecError):
+            return InputError(f"{self.path} must be JSON, but it is not (it is no UTF-8 text): {self.remedy}")
+        told = re.fullmatch(r"(?:JSON is malformed: )?(.*?)(?: \(byte ([0-9]+)\))?", str(error), re.DOTALL)
+        assert told is not None
+        before = bytes(text[: int(told[2]) if told[2] else len(text)])
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+        reason = told[1] if told[2] else "the file ends too early"
+        where = f"line {line}, column {column}: {reason}"
+        return InputError(f"{self.path} must be JSON, but it is damaged or cut off ({where}): {self.remedy}")
+
+
+def whole(value: Whole) -> int | None:
+    """Return the whole number of at most 64 bits that a value is without doubt; None if it is none.
+
+    >>> [whole(value) for value in (7, 7.0, "7", 7.5, "7a", True, 2**64)]
+    [7, 7, 7, None, None, None, None]
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):  # above 2 ** 53 a float stands for several numbers
+        value = int(value) if value.is_integer() and abs(value) < 2**53 else "no"
+    elif isinstance(value, str):
+        value = int(value) if re.fullmatch(r"-?[0-9]{1,19}", value, re.ASCII) else "no"
+    return value if isinstance(value, int) and -_LIMIT <= value < _LIMIT else None
+
+
+def _without_nan(text: memoryview) -> tuple[bytes, int]:
+    """Return JSON with a number that is out of range for each NaN and Infinity, and how many there were."""
+    count = 0
+
+    def number(found: re.Match[bytes]) -> bytes:
+        nonlocal count
+        if found[0][:1] == b'"':
+            return found[0]
+        count += 1
+        return _BEYOND
+
+    return _TOKENS.sub(number, text), count
+
+
+def _is_one_value(text: memoryview, start: int) -> bool:
+    """Return whether a window of a file lies within one text, or one list of numbers."""
+    window = text[start : start + _WINDOW]
+    parts = (bytes(window[begin : begin + 2**12]) for begin in range(0, _WINDOW, 2**12))
+    return not any(mark in part for part in parts for mark in (b'"', b"[", b"]", b"{", b"}"))  # mostly in the first
 
 
 def _told(kinds: str) -> str:
@@ -186,6 +273,7 @@ def _told(kinds: str) -> str:
         "object": dict,
         "array": list,
     }
+    kinds = kinds.replace("int | float | str", "int")  # `Whole`
     return " or ".join(_KINDS[names[kind]] if kind in names else kind for kind in kinds.split(" | "))
 
 

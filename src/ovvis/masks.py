@@ -15,6 +15,8 @@ from pycocotools import mask as coco
 
 BoolArray = NDArray[np.bool_]
 BATCH = 96  # codes that are read together: their numbers stay in the processor's cache
+LONGEST = 2**24  # bytes of a code, and pixels of an outline at COCO's five times the size: what is longer is refused
+_TOGETHER = 2**22  # bytes of codes that are read at once: their numbers take forty times as much
 
 
 class Rle(TypedDict):
@@ -94,37 +96,64 @@ def from_runs(runs: Sequence[int], size: tuple[int, int]) -> Rle:
     >>> from_runs([1, 2, 1], (2, 2))["counts"]
     b'121'
     """
+    check_runs(runs, size)
+    return {"size": list(size), "counts": _compress(np.array(runs, dtype=np.int64))}
+
+
+def check_runs(runs: Sequence[int], size: tuple[int, int]) -> None:
+    """See that run lengths are those of a mask.
+
+    Raises:
+        ValueError: a run is negative, or together they are not the frame's pixels.
+    """
     if min(runs, default=-1) < 0 or sum(runs) != size[0] * size[1]:
         raise ValueError(f"run lengths sum to {sum(runs)} where the frame has {size[0] * size[1]} pixels")
-    return {"size": list(size), "counts": _compress(np.array(runs, dtype=np.int64))}
 
 
 def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> Rle:
     """Return the code of the pixels inside any of some polygons, as COCO's tools rasterise them.
 
     Args:
-        polygons: x, y, x, y, ... of each one's corners, in pixels; at least three corners. (Given two corners
-            COCO's tools would silently make a box of them.)
+        polygons: x, y, x, y, ... of each one's corners, in pixels; at least three corners (`proper_polygons`).
         size: height and width of the mask.
 
     Raises:
-        ValueError: a polygon has an odd number of values or fewer than three corners, or lies farther outside
-            than the frame is large.
+        ValueError: as `check_polygons`.
 
     >>> area(from_polygons([[0, 0, 2, 0, 2, 2, 0, 2]], (4, 4)))
     4
     """
     height, width = size
-    for polygon in polygons:
-        if len(polygon) < 6 or len(polygon) % 2:
-            raise ValueError(f"a polygon has {len(polygon)} values; it needs x and y of at least three corners")
-        # Its outline is walked pixel by pixel: a corner at 1e9 would take all memory.
-        xs, ys = polygon[::2], polygon[1::2]
-        if min(xs) < -width or max(xs) > 2 * width or min(ys) < -height or max(ys) > 2 * height:
-            raise ValueError(f"a polygon lies far outside the frame of {height} x {width}")
+    check_polygons(polygons, size)
     codes: list[Rle] = coco.frPyObjects([list(polygon) for polygon in polygons], height, width)
     merged: Rle = coco.merge(codes)
     return merged
+
+
+def check_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> None:
+    """See that polygons can be drawn.
+
+    Raises:
+        ValueError: a polygon has an odd number of values or fewer than three corners (given two, COCO's tools would
+            make a box of them), or its outline, which they walk pixel by pixel, is longer than any of a frame.
+    """
+    for polygon in polygons:
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise ValueError(f"a polygon has {len(polygon)} values; it needs x and y of at least three corners")
+        corners = np.array(polygon, dtype=np.float64).reshape(-1, 2)
+        steps = np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1)
+        # Not "if more": a corner that is no number has no outline either.
+        if not (5 * steps.sum() + len(corners) <= LONGEST and np.abs(corners).max() <= LONGEST):
+            raise ValueError(f"a polygon lies far outside the frame of {size[0]} x {size[1]}")
+
+
+def proper_polygons(polygons: Sequence[list[float]]) -> list[list[float]]:
+    """Return those of three corners and more, with an x and a y each; the released tools draw no others.
+
+    >>> proper_polygons([[0, 0, 2, 2], [0, 0, 2, 0, 2, 2], [0, 0, 2, 0, 2, 2, 0], []])
+    [[0, 0, 2, 0, 2, 2]]
+    """
+    return [polygon for polygon in polygons if len(polygon) >= 6 and len(polygon) % 2 == 0]
 
 
 def run_lengths(codes: Sequence[bytes]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -146,6 +175,10 @@ def run_lengths(codes: Sequence[bytes]) -> tuple[NDArray[np.int32], NDArray[np.i
     ([1, 2, 1, 0, 2, 4], [0, 3, 6])
     """
     sizes = np.fromiter(map(len, codes), dtype=np.int64, count=len(codes))
+    if len(codes) > 1 and sizes.sum() > _TOGETHER:
+        half = len(codes) // 2
+        (runs, starts), (more_runs, more_starts) = run_lengths(codes[:half]), run_lengths(codes[half:])
+        return np.concatenate([runs, more_runs]), np.concatenate([starts, more_starts[1:] + starts[-1]])
     signs = np.frombuffer(b"".join(codes), dtype=np.uint8) - np.uint8(48)
     more = signs > 31  # the number goes on: five bits a sign, the last of them with the number's own sign
     borders = np.cumsum(sizes)
@@ -199,6 +232,12 @@ def sound_run_lengths(codes: Sequence[bytes], pixels: int) -> tuple[NDArray[np.i
     Raises:
         DamagedCodeError: one is damaged; the first is named.
     """
+    # Each run has a pixel or more, but for the first, and a number of n signs stands for 16 pixels and more.
+    most = min(2 * pixels + 64, LONGEST)
+    if max(map(len, codes)) > most:
+        long = next(i for i, code in enumerate(codes) if len(code) > most)
+        first = unsound(codes[:long], pixels)
+        raise DamagedCodeError(long if first is None else first)
     try:
         runs, starts = run_lengths(codes)
     except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import platformdirs
 
@@ -32,3 +32,13 @@ def cache_folder() -> Path:
 def data_folder(chosen: str | Path | None = None) -> Path:
     """Return the folder that the datasets lie in: the one chosen, else `OVVIS_DATA`, else `datasets` here."""
     return user_path(chosen or os.environ.get("OVVIS_DATA") or "datasets")
+
+
+def is_hidden(path: str | PurePath) -> bool:
+    """Return whether a file is one that systems lay beside people's own, or is hidden.
+
+    >>> [is_hidden(name) for name in ("a/results.json", "a/._results.json", "__MACOSX/results.json", "Thumbs.db")]
+    [False, True, True, True]
+    """
+    path = PurePath(path)
+    return path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini") or "__MACOSX" in path.parts

@@ -292,6 +292,42 @@ def test_a_subset_of_the_categories(quick, monkeypatch, dataset, tmp_path):
     assert {entry["category_id"] for entry in entries} <= {9, 2}
 
 
+def test_a_category_that_only_stands_above_others_is_not_asked_for(quick, monkeypatch, dataset, tmp_path, capsys):
+    root = json.loads(dataset.read_text())
+    code = {"size": [48, 64], "counts": [3072]}
+    root["annotations"] = [{"id": 1, "video_id": 5, "category_id": 4, "segmentations": [code, None]}]
+    root["categories"].insert(0, {"id": 0, "name": "Animals", "supercategory": "none"})
+    root["categories"][1]["supercategory"] = "animals"
+    dataset.write_text(json.dumps(root))
+    assert predict(monkeypatch, dataset, tmp_path / "a") == 0
+    assert "not asked for: 'Animals'" in capsys.readouterr().err
+    settings = json.loads((tmp_path / "a" / "settings.json").read_text())
+    assert settings["categories"] == [[4, "dog"], [2, "traffic_light"], [9, "cat"]]
+    assert predict(monkeypatch, dataset, tmp_path / "b", "--labels", "animals, dog") == 0
+    assert "not asked for" not in capsys.readouterr().err
+    assert [row[0] for row in json.loads((tmp_path / "b" / "settings.json").read_text())["categories"]] == [0, 4]
+
+
+def test_categories_that_differ_by_case_alone(quick, monkeypatch, dataset, tmp_path, capsys):
+    root = json.loads(dataset.read_text())
+    root["categories"].append({"id": 1, "name": "Dog"})
+    dataset.write_text(json.dumps(root))
+    assert predict(monkeypatch, dataset, tmp_path / "a") == 2
+    line = said(capsys)
+    assert "the dataset's categories 'dog' (id 4) and 'Dog' (id 1)" in line and "--labels" in line
+    assert predict(monkeypatch, dataset, tmp_path / "a", "--labels", "dog, cat") == 0
+
+
+def test_wrong_entries_are_passed_over_as_asked(quick, monkeypatch, dataset, tmp_path, capsys):
+    root = json.loads(dataset.read_text())
+    root["videos"].append(root["videos"][0] | {"height": "high"})
+    dataset.write_text(json.dumps(root))
+    assert predict(monkeypatch, dataset, tmp_path / "a") == 2
+    assert "videos[3].id must be the only 11" in said(capsys)
+    assert predict(monkeypatch, dataset, tmp_path / "a", "--skip-broken") == 0
+    assert "1 left out: duplicate id" in capsys.readouterr().err
+
+
 def test_images_make_cocos_results(quick, monkeypatch, tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "images").mkdir()

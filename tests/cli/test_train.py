@@ -405,6 +405,26 @@ def test_missing_frames_and_annotations_that_point_nowhere(home):
     train(home, "--set", "data.choice.bad=skip", "--set", "run.steps=1")
 
 
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        ({"video_id": 77}, "unknown video"),
+        ({"category_id": 77}, "unknown category"),
+        ({"segmentations": [None]}, "frame counts differ"),
+        ({"segmentations": [{"size": [48, 64], "counts": "!"}, None]}, ""),
+    ],
+)
+def test_annotations_that_are_bad_are_left_out_as_asked(home, part, kind):
+    """Counted and named, in the dry run and the run; of the validation set too."""
+    change(home, lambda content: content["annotations"][0].update(part))
+    more = ["--set", "data.choice.bad=skip", "--set", f"validation.dataset={home / 'own.json'}"]
+    more += ["--set", f"validation.frames={home / 'frames'}"]
+    assert "annotations[0]" in refused(home)
+    for dry in (["--dry-run"], ["--set", "run.steps=1"]):
+        said = train(home, *more, *dry).output
+        assert f"left out: {kind}" in " ".join(said.split()) and "annotations[0]" in said
+
+
 def test_a_run_does_not_go_on_with_other_data(home):
     train(home, "--set", "run.steps=1")
     change(home, lambda content: content["annotations"].pop())

@@ -148,7 +148,7 @@ def test_the_converted_file_in_the_catalogues_place(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"id": "5"}, "field sequences[0].id must be a whole number"),
+        ({"id": "5a"}, "field sequences[0].id must be a whole number"),
         ({"segmentations": [{}]}, "field sequences[0].segmentations must have one entry for each of the 2 annotated"),
         ({"track_category_ids": {"9": 70, "2": 31}}, "sequences[0].track_category_ids['2'] must be the id of one of"),
         (
@@ -182,3 +182,20 @@ def test_a_damaged_mask_is_told_when_it_is_asked_for(tmp_path):
 def test_a_wrong_class_split(tmp_path):
     with pytest.raises(InputError, match=r"class_split\.json: field uncommon is missing"):
         read_burst(written(tmp_path, document(), {"common": []}), tmp_path)
+
+
+def test_ids_otherwise_written(tmp_path):
+    own = contents(open_dataset("burst_val", tmp_path))
+    root = document()
+    for sequence in root["sequences"]:
+        sequence["id"] = str(sequence["id"])
+        sequence["track_category_ids"] = {track: float(id) for track, id in sequence["track_category_ids"].items()}
+    root["sequences"][0]["neg_category_ids"] = ["50", 99.0]
+    written(tmp_path, root, {"common": ["30", 70.0], "uncommon": [50]})
+    assert contents(open_dataset("burst_val", tmp_path)) == own
+
+
+def test_tracks_with_more_frames_than_any_file_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr("ovvis.data.parts.MOST_HELD", 4)
+    with pytest.raises(InputError, match="have more than 4 frames together"):
+        open_dataset("burst_val", tmp_path)

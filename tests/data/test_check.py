@@ -48,6 +48,7 @@ def test_nothing_is_wrong(home):
         "tracks": 1,
         "masks": 1,
         "problems": [],
+        "notes": [],
     }
     assert told == [(1, 1)]
 
@@ -69,7 +70,7 @@ def two(part, **entry):
     [
         (one(segmentations=[{"size": [3, 2], "counts": "024"}, None]), {"mask of another size": 1}),
         (one(segmentations=[{"size": [2, 3], "counts": "025"}, None]), {"damaged mask": 1}),
-        (one(segmentations=[[[1, 1, 2, 2]], None]), {"damaged mask": 1}),
+        (one(segmentations=[[[1, 1, 1e9, 2, 2, 2]], None]), {"damaged mask": 1}),
         (one(segmentations=[{"size": [2, 3], "counts": "6"}, MASK]), {"empty mask": 1}),
         (one(segmentations=[None, None]), {"track without a mask": 1}),
         (one(segmentations=[MASK]), {"frame counts differ": 1}),
@@ -131,7 +132,7 @@ def test_masks_of_images(home):
         "categories": [{"id": 1, "name": "dog"}],
         "annotations": [
             {"id": 1, "image_id": 1, "category_id": 1, "segmentation": {"size": [3, 2], "counts": "024"}},
-            {"id": 2, "image_id": 1, "category_id": 1, "segmentation": [[0, 0]]},
+            {"id": 2, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 1e9, 0, 1, 1]]},
             {"id": 3, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 1, 0, 1, 1]]},
             {"id": 4, "image_id": 1, "category_id": 1},
         ],
@@ -139,6 +140,22 @@ def test_masks_of_images(home):
     report = checked(home, root)
     counts = {"mask of another size": 1, "damaged mask": 1, "track without a mask": 1}
     assert {kind: count for kind, count in report.problems.counts().items() if kind != "empty mask"} == counts
+
+
+def test_what_is_not_wrong_but_should_be_known(home):
+    report = checked(home, one(id=0, segmentations=[MASK, [[0, 0, 1, 1]]]))
+    assert report.sound
+    few, lost = report.as_json()["notes"]
+    assert few.startswith("1 polygons of fewer than three corners, left out (")
+    assert "annotation has the id 0" in lost and "--renumber" in lost
+    assert checked(home, one(id=1)).notes == []
+
+
+def test_the_catalogues_own_truths_of_id_0_are_as_they_must_be(home):
+    path = home / "burst" / "b2y_val.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(one(id=0)))
+    assert check(find_dataset("burst_val", home), look_at_frames=False).notes == []
 
 
 def test_a_file_that_is_no_dataset(home):

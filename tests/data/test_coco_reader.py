@@ -121,7 +121,6 @@ def test_a_wrong_entry_is_refused_by_its_name(tmp_path, part, changes, words):
     [
         (5, "field annotations[1].segmentation must be an object or a list or null, not a whole number"),
         ([["x"]], "field annotations[1].segmentation[0][0] must be a number, not a text"),
-        ([[1, 1, 2, 2]], "field annotations[1].segmentation: a polygon has 4 values"),
         ({"size": [3, 2], "counts": "024"}, "annotations[1].segmentation.size must be the frame's height and width"),
         ({"size": [2, 3], "counts": "0"}, "annotations[1].segmentation.counts must be the run-length code of 2 x 3"),
         ({"size": [2, 3], "counts": [5]}, "annotations[1].segmentation: run lengths sum to 5"),
@@ -134,6 +133,52 @@ def test_a_damaged_mask_is_told_when_it_is_asked_for(tmp_path, segmentation, wor
     with pytest.raises(InputError) as caught:
         truth.masks[0]
     assert words in str(caught.value)
+
+
+def test_polygons_of_fewer_than_three_corners_are_left_out(tmp_path):
+    root, line, half = document(), [0, 0, 2, 2], [0, 0, 2, 0, 2, 2, 0]
+    root["annotations"][0]["segmentation"] = [*POLYGON, line, half]
+    root["annotations"] += [
+        {"id": 10 + i, "image_id": 9, "category_id": 1, "segmentation": polygons}
+        for i, polygons in enumerate([[line], [half], [half, line], [[]], [[0] * 9], [[0, 0, 2, 0, 2, 2], line]])
+    ]
+    read = open_dataset(written(tmp_path, root))
+    assert [truth.id for truth in read.truths] == [1, 2, 3, 4, 6, 15]
+    (expected,) = read_coco(written(tmp_path, document()), tmp_path).truths[0].masks
+    assert list(read.truths[0].masks) == [expected] and read.truths[5].masks[0] is not None
+    assert {note.reason: note.count for note in read.notes} == {
+        "polygons of fewer than three corners, left out": 9,
+        "annotations of no other polygons, left out": 5,
+    }
+
+
+def test_ids_otherwise_written_and_odd_fields(tmp_path):
+    (tmp_path / "plain").mkdir()  # a file that was read stays in use until its masks are
+    plain = read_coco(written(tmp_path / "plain", document()), tmp_path)
+    root = document()
+    for part in ("images", "categories", "annotations"):
+        for i, entry in enumerate(root[part]):
+            for name in entry.keys() & {"id", "image_id", "category_id", "height"}:
+                entry[name] = str(entry[name]) if i % 2 else float(entry[name])
+    root["images"][0]["coco_url"] = 5
+    root["info"] = float("nan")
+    assert read_coco(written(tmp_path, "\ufeff" + json.dumps(root)), tmp_path) == plain
+
+
+@pytest.mark.parametrize("place", [("images", "height"), ("annotations", "area"), ("annotations", "image_id")])
+def test_a_number_that_is_none_is_told_where_it_is_read(tmp_path, place):
+    root = document()
+    root[place[0]][1][place[1]] = float("nan")
+    with pytest.raises(InputError, match=rf"field {place[0]}\[1\]\.{place[1]} must not be NaN"):
+        open_dataset(written(tmp_path, root))
+
+
+def test_boxes_alone(tmp_path):
+    root = document()
+    for annotation in root["annotations"]:
+        annotation.pop("segmentation", None)
+        annotation["bbox"] = [0, 0, 1, 1]
+    assert open_dataset(written(tmp_path, root)).boxes_alone
 
 
 @pytest.mark.parametrize("end", [0, 1, 100, 700])

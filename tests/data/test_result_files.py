@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -117,10 +118,10 @@ def test_the_file_for_each_video_may_be_empty(file):
         ([entry(segmentations=...)], r"field \[0\].segmentations is missing"),
         ([entry(), entry(score="0.5")], r"field \[1\].score must be a number, not a text"),
         ([entry(score=None)], r"field \[0\].score must be a number"),
-        ([entry(score=float("nan"))], r"field \[0\].score must be a finite number, not NaN"),
-        ([entry(score=float("inf"))], r"field \[0\].score must be a finite number, not Infinity"),
+        ([entry(score=float("nan"))], r"field \[0\].score must not be NaN"),
+        ([entry(score=float("inf"))], r"field \[0\].score must not be NaN, Infinity"),
         ('[{"video_id":7,"category_id":3,"score":1e999,"segmentations":[]}]', r"field \[0\].score"),
-        ([entry(video_id=7.5)], r"field \[0\].video_id must be a whole number"),
+        ([entry(video_id=7.5)], r"field \[0\].video_id is 7.5, which is none of the 2 of toys"),
         ([entry(video_id=True)], r"field \[0\].video_id must be a whole number"),
         (
             [entry(segmentations=[MASK, MASK | {"size": [6, 4]}])],
@@ -140,12 +141,20 @@ def test_the_file_for_each_video_may_be_empty(file):
             r"\[0\].segmentations\[0\] is wrong: run lengths",
         ),
         ([entry(segmentations=[MASK | {"counts": [-1, 25]}])], r"\[0\].segmentations\[0\] is wrong: run lengths"),
-        ([entry(segmentations=[[[1, 2, 3]]])], r"\[0\].segmentations\[0\] is wrong: a polygon has 3 values"),
+        ([entry(video_id="7a")], r'field \[0\].video_id is "7a", which is none of the 2 of toys'),
+        ([entry(category_id=1e300)], r"field \[0\].category_id is 1e\+300, which is none"),
+        ([entry(category_id=10**30)], r"field \[0\].category_id is 1000\d*, which is none"),
+        ([entry(segmentations=..., bboxes=[[0, 0, 1, 1]])], r"\[0\].segmentations is missing: the result is a box"),
+        ([entry(segmentations=[], bboxes=[None])], r"\[0\].segmentations is missing: the result is a box alone"),
+        (
+            [{"image_id": 7, "category_id": 3, "score": 1, "bbox": [0, 0, 1, 1]}],
+            r"\[0\].segmentations is missing: the result is a box alone",
+        ),
         ([entry(segmentations=[[[0, 0, 9e9, 0, 9, 9]]])], r"\[0\].segmentations\[0\] is wrong: a polygon lies far"),
         ([entry(segmentations=["x"])], r"\[0\].segmentations\[0\] must be"),
         ([entry(segmentations=MASK)], r"\[0\].segmentations must be a list"),
         ([[]], r"field \[0\] must be an object"),
-        ({"annotations": []}, r"must hold a list of results"),
+        ({"annotations": []}, r"must be a list, not an object: write results as a list of \{video_id"),
         ("", "damaged or cut off"),
         (json.dumps([entry()])[:-20], r"damaged or cut off \(line 1, column"),
         ("\0", "must be JSON"),
@@ -167,6 +176,75 @@ def test_what_is_skipped_is_counted(file):
         "results left out for a category_id that toys does not have": 2,
         "results with fewer or more masks than their video has frames": 1,
     }
+
+
+WRONG = {
+    "wrong entries left out": [
+        entry(score=float("nan")),
+        entry(score="x"),
+        entry(segmentations=...),
+        entry(segmentations=..., bbox=[0, 0, 1, 1]),
+        7,
+    ],
+    "results left out for a video_id that toys does not have": [entry(video_id=9), entry(video_id="a")],
+    "results left out for a category_id that toys does not have": [entry(category_id=-1)],
+    "results with wrong masks left out": [
+        entry(segmentations=[MASK | {"counts": "T"}, None]),
+        entry(segmentations=[MASK | {"counts": "T"}, None], score=0.1),
+        entry(segmentations=[None, MASK | {"counts": COUNTS[:-1]}]),
+        entry(segmentations=[None, MASK | {"size": [6, 4]}]),
+        entry(segmentations=[None, MASK | {"counts": "0" * 10**6}]),
+        entry(segmentations=["x"]),
+        entry(segmentations={}),
+    ],
+}
+
+
+def test_all_that_is_wrong_can_be_left_out(file):
+    good = [entry(score=0.1), entry(score=0.2), entry(video_id=8)]
+    path = file([good[0], *(wrong for kind in WRONG.values() for wrong in kind), *good[1:]])
+    with pytest.raises(InputError, match="--skip-"):
+        read(path)
+    files = ResultFiles(path, DATASET, skip_bad=True)
+    assert [(t.video_id, t.score) for tracks in files for t in tracks] == [(7, 0.1), (7, 0.2), (8, 0.5)]
+    assert files.warnings == {kind: len(wrong) for kind, wrong in WRONG.items()}
+    left_out = {found.reason: found for found in files.problems.left_out()}
+    assert {reason: found.count for reason, found in left_out.items()} == files.warnings
+    shown = str(left_out["results with wrong masks left out"])
+    assert shown.startswith(f"7 results with wrong masks left out ({path}: field [9].segmentations[0].counts must be")
+    assert all(f"field [{i}]." in shown for i in (9, 11, 12)) and shown.endswith(", ...)")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_ids_that_are_whole_numbers_otherwise_written(file, mark):
+    path = file(mark + json.dumps([entry(video_id="7", category_id=3.0, other=float("nan"))]))
+    (track,), _ = read(path)
+    assert (track.video_id, track.category_id) == (7, 3)
+
+
+def test_polygons_of_fewer_than_three_corners_are_left_out(file):
+    square = [2, 1, 5, 1, 5, 3, 2, 3]
+    bad = [[1, 1, 2, 2], [1, 1, 2, 2, 3], [], [0, 0, 1, 0, 1, 1, 2]]
+    (track,), warnings = read(file([entry(segmentations=[[square, *bad], [bad[0]]])]))
+    assert np.array_equal(decode(track.masks[0]), SQUARE) and track.masks[1] is None
+    assert warnings == {"polygons of fewer than three corners, left out": 5}
+
+
+def test_what_systems_lay_beside_results_is_passed_over(file, tmp_path):
+    file([entry()], "run/7.json")
+    for name in ("._7.json", ".DS_Store", "Thumbs.db"):
+        file("\0\5\x16\7", f"run/{name}")
+    (tmp_path / "run/9.json").mkdir()
+    expected = read(tmp_path / "run")
+    assert len(expected[0]) == 1 and read(tmp_path / "run" / "*") == expected
+    (tmp_path / "run/__MACOSX").mkdir()
+    file("\0", "run/__MACOSX/7.json")
+    assert read(tmp_path / "run" / "**") == expected
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
+        for name in ("__MACOSX/._results.json", "__MACOSX/results.json", "out/._results.json", ".DS_Store", "out/"):
+            archive.writestr(name, "\0\5\x16\7")
+        archive.write(tmp_path / "run/7.json", "out\\results.json")
+    assert read(tmp_path / "packed.zip") == expected
 
 
 def test_a_video_in_two_files_is_told(file, tmp_path):
@@ -206,6 +284,79 @@ def test_archives_that_hold_nothing(tmp_path, content):
     (tmp_path / "r.zip").write_bytes(content)
     with pytest.raises(InputError, match=r"r\.zip"):
         read(tmp_path / "r.zip")
+
+
+def packed(path, content, name="results.json", method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr(name, content)
+    return path
+
+
+def test_an_archive_that_unpacks_to_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr("ovvis.data.result_places.MOST_UNPACKED", 2**16)
+    text = "[" + " " * 2**16 + "]"
+    with pytest.raises(InputError, match=r"r\.zip: results\.json unpacks to 0 MiB, .* unpack it and give the JSON"):
+        read(packed(tmp_path / "r.zip", text))
+    assert read(packed(tmp_path / "r.zip", text[:100] + text[-2000:])) == ([], {})
+
+
+@pytest.mark.parametrize("size", [100, 2**31, 2**32 - 2])
+def test_an_archive_that_states_another_size(tmp_path, size):
+    path = packed(tmp_path / "r.zip", json.dumps([entry()] * 9))
+    data = bytearray(path.read_bytes())
+    listed = data.rfind(b"PK\1\2")
+    data[listed + 24 : listed + 28] = size.to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"r\.zip"):
+        read(path)
+
+
+def test_what_an_archive_holds_is_seen_before_it_is_unpacked(tmp_path):
+    """Zeros are no results, however many: two megabytes say so."""
+    path = packed(tmp_path / "r.zip", b"\0" * 2**26)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="must be JSON"):
+        read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_of_another_method(tmp_path, method):
+    with pytest.raises(InputError, match="packed in an unusual way: pack it anew, as a plain zip"):
+        read(packed(tmp_path / "r.zip", "[]", method=method))
+
+
+def test_an_encrypted_archive(tmp_path):
+    path = packed(tmp_path / "r.zip", "[]")
+    data = bytearray(path.read_bytes())
+    for place in (6, data.rfind(b"PK\1\2") + 8):
+        data[place] |= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"r\.zip cannot be read as a zip .*encrypted"):
+        read(path)
+
+
+def test_an_archive_of_very_many_files(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "r.zip", "w") as archive:
+        archive.writestr("results.json", "[]")
+        for i in range(3000):
+            archive.writestr(f"{i}.txt", "")
+    assert read(tmp_path / "r.zip") == ([], {})
+    monkeypatch.setattr("ovvis.data.result_places._MOST_LISTED", 2**12)
+    with pytest.raises(InputError, match=r"holds too many files: pack results\.json alone"):
+        read(tmp_path / "r.zip")
+
+
+@pytest.mark.parametrize("where", [0, -30, 60])
+def test_a_damaged_archive(tmp_path, where):
+    path = packed(tmp_path / "r.zip", json.dumps([entry()] * 9))
+    data = bytearray(path.read_bytes())
+    data[where : where + 4] = b"\xff" * 4
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"r\.zip"):
+        read(path)
 
 
 JUNK = st.recursive(

@@ -66,8 +66,8 @@ def test_videos_and_categories(tmp_path):
     read = read_youtube_vis(written(tmp_path, document()), tmp_path / "frames")
     dog, cat = read.videos
     assert (dog.id, dog.name, dog.height, dog.width, dog.files) == (7, "dog", 2, 3, ("dog/0.jpg", "dog/1.jpg"))
-    assert cat.files == ("cat/0.jpg",)  # the last two parts of a Windows path
-    assert read.paths(cat) == [tmp_path / "frames/cat/0.jpg"]
+    assert cat.files == ("w/x/cat/0.jpg",)
+    assert read.paths(cat) == [tmp_path / "frames/w/x/cat/0.jpg"]
     assert read.categories == (Category(2, "dog"), Category(1, "cat"))
     assert [truth.id for truth in read.truths_of(dog)] == [5, 0]
     assert (read.name, read.rules) == ("own", YOUTUBE_VIS)
@@ -106,7 +106,7 @@ def test_names_are_ids_where_folders_do_not_tell_videos_apart(tmp_path):
     ("where", "value", "words"),
     [
         (["videos"], ..., "field videos is missing"),
-        (["videos", 0, "id"], "7", "field videos[0].id must be a whole number, not a text"),
+        (["videos", 0, "id"], "7a", 'field videos[0].id must be a whole number of at most 64 bits, not "7a"'),
         (["videos", 0, "id"], True, "field videos[0].id must be a whole number, not true or false"),
         (["videos", 1, "id"], 7, "field videos[1].id must be the only 7"),
         (["videos", 1, "id"], -1, "field videos[1].id must not be negative, and is -1"),
@@ -123,7 +123,7 @@ def test_names_are_ids_where_folders_do_not_tell_videos_apart(tmp_path):
         (["annotations", 1, "category_id"], 8, "field annotations[1].category_id must be the id"),
         (["annotations", 1, "segmentations"], [None], "annotations[1].segmentations must have one entry for each"),
         (["annotations", 0, "areas"], [1], "annotations[0].areas must have one entry for each of the video's 2"),
-        (["annotations", 0, "areas"], [float("nan"), 1], "which has no NaN"),
+        (["annotations", 0, "areas"], [float("nan"), 1], "field annotations[0].areas[0] must not be NaN"),
         (
             ["annotations", 0, "segmentations", 1],
             3,
@@ -156,8 +156,6 @@ def test_a_wrong_entry_is_refused_by_its_name(tmp_path, where, value, words):
         ({"size": [2, 3], "counts": "\ud800"}, "own.json"),
         ({"size": [2, 3], "counts": [1, 2]}, "segmentations[0]: run lengths sum to 3 where the frame has 6 pixels"),
         ({"size": [2, 3], "counts": [-1, 7]}, "segmentations[0]: run lengths"),
-        ([[0, 0, 1, 1]], "segmentations[0]: a polygon has 4 values; it needs x and y of at least three corners"),
-        ([[0, 0, 1, 1, 1]], "a polygon has 5 values"),
         ([[0, 0, 1e9, 1, 1, 1]], "far outside the frame of 2 x 3"),
     ],
 )
@@ -179,6 +177,126 @@ def test_wrong_entries_can_be_left_out_and_counted(tmp_path):
     assert [(truth.id, truth.video_id) for truth in read.truths] == [(1, 7)]
     assert problems.counts() == {"duplicate id": 2, "unknown video": 1}
     assert problems.summary().startswith("3 problems left out (2 of duplicate id, 1 of unknown video); the first: ")
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"video_id": 100}, "unknown video"),
+        ({"video_id": "x"}, "no whole number"),
+        ({"category_id": 2**70}, "no whole number"),
+        ({"category_id": 100}, "unknown category"),
+        ({"segmentations": [LEFT]}, "frame counts differ"),
+        ({"areas": [1.0]}, "frame counts differ"),
+        ({"segmentations": [{"size": [3, 2], "counts": "024"}, None]}, "mask of another size"),
+        ({"segmentations": [{"size": [2, 3], "counts": "025"}, None]}, "damaged mask"),
+        ({"segmentations": [{"size": [2, 3], "counts": "0" * 80}, None]}, "damaged mask"),
+        ({"segmentations": [{"size": [2, 3], "counts": [7]}, None]}, "damaged mask"),
+        ({"segmentations": [[[0, 0, 1e9, 1, 1, 1]], None]}, "damaged mask"),
+    ],
+)
+def test_what_is_bad_is_left_out_as_asked(tmp_path, change, kind, known):
+    """A damaged mask too, though no mask is read otherwise before it is asked for."""
+    root = document()
+    root["annotations"][0] |= change
+    path = written(tmp_path, root)
+    if known:
+        with pytest.raises(InputError):
+            list(open_dataset(path).truths[0].masks)
+    read = open_dataset(path, problems=Problems(refuse=False))
+    assert [truth.id for truth in read.truths] == [0, 1]
+    (note,) = read.notes
+    assert (note.reason, note.count) == (f"left out: {kind}", 1)
+    assert f"{path}: field annotations[0]" in note.examples[0]
+
+
+def test_ids_and_sizes_otherwise_written(tmp_path):
+    plain = open_dataset(written(tmp_path, document()))
+    root = document()
+    for part in ("videos", "categories", "annotations"):
+        for i, entry in enumerate(root[part]):
+            for name in entry.keys() & {"id", "video_id", "category_id", "height", "width", "length"}:
+                entry[name] = str(entry[name]) if i % 2 else float(entry[name])
+    for segmentation in (LEFT, RIGHT):
+        root["annotations"][0]["segmentations"][0] = segmentation | {"size": [2.0, 3.0]}
+    root["annotations"][0]["segmentations"][0] = LEFT | {"size": [2.0, 3.0]}
+    assert open_dataset(written(tmp_path, root)) == plain
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_what_does_no_harm_is_borne(tmp_path, mark):
+    root = document()
+    root["info"] = root["videos"][0]["fps"] = float("nan")
+    root["categories"][0] |= {"frequency": 12, "partition": float("nan"), "split": ["common"], "supercategory": 3}
+    read = open_dataset(written(tmp_path, mark + json.dumps(root)))
+    assert [category.groups for category in read.categories] == [(), ()] and len(read.truths) == 3
+    (note,) = read.notes
+    assert (note.reason, note.count) == ("odd groups of categories, passed over", 3)
+    assert "categories[0].frequency is 12" in str(note) and "categories[0].partition is no number" in str(note)
+
+
+def test_polygons_of_fewer_than_three_corners_are_left_out(tmp_path):
+    """As detectron2, by which the papers' networks were trained, leaves them out; with none left, the annotation."""
+    root, line, half = document(), [0, 0, 2, 2], [0, 0, 2, 0, 2, 2, 0]
+    root["annotations"][2]["segmentations"][0] += [line, half, []]
+    root["annotations"].append({"id": 9, "video_id": 7, "category_id": 1, "segmentations": [[line], [half]]})
+    root["annotations"].append({"id": 10, "video_id": 7, "category_id": 1, "segmentations": [LEFT, [half]]})
+    read = open_dataset(written(tmp_path, root))
+    assert [truth.id for truth in read.truths] == [5, 0, 1, 10]
+    assert list(read.truths[2].masks) == [{"size": [4, 4], "counts": b"02208"}]
+    assert read.truths[3].masks[1] is None
+    assert {note.reason: note.count for note in read.notes} == {
+        "polygons of fewer than three corners, left out": 6,
+        "annotations of no other polygons, left out": 1,
+    }
+
+
+def test_boxes_alone(tmp_path):
+    root = document()
+    for annotation in root["annotations"]:
+        annotation["bboxes"] = [[0, 0, 1, 1]] * len(annotation.pop("segmentations"))
+    read = open_dataset(written(tmp_path, root))
+    assert read.boxes_alone and [(note.reason, note.count) for note in read.notes] == [("annotations without masks", 3)]
+    assert not open_dataset(written(tmp_path, document())).boxes_alone
+
+
+def test_more_frames_than_any_file_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr("ovvis.data.parts.MOST_HELD", 3)
+    root = document()
+    for annotation in root["annotations"]:
+        del annotation["segmentations"]
+    with pytest.raises(InputError, match="have more than 3 frames together, most of them without a mask"):
+        open_dataset(written(tmp_path, root))
+
+
+ROBOFLOW = [
+    {"id": 0, "name": "Animals", "supercategory": "none"},
+    {"id": 1, "name": "cat", "supercategory": "animals"},
+    {"id": 2, "name": "dog", "supercategory": "animals"},
+    {"id": 3, "name": "bird", "supercategory": "bird"},
+]
+
+
+@pytest.mark.parametrize(
+    ("used", "asked"),
+    [
+        ([1, 2], ["cat", "dog", "bird"]),
+        ([0, 1], ["Animals", "cat", "dog", "bird"]),
+        ([], ["Animals", "cat", "dog", "bird"]),
+    ],
+)
+def test_a_category_that_only_stands_above_others_is_not_asked_for(tmp_path, used, asked):
+    annotations = [{"id": 1 + c, "video_id": 7, "category_id": c, "segmentations": [LEFT, None]} for c in used]
+    read = open_dataset(written(tmp_path, document(categories=ROBOFLOW, annotations=annotations)))
+    assert [category.name for category in read.asked] == asked and len(read.categories) == 4
+    assert ("Animals" in read.headed()) == ("Animals" not in asked)
+
+
+def test_the_truth_of_id_0(tmp_path):
+    read = open_dataset(written(tmp_path, document()))
+    assert read.loses_truth() and not read.renumbered().loses_truth()
+    assert [truth.id for truth in read.renumbered().truths] == [5, 6, 1]
 
 
 @pytest.mark.parametrize("end", [0, 1, 50, 300])

@@ -176,6 +176,8 @@ def _print(report: CheckReport, frames: Path) -> None:
         )
     )
     out.print(f"[bold]{escape(report.annotations.name)}[/bold]: {held}", soft_wrap=True)
+    for note in report.notes:
+        warn(note)
     if report.sound:
         out.print("[green]nothing is wrong[/green]")
         return

@@ -17,8 +17,9 @@ from rich.table import Table
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.explanation import EXPLAINED, save_explanation
 from ovvis.cli.options import DataRoot, DatasetName, Frames
-from ovvis.data.annotations import Annotations
-from ovvis.data.open import open_dataset
+from ovvis.data.annotations import LOST_TRUTH, Annotations
+from ovvis.data.open import find_dataset, open_dataset
+from ovvis.data.problems import Problems
 from ovvis.data.result_files import ResultFiles
 from ovvis.errors import InputError, nearest
 from ovvis.evaluation.evaluator import Evaluator
@@ -69,6 +70,19 @@ def evaluate(
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out results of unknown videos and categories, and count them.")
     ] = False,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            help="Leave out whatever is wrong in the truth and in the results, and count it; else refuse it.",
+        ),
+    ] = False,
+    renumber: Annotated[
+        bool,
+        typer.Option(
+            "--renumber", help="Give the annotation of id 0 another id: the released evaluators never find that one."
+        ),
+    ] = False,
     data_root: DataRoot = None,
 ) -> None:
     """Score results against a dataset's truth: AP and AR over space and time, by group and by category."""
@@ -82,13 +96,8 @@ def evaluate(
     if explain and output is None:
         raise InputError("--explain writes a report: say with --output which folder it goes into")
     started = time.perf_counter()
-    truth = open_dataset(dataset, root=data_root, frames=frames)
-    if not truth.truths:
-        raise InputError(
-            f"dataset {truth.name} holds no truth: its server keeps it, or another file has it; `ovvis datasets` says "
-            "where"
-        )
-    files = ResultFiles(results, truth, skip_unknown=skip_unknown)
+    truth = _truth(dataset, data_root, frames, skip_bad, renumber, chosen)
+    files = ResultFiles(results, truth, skip_unknown=skip_unknown, skip_bad=skip_bad)
     chosen = chosen or truth.rules
     tracking = _hota(truth, hota_min_score, hota_rules) if (chosen is BURST if hota is None else hota) else None
     videos = {video.id for video in truth.videos}
@@ -103,7 +112,8 @@ def evaluate(
             report = judge.report()
             content = {"dataset": truth.name, "results": results, "count": scored, "ovvis": __version__}
             content |= {"hota": tracking.metrics(), "hota_rules": hota_rules} if tracking else {}
-            _save(folder, report, content | {"warnings": dict(files.warnings)})
+            left_out = {"left_out": [str(note) for note in (*truth.notes, *files.problems.left_out())]}
+            _save(folder, report, content | {"warnings": dict(files.warnings)} | left_out)
             if isinstance(judge, Explainer):
                 explanation = judge.explain()
                 save_explanation(folder, explanation, truth, files)
@@ -112,8 +122,9 @@ def evaluate(
         out.print(_hota_table(tracking))
     if explanation is not None:
         out.print(explanation.as_table())
+    named = {note.reason: note for note in files.problems.left_out()}
     for what, times in files.warnings.items():
-        warn(f"{times} {what}")
+        warn(str(named.get(what, f"{times} {what}")))
     out.print(
         f"{count(scored, 'result')} in {count(len(truth.videos), 'video')}, {count(len(truth.truths), 'true track')}, "
         f"{time.perf_counter() - started:.1f} s"
@@ -121,6 +132,33 @@ def evaluate(
     if output is not None:
         names = (METRICS_JSON, METRICS_CSV, CATEGORIES_CSV, *(EXPLAINED if explain else ()))
         out.print(f"Results: {escape(str(folder.path))} ({', '.join(names)})", soft_wrap=True)
+
+
+def _truth(
+    dataset: str, root: Path | None, frames: Path | None, skip_bad: bool, renumber: bool, rules: Rules | None
+) -> Annotations:
+    """Return a dataset that can be scored with, and say what is unusual about it."""
+    own = find_dataset(dataset, root, frames).entry is None
+    truth = open_dataset(dataset, root, frames, Problems(refuse=not skip_bad))
+    for note in truth.notes:
+        warn(str(note))
+    if not truth.truths:
+        if truth.notes:
+            raise InputError(f"dataset {truth.name} holds no truth that can be used: mend what is told above")
+        raise InputError(
+            f"dataset {truth.name} holds no truth: its server keeps it, or another file has it; `ovvis datasets` says "
+            "where"
+        )
+    if truth.boxes_alone:
+        raise InputError(
+            f"dataset {truth.name} holds boxes alone: masks are missing (segmentations, or segmentation) in all of its "
+            f"{count(len(truth.truths), 'annotation')}, and they are what is compared; add them"
+        )
+    if renumber:
+        return truth.renumbered()
+    if own and truth.loses_truth(rules):
+        warn(LOST_TRUTH)
+    return truth
 
 
 def _rules(name: str) -> Rules:

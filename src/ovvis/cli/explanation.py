@@ -34,7 +34,8 @@ def _paint(explanation: Explanation, truth: Annotations, files: ResultFiles) -> 
     chosen = {video.id: video for video in truth.videos if video.id in worst}
     found: dict[int, list[ResultTrack]] = defaultdict(list)
     # Masks are not kept: those of a few videos are read again, the others' passed over as unknown.
-    for tracks in ResultFiles(files.path, replace(truth, videos=tuple(chosen.values())), skip_unknown=True):
+    some = replace(truth, videos=tuple(chosen.values()))
+    for tracks in ResultFiles(files.path, some, skip_unknown=True, skip_bad=files.skip_bad):
         found[tracks[0].video_id] += tracks
     strips = []
     with progress("painting", "videos", len(worst)) as done:

@@ -20,8 +20,9 @@ from ovvis.cli.kept import kept
 from ovvis.cli.options import DataRoot, DatasetName, Frames
 from ovvis.cli.process import peak_memory
 from ovvis.data.annotations import Annotations, Video
-from ovvis.data.open import open_dataset
+from ovvis.data.open import find_dataset
 from ovvis.data.predictions import BROKEN, RESULTS, PredictionFolder, Shard
+from ovvis.data.problems import Problems
 from ovvis.data.run_settings import dataset_settings
 from ovvis.data.submission import PACKED, pack
 from ovvis.data.words import dataset_vocabulary
@@ -76,7 +77,11 @@ def predict(
         str, typer.Option(help="i/n: only each n-th video from the i-th on; n processes share one folder.")
     ] = "1/1",
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Pass over videos whose frames are missing or unreadable.")
+        bool,
+        typer.Option(
+            "--skip-broken",
+            help="Pass over videos whose frames are missing or unreadable, and entries of the dataset that are wrong.",
+        ),
     ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Drop the predictions in the folder and begin anew.")
@@ -114,8 +119,10 @@ def predict(
             f"--restart with --shard {part} would drop the other shards' results: remove {output} by hand, or choose "
             "another --output"
         )
-    split = open_dataset(dataset, data_root, frames)
-    vocabulary, ids = dataset_vocabulary(split.categories, labels)
+    split = find_dataset(dataset, data_root, frames).read(Problems(refuse=not skip_broken))
+    vocabulary, ids = dataset_vocabulary(split.asked if labels is None else split.categories, labels)
+    for line in (*map(str, split.notes), *([split.headed()] if labels is None and split.heads else [])):
+        warn(line)
     options.text(vocabulary)  # refused before anything is written
     with PredictionFolder(output, split, split.rules == COCO, part) as folder:
         run = _Run(folder, ids, skip_broken, folder.mine() if restart else folder.pending(), levels)

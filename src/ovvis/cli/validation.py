@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ovvis.data.annotations import Annotations
-from ovvis.data.open import open_dataset
+from ovvis.cli.console import warn
+from ovvis.data.annotations import LOST_TRUTH, Annotations
+from ovvis.data.open import find_dataset, open_dataset
+from ovvis.data.problems import Problems
 from ovvis.data.words import dataset_vocabulary
 from ovvis.errors import InputError, OvvisError
 from ovvis.evaluation.evaluator import Evaluator
@@ -63,9 +65,14 @@ class Validation:
         look: Look = unseen,
     ) -> None:
         asked = config.validation
-        known = open_dataset(asked.dataset, config.data.root, asked.frames)
+        problems = Problems(refuse=config.data.choice.bad == "refuse")
+        known = open_dataset(asked.dataset, config.data.root, asked.frames, problems)
         if not known.truths:
             raise InputError(f"validation.dataset {asked.dataset} holds no truth: its server keeps it; choose another")
+        for note in known.notes if rank == 0 else ():
+            warn(f"validation.dataset {asked.dataset}: {note}")
+        if rank == 0 and find_dataset(asked.dataset, config.data.root).entry is None and known.loses_truth():
+            warn(f"validation.dataset {asked.dataset}: {LOST_TRUTH}")
         self._set = _agnostic(known) if asked.agnostic else known
         count = min(asked.videos or len(known.videos), len(known.videos))
         chosen = sorted({int(i) for i in np.linspace(0, len(known.videos) - 1, count)})
@@ -80,7 +87,7 @@ class Validation:
             gone = next((path for path in self._set.paths(video) if not path.is_file()), None)
             if gone is not None:
                 raise InputError(f"validation.dataset {asked.dataset}: {gone} does not exist; check the folder")
-        vocabulary, _ = dataset_vocabulary(self._set.categories)
+        vocabulary, _ = dataset_vocabulary(self._set.asked)
         self._text = text_from_file(asked.text_embeddings, vocabulary) if asked.text_embeddings else None
         self._model, self._asked = model, asked
         self._rank, self._processes, self._gather = rank, processes, gather
@@ -126,7 +133,7 @@ class Validation:
 
     def _segmenter(self) -> tuple[VideoSegmenter, list[int]]:
         """Return what segments the videos, and the category id of each of its labels."""
-        vocabulary, ids = dataset_vocabulary(self._set.categories)
+        vocabulary, ids = dataset_vocabulary(self._set.asked)
         asked = self._asked
         segmenter = VideoSegmenter(
             self._model,
@@ -156,4 +163,4 @@ class Validation:
 def _agnostic(known: Annotations) -> Annotations:
     """Return a dataset whose every instance is an "object"."""
     truths = [replace(truth, category_id=OBJECT.id) for truth in known.truths]
-    return replace(known, categories=(OBJECT,), truths=truths)
+    return replace(known, categories=(OBJECT,), truths=truths, heads=frozenset())

@@ -18,7 +18,7 @@ from ovvis.data.problems import Problems
 from ovvis.data.truth_masks import REMEDY, MaskCode, Segmentation, TruthMasks
 from ovvis.evaluation.records import Category, TruthTrack
 from ovvis.evaluation.rules import BURST, Rules
-from ovvis.fields import JsonFile
+from ovvis.fields import JsonFile, Whole, whole
 
 
 class _Mask(msgspec.Struct, gc=False):
@@ -26,16 +26,16 @@ class _Mask(msgspec.Struct, gc=False):
 
 
 class _Sequence(msgspec.Struct):
-    id: int
-    height: int
-    width: int
+    id: Whole
+    height: Whole
+    width: Whole
     seq_name: str
     dataset: str
     annotated_image_paths: list[str]
-    track_category_ids: dict[str, int]
+    track_category_ids: dict[str, Whole]
     segmentations: list[dict[str, _Mask]]
-    neg_category_ids: list[int] = []
-    not_exhaustive_category_ids: list[int] = []
+    neg_category_ids: list[Whole] = []
+    not_exhaustive_category_ids: list[Whole] = []
 
 
 class _File(msgspec.Struct):
@@ -44,8 +44,8 @@ class _File(msgspec.Struct):
 
 
 class _ClassSplit(msgspec.Struct):
-    common: list[int]
-    uncommon: list[int]
+    common: list[Whole]
+    uncommon: list[Whole]
 
 
 def read_burst(
@@ -85,9 +85,8 @@ def read_burst(
         if (video := _video(sequence, place, videos, numbers, checker)) is not None:
             videos[video.id] = video
             truths += _truths(sequence, place, video, numbers, len(truths), checker)
-    return Annotations(
-        name or path.stem, frames, categories, named(list(videos.values())), tuple(truths), rules or BURST
-    )
+    placed = named(checker.placed(videos.values(), frames))
+    return Annotations(name or path.stem, frames, categories, placed, tuple(truths), rules or BURST)
 
 
 def _class_split(path: Path, chosen: Path | None) -> Mapping[int, tuple[str, ...]]:
@@ -96,13 +95,18 @@ def _class_split(path: Path, chosen: Path | None) -> Mapping[int, tuple[str, ...
     if chosen is None and not file.is_file():
         return {}
     split = JsonFile(file, REMEDY).decode(_ClassSplit)
-    return dict.fromkeys(split.common, ("common",)) | dict.fromkeys(split.uncommon, ("uncommon",))
+    groups = dict.fromkeys(map(whole, split.common), ("common",)) | dict.fromkeys(
+        map(whole, split.uncommon), ("uncommon",)
+    )
+    return {id: group for id, group in groups.items() if id is not None}
 
 
 def _video(
     sequence: _Sequence, place: str, seen: dict[int, Video], numbers: dict[int, int], checker: Checker
 ) -> Video | None:
-    if not checker.new_id(sequence.id, seen, place) or not checker.size(sequence.height, sequence.width, place):
+    if (id := checker.new_id(sequence.id, seen, place)) is None:
+        return None
+    if (size := checker.size(sequence.height, sequence.width, place)) is None:
         return None
     count = len(sequence.annotated_image_paths)
     if not count:
@@ -117,10 +121,10 @@ def _video(
     if not all(checker.file_name(file, f"{place}.annotated_image_paths[{i}]") for i, file in enumerate(files)):
         return None
     absent, partial = (
-        tuple(numbers[id] for id in ids if id in numbers)
+        tuple(numbers[number] for number in map(whole, ids) if number in numbers)
         for ids in (sequence.neg_category_ids, sequence.not_exhaustive_category_ids)
     )
-    return Video(sequence.id, "", sequence.height, sequence.width, files, absent, partial)
+    return Video(id, "", *size, files, absent, partial)
 
 
 def _truths(
@@ -133,10 +137,11 @@ def _truths(
                 checker.tell("unknown track", f"{place}.segmentations[{i}]", rule)
     size = (video.height, video.width)
     truths: list[TruthTrack] = []
-    for track, category in sequence.track_category_ids.items():
-        where = f"{place}.track_category_ids[{track!r}]"
-        if not checker.known(category, numbers, "category", where):
+    for track, given in sequence.track_category_ids.items():
+        category = checker.known(given, numbers, "category", f"{place}.track_category_ids[{track!r}]")
+        if category is None:
             continue
+        checker.hold(len(video.files))
         codes: list[Segmentation] = [
             MaskCode(size, frame[track].rle) if track in frame else None for frame in sequence.segmentations
         ]

@@ -13,7 +13,7 @@ from typing import Literal
 from ovvis.errors import InputError, nearest
 from ovvis.evaluation.rules import BURST, COCO, LVVIS, YOUTUBE_VIS, Rules
 
-Format = Literal["youtube-vis", "coco", "burst"]
+Format = Literal["youtube-vis", "coco", "burst", "coco-video"]
 
 CODALAB = "CodaLab takes no submissions any more: the page says what takes its place"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovvis import masks
-from ovvis.data.annotations import Annotations, Video
+from ovvis.data.annotations import LOST_TRUTH, Annotations, Video
 from ovvis.data.open import Dataset
 from ovvis.data.problems import Problem, Problems
 from ovvis.data.truth_masks import TruthMasks
@@ -30,11 +30,12 @@ class CheckReport:
     frames: int  # as the annotations list them
     masks: int
     tracks: int
+    loses_truth: bool = False  # a user's own file has a truth of id 0, which the released evaluators never find
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.problems.examples
+        return not self.problems.counts()
 
     def as_json(self) -> dict[str, object]:
         """Return the report as what JSON can hold."""
@@ -50,7 +51,13 @@ class CheckReport:
                 {"kind": kind, "count": count, "examples": [str(p) for p in self.problems.examples[kind]]}
                 for kind, count in self.problems.counts().items()
             ],
+            "notes": self.notes,
         }
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not wrong, but should be known."""
+        return [*map(str, self.problems.mentioned()), *([LOST_TRUTH] if self.loses_truth else [])]
 
 
 def check(dataset: Dataset, look_at_frames: bool = True, advance: Advance | None = None) -> CheckReport:
@@ -84,7 +91,8 @@ def check(dataset: Dataset, look_at_frames: bool = True, advance: Advance | None
                 _frame(path, video, problems)
         if advance:
             advance(done, len(annotations.videos))
-    return CheckReport(annotations, problems, frames, found, len(annotations.truths))
+    loses = dataset.entry is None and annotations.loses_truth()
+    return CheckReport(annotations, problems, frames, found, len(annotations.truths), loses)
 
 
 def _masks(truth: TruthTrack, video: Video, file: Path, problems: Problems) -> int:

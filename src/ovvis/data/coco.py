@@ -8,34 +8,35 @@ from __future__ import annotations
 
 import mmap
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from ovvis.data.annotations import Annotations, Video
-from ovvis.data.parts import CategoryEntry, Checker
+from ovvis.data.parts import CategoryEntry, Checker, heads, value_of
 from ovvis.data.problems import Problems
-from ovvis.data.truth_masks import REMEDY, TruthMasks
+from ovvis.data.truth_masks import REMEDY, Segmentation, TruthMasks
 from ovvis.evaluation.records import TruthTrack
 from ovvis.evaluation.rules import COCO, Rules
-from ovvis.fields import JsonFile
+from ovvis.fields import JsonFile, Whole, whole
 
 _NO_MASK = msgspec.Raw(b"null")
 _FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
 
 
 class _Image(msgspec.Struct, gc=False):
-    id: int
-    height: int
-    width: int
+    id: Whole
+    height: Whole
+    width: Whole
     file_name: str | None = None
-    coco_url: str | None = None
+    coco_url: msgspec.Raw = _NO_MASK
 
 
 class _Instance(msgspec.Struct, gc=False):
-    id: int
-    image_id: int
-    category_id: int
+    id: Whole
+    image_id: Whole
+    category_id: Whole
     segmentation: msgspec.Raw = _NO_MASK  # stays in the file: LVIS has 1.27 million
     area: float | None = None
     iscrowd: int | bool | None = None
@@ -67,17 +68,32 @@ def read_coco(
     """
     root = JsonFile(path, REMEDY).decode(_File, _mapped(path))
     checker = Checker(path, problems or Problems())
-    more = {entry.id: (_FREQUENCIES[entry.frequency],) for entry in root.categories if entry.frequency in _FREQUENCIES}
+    frequencies = {whole(entry.id): value_of(entry, "frequency") for entry in root.categories}
+    more = {id: (_FREQUENCIES[f],) for id, f in frequencies.items() if id is not None and f in tuple(_FREQUENCIES)}
     categories = checker.categories(root.categories, "frequency", more)
     videos: dict[int, Video] = {}
     for i, image in enumerate(root.images):
         if (video := _video(image, f"images[{i}]", videos, checker)) is not None:
             videos[video.id] = video
-    if len({video.name for video in videos.values()}) < len(videos):
-        videos = {v.id: Video(v.id, str(v.id), v.height, v.width, v.files) for v in videos.values()}
     kinds = {category.id for category in categories}
     truths = _truths(root.annotations or [], videos, kinds, checker)
-    return Annotations(name or path.stem, frames, categories, tuple(videos.values()), truths, rules or COCO)
+    return Annotations(
+        name or path.stem,
+        frames,
+        categories,
+        _named(checker.placed(videos.values(), frames)),
+        truths,
+        rules or COCO,
+        heads(root.categories, {truth.category_id for truth in truths}),
+    )
+
+
+def _named(videos: tuple[Video, ...]) -> tuple[Video, ...]:
+    """Return images with the names of their files, if these tell them apart, else with their ids."""
+    named = tuple(replace(video, name=video.files[0].rpartition(".")[0] or video.files[0]) for video in videos)
+    if len({video.name for video in named}) < len(named):
+        return tuple(replace(video, name=str(video.id)) for video in videos)
+    return named
 
 
 def _mapped(path: Path) -> mmap.mmap | None:
@@ -88,12 +104,22 @@ def _mapped(path: Path) -> mmap.mmap | None:
 
 
 def _video(image: _Image, place: str, seen: dict[int, Video], checker: Checker) -> Video | None:
-    if not checker.new_id(image.id, seen, place) or not checker.size(image.height, image.width, place):
+    if (id := checker.new_id(image.id, seen, place)) is None:
         return None
-    file = image.file_name or "/".join((image.coco_url or "").split("/")[-2:])
+    if (size := checker.size(image.height, image.width, place)) is None:
+        return None
+    file = image.file_name or "/".join(_text(image.coco_url).split("/")[-2:])
     if not checker.file_name(file, f"{place}.file_name"):
         return None
-    return Video(image.id, file.rpartition(".")[0] or file, image.height, image.width, (file,))
+    return Video(id, "", *size, (file,))
+
+
+def _text(raw: msgspec.Raw) -> str:
+    """Return a text; an empty one if it is none."""
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except (msgspec.MsgspecError, ValueError):
+        return ""
 
 
 def _truths(
@@ -102,21 +128,39 @@ def _truths(
     truths: dict[int, TruthTrack] = {}
     path = checker.path
     for i, instance in enumerate(instances):
-        video = videos.get(instance.image_id)
-        if video is None or instance.category_id not in kinds or instance.id in truths or instance.id < 0:
-            place = f"annotations[{i}]"
-            _ = (
-                checker.new_id(instance.id, truths, place)
-                and checker.known(instance.image_id, videos, "image", f"{place}.image_id")
-                and checker.known(instance.category_id, kinds, "category", f"{place}.category_id")
-            )
+        id, image, kind, place = instance.id, instance.image_id, instance.category_id, f"annotations[{i}]"
+        if type(id) is not int or image not in videos or kind not in kinds or id in truths or not 0 <= id < 2**63:
+            number = checker.new_id(id, truths, place)
+            known = None if number is None else checker.known(image, videos, "image", f"{place}.image_id")
+            known_kind = None if known is None else checker.known(kind, kinds, "category", f"{place}.category_id")
+            if number is None or known is None or known_kind is None:
+                continue
+            id, image, kind = number, known, known_kind
+        video = videos[int(image)]
+        segmentation = _proper(instance.segmentation, place, checker)
+        if segmentation is None:
             continue
-        truths[instance.id] = TruthTrack(
-            instance.id,
-            instance.image_id,
-            instance.category_id,
-            TruthMasks(instance.segmentation, (video.height, video.width), path, i),
+        truths[id] = TruthTrack(
+            id,
+            video.id,
+            int(kind),
+            TruthMasks(segmentation, (video.height, video.width), path, i),
             bool(instance.iscrowd),
             None if instance.area is None else (instance.area,),
         )
     return tuple(truths.values())
+
+
+def _proper(raw: msgspec.Raw, place: str, checker: Checker) -> msgspec.Raw | None:
+    """Return a mask without polygons that enclose nothing; None if no other is left."""
+    text = bytes(raw)
+    if not text.startswith(b"[[") or (text.count(b"[") == 2 and text.count(b",") > 4 and text.count(b",") % 2):
+        return raw  # no polygons, or one of three corners or more: nearly all, told without reading their numbers
+    try:
+        given = msgspec.json.decode(text, type=list[list[float]])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return raw  # told when it is asked for
+    kept: list[Segmentation] = [given]
+    if not checker.proper(kept, f"{place}.segmentation"):
+        return None
+    return raw if kept[0] is given else msgspec.Raw(msgspec.json.encode(kept[0]))

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from ovvis.data.annotations import Annotations, Video
-from ovvis.data.filtering import FilterConfig, LeftOut, select
+from ovvis.data.filtering import FilterConfig, select
+from ovvis.data.problems import LeftOut
 from ovvis.data.sampling import Draw, SamplingConfig, choose_frames, repeat_factors
 from ovvis.data.transforms import AugmentConfig, draw_again, draw_colour, draw_geometry, place_masks, place_pixels
 from ovvis.errors import InputError
@@ -121,10 +122,10 @@ class TrainingSet(Dataset[TrainingWindow]):
         selected = [(part.annotations, ()) if part.maker else select(part.annotations, self._choice) for part in parts]
         self.parts = tuple(replace(part, annotations=kept) for part, (kept, _) in zip(parts, selected, strict=True))
         self.left_out: dict[str, tuple[LeftOut, ...]] = {kept.name: left for kept, left in selected}
-        names = (category.name for part in self.parts for category in part.annotations.categories)
+        names = (category.name for part in self.parts for category in part.annotations.asked)
         self.labels = tuple(dict.fromkeys(names))  # K; what a target's labels count; equal names are one label
         index = {name: i for i, name in enumerate(self.labels)}
-        self._label_of = [{c.id: index[c.name] for c in part.annotations.categories} for part in self.parts]
+        self._label_of = [{c.id: index[c.name] for c in part.annotations.asked} for part in self.parts]
 
     @cached_property
     def factors(self) -> list[NDArray[np.float64]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ovvis.data.annotations import Annotations, Video
+from ovvis.data.problems import LeftOut
 from ovvis.errors import InputError, nearest
 from ovvis.evaluation.records import TruthTrack
 
@@ -24,23 +25,11 @@ class FilterConfig:
     bad: Literal["refuse", "skip"] = "refuse"  # what to do about frames that are missing or unreadable
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """One reason for which something of a dataset is not used."""
-
-    reason: str  # a clause, such as "annotations are crowds"
-    count: int
-    examples: tuple[str, ...]  # the first few
-
-    def __str__(self) -> str:
-        more = ", ..." if self.count > len(self.examples) else ""
-        return f"{self.count:,} {self.reason} ({', '.join(self.examples)}{more})"
-
-
 def select(annotations: Annotations, config: FilterConfig) -> tuple[Annotations, tuple[LeftOut, ...]]:
     """Return what training uses of a dataset, and what it leaves out.
 
-    That annotations point somewhere is the readers' to see to (`ovvis.data.problems`).
+    That annotations point somewhere is the readers' to see to (`ovvis.data.problems`); what they left out is told
+    with the rest.
 
     Args:
         annotations: the dataset.
@@ -86,7 +75,7 @@ def select(annotations: Annotations, config: FilterConfig) -> tuple[Annotations,
         videos=tuple(videos),
         truths=[truth for truth in truths if truth.video_id in left],
     )
-    return kept, tuple(unused.entries())
+    return kept, (*annotations.notes, *unused.entries())
 
 
 class _Tally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -13,8 +14,9 @@ from ovvis.data.annotations import Annotations
 from ovvis.data.burst import read_burst
 from ovvis.data.catalog import Entry, Format
 from ovvis.data.coco import read_coco
-from ovvis.data.problems import Problems
-from ovvis.data.truth_masks import REMEDY
+from ovvis.data.coco_video import read_coco_video
+from ovvis.data.problems import Problem, Problems
+from ovvis.data.truth_masks import REMEDY, TruthMasks
 from ovvis.data.youtube_vis import read_youtube_vis
 from ovvis.errors import InputError
 from ovvis.evaluation.records import Category
@@ -55,8 +57,15 @@ class Dataset:
             raise InputError(self._missing())
         format = _format(self.annotations) if self.entry is None or self.entry.format == "burst" else self.entry.format
         rules = self.entry.rules if self.entry else None
-        readers: dict[Format, Reader] = {"youtube-vis": read_youtube_vis, "coco": read_coco, "burst": read_burst}
+        readers: dict[Format, Reader] = {
+            "youtube-vis": read_youtube_vis,
+            "coco": read_coco,
+            "burst": read_burst,
+            "coco-video": read_coco_video,
+        }
+        problems = problems or Problems()
         read = readers[format](self.annotations, self.frames, self.name, rules, problems=problems)
+        read = replace(read, notes=problems.left_out())
         return _as_catalogued(read, self.entry) if self.entry else read
 
     def _missing(self) -> str:
@@ -85,7 +94,8 @@ def open_dataset(
     Raises:
         InputError: there is no such dataset, or its file is not what it must be.
     """
-    return find_dataset(name, root, frames).read(problems)
+    read = find_dataset(name, root, frames).read(problems)
+    return read if problems is None or problems.refuse else _of_sound_masks(read, problems)
 
 
 def find_dataset(name: str | Path, root: str | Path | None = None, frames: str | Path | None = None) -> Dataset:
@@ -111,7 +121,31 @@ def _first(root: Path, places: tuple[str, ...]) -> Path:
     return next((root / place for place in places if (root / place).exists()), root / places[0])
 
 
+def _of_sound_masks(read: Annotations, problems: Problems) -> Annotations:
+    """Return annotations without the tracks of which a mask is damaged."""
+    sound = []
+    for truth in read.truths:
+        try:
+            if isinstance(truth.masks, TruthMasks):
+                truth.masks.verify()
+        except InputError as error:
+            problems.tell(
+                Problem("damaged mask", Path(str(error).partition(": ")[0]), str(error).partition(": ")[2], "")
+            )
+        else:
+            sound.append(truth)
+    return replace(read, truths=tuple(sound), notes=problems.left_out())
+
+
 _ABSENT = msgspec.Raw()
+
+
+class _Frame(msgspec.Struct):
+    video_id: msgspec.Raw = _ABSENT
+
+
+class _Listed(msgspec.Struct):
+    file_names: msgspec.Raw = _ABSENT
 
 
 class _Contents(msgspec.Struct):
@@ -128,7 +162,13 @@ def _format(path: Path) -> Format:
     Raises:
         InputError: it has none of them.
     """
-    found = JsonFile(path, REMEDY).decode(_Contents)
+    file = JsonFile(path, REMEDY)
+    found = file.decode(_Contents)
+    if found.images is not _ABSENT and found.sequences is _ABSENT and not _lists_frames(found.videos):
+        with suppress(msgspec.MsgspecError, ValueError, RecursionError):
+            images = msgspec.json.decode(found.images, type=list[_Frame])
+            if any(bytes(image.video_id) not in (b"", b"null") for image in images):
+                return "coco-video"
     formats: list[tuple[msgspec.Raw, Format]] = [
         (found.videos, "youtube-vis"),
         (found.sequences, "burst"),
@@ -138,9 +178,16 @@ def _format(path: Path) -> Format:
         if part is not _ABSENT:
             return format
     raise InputError(
-        f"{path} must hold a list of videos (YouTube-VIS), images (COCO) or sequences (BURST), and has none: "
+        f"{path} must hold a list of videos (YouTube-VIS), images (COCO, CocoVID) or sequences (BURST), and has none: "
         "is it an annotation file?"
     )
+
+
+def _lists_frames(videos: msgspec.Raw) -> bool:
+    """Return whether a list of videos says which frames each has."""
+    with suppress(msgspec.MsgspecError, ValueError, RecursionError):
+        return any(bytes(video.file_names) for video in msgspec.json.decode(videos, type=list[_Listed]))
+    return False
 
 
 def _frames_beside(path: Path) -> Path:

@@ -7,45 +7,61 @@ video are read once.
 
 from __future__ import annotations
 
-import glob
-import json
-import math
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ovvis.borders import DamagedMaskError, checked_masks
+from ovvis.borders import CheckedMasks, DamagedMaskError, checked_masks
 from ovvis.data.annotations import Annotations, Video
+from ovvis.data.problems import Problem, Problems
+from ovvis.data.result_places import find_results, unpacked
 from ovvis.data.truth_masks import MaskCode
 from ovvis.errors import InputError
 from ovvis.evaluation.records import ResultTrack
-from ovvis.fields import JsonFile, short
-from ovvis.masks import Rle, from_polygons, from_runs
-from ovvis.paths import user_path
+from ovvis.fields import JsonFile, Whole, short, whole
+from ovvis.masks import Rle, from_polygons, from_runs, proper_polygons
 
-RESULTS = "results.json"  # in a submission's archive, and in a folder of results
-PARTS = "results"  # the folder of one file for each video
 REMEDY = "write results as a list of {video_id, category_id, score, segmentations}, one mask a frame"
+SKIP = "--skip-bad leaves it out"
+_NONE = (b"", b"null", b"[]", b"[null]", b"[[]]")
 
 
 class _Entry(msgspec.Struct):
     """An entry whose masks are not looked at yet."""
 
-    category_id: int
+    category_id: Whole
     score: float
-    video_id: int | None = None
-    image_id: int | None = None  # COCO's results
+    video_id: Whole | None = None
+    image_id: Whole | None = None  # COCO's results
     segmentations: msgspec.Raw = msgspec.Raw()
     segmentation: msgspec.Raw = msgspec.Raw()
 
 
-_ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
+class _Boxes(msgspec.Struct):
+    """What an entry without masks may hold."""
+
+    bbox: msgspec.Raw = msgspec.Raw()
+    bboxes: msgspec.Raw = msgspec.Raw()
+
+
+@dataclass(slots=True)
+class _Result:
+    """An entry whose ids are known."""
+
+    index: int  # in its file
+    video: Video
+    category: int
+    score: float
+    masks: msgspec.Raw
+
+
 _ENTRY = msgspec.json.Decoder(_Entry)
+_BOXES = msgspec.json.Decoder(_Boxes)
 _MASKS = msgspec.json.Decoder(list[MaskCode | list[list[float]] | None])
 
 
@@ -54,11 +70,11 @@ class ResultFiles:
     """Results of a dataset's videos, in one or many files.
 
     Args:
-        path: a JSON file, a zip that holds one, a folder with `results.json` or with a file for each video (in it, or
-            below `results`), or a glob.
+        path: what `find_results` takes.
         annotations: the dataset.
         skip_unknown: count and leave out results of videos and categories that the dataset has not; they are an
             error if not.
+        skip_bad: count and leave out whatever results are wrong, those too.
 
     Raises:
         InputError: nothing is there.
@@ -67,10 +83,12 @@ class ResultFiles:
     path: str | Path
     annotations: Annotations
     skip_unknown: bool = False
+    skip_bad: bool = False
     warnings: Counter[str] = field(default_factory=Counter)  # what was left out or is unusual, and how often
 
     def __post_init__(self) -> None:
-        self.files = _find(str(self.path))
+        self.files = find_results(str(self.path))
+        self.problems = Problems(refuse=False)  # what was left out
         self._videos = {video.id: video for video in self.annotations.videos}
         self._categories = frozenset(category.id for category in self.annotations.categories)
 
@@ -81,6 +99,7 @@ class ResultFiles:
             InputError: something is not as it must be; the message names file, entry and field.
         """
         self.warnings.clear()
+        self.problems = Problems(refuse=False)
         before: set[int] = set()
         for path in self.files:
             videos: set[int] = set()
@@ -92,63 +111,113 @@ class ResultFiles:
             before |= videos
 
     def _read(self, part: _Part) -> Iterator[list[ResultTrack]]:
-        entries: dict[int | None, list[tuple[int, _Entry]]] = {}
+        results: dict[int, list[_Result]] = {}
         for i, given in enumerate(part.entries()):
-            entry = part.entry(given, i)
-            if self._is_known(part, i, entry):
-                entries.setdefault(entry.video_id, []).append((i, entry))
-        for video in list(entries):
-            yield self._tracks(part, entries.pop(video))
+            if (result := self._result(part, i, given)) is not None:
+                results.setdefault(result.video.id, []).append(result)
+        for video in list(results):
+            if tracks := self._tracks(part, results.pop(video)):
+                yield tracks
 
-    def _is_known(self, part: _Part, index: int, entry: _Entry) -> bool:
+    def _result(self, part: _Part, index: int, given: msgspec.Raw) -> _Result | None:
+        """Return an entry; None if it is left out."""
+        try:
+            entry = part.entry(given, index)
+        except InputError as error:
+            self._leave_out(part, "wrong entries", error)
+            return None
+        ids: list[int | None] = []
         for name, value, known in (
             ("video_id", entry.video_id, self._videos),
             ("category_id", entry.category_id, self._categories),
         ):
-            if value not in known:
-                if not self.skip_unknown:
-                    raise InputError(
-                        f"{part.name}: field [{index}].{name} is {value}, which is none of the {len(known)} of "
-                        f"{self.annotations.name}: is it of another split or numbering? --skip-unknown leaves it out"
-                    )
-                self.warnings[f"results left out for a {name} that {self.annotations.name} does not have"] += 1
-                return False
-        return True
+            ids.append(number := None if value is None else whole(value))
+            if number is None or number not in known:
+                unknown = InputError(
+                    f"{part.name}: field [{index}].{name} is {short(value)}, which is none of the {len(known)} of "
+                    f"{self.annotations.name}: is it of another split or numbering? --skip-unknown leaves it out"
+                )
+                if not self.skip_unknown and not self.skip_bad:
+                    raise unknown
+                self._count(part, f"results left out for a {name} that {self.annotations.name} does not have", unknown)
+                return None
+        assert ids[0] is not None and ids[1] is not None
+        return _Result(index, self._videos[ids[0]], ids[1], entry.score, entry.segmentations)
 
-    def _tracks(self, part: _Part, chunk: list[tuple[int, _Entry]]) -> list[ResultTrack]:
-        """Return the tracks of entries of one video."""
-        video = self._videos[chunk[0][1].video_id or 0]
-        place: dict[bytes, int] = {}  # of each text among those that differ
-        given: list[list[Rle | None]] = []
-        entries: list[int] = []
-        for i, entry in chunk:
-            if place.setdefault(bytes(entry.segmentations), len(given)) == len(given):
-                given.append(self._masks(part, i, entry, video))
-                entries.append(i)
-        try:
-            known = checked_masks(given, (video.height, video.width))
-        except DamagedMaskError as error:
-            rule = f"must be the run-length code of {video.height} x {video.width} pixels, and is damaged"
-            raise part.error(f"[{entries[error.track]}].segmentations[{error.frame}].counts", rule) from error
+    def _leave_out(self, part: _Part, what: str, error: InputError) -> None:
+        """Count what is wrong.
+
+        Raises:
+            InputError: it is not to be left out.
+        """
+        if not self.skip_bad:
+            raise InputError(f"{error}; {SKIP}") from error
+        self._count(part, f"{what} left out", error)
+
+    def _count(self, part: _Part, what: str, error: InputError) -> None:
+        self.warnings[what] += 1
+        rule = str(error).removeprefix(f"{part.name}: ").removesuffix(f": {REMEDY}")
+        self.problems.mention(Problem(what, Path(part.name), rule, ""))
+
+    def _tracks(self, part: _Part, chunk: list[_Result]) -> list[ResultTrack]:
+        """Return the tracks of results of one video."""
+        video = chunk[0].video
+        found: dict[bytes, CheckedMasks | InputError] = {}  # by the masks' text
+        texts: set[bytes] = set()
+        given: list[tuple[bytes, int, list[Rle | None]]] = []
+        for result in chunk:
+            text = bytes(result.masks)
+            if text not in texts:
+                texts.add(text)
+                try:
+                    given.append((text, result.index, self._masks(part, result, video)))
+                except InputError as error:
+                    found[text] = error
+        found |= self._checked(part, given, video)
         tracks = []
         seen: set[tuple[int, float, int]] = set()
-        for _, entry in chunk:
-            same = (entry.category_id, entry.score, place[bytes(entry.segmentations)])
+        for result in chunk:
+            masks = found[bytes(result.masks)]
+            if isinstance(masks, InputError):
+                self._leave_out(part, "results with wrong masks", masks)
+                continue
+            same = (result.category, result.score, id(masks))
             if same in seen:
                 self.warnings["results that stand in the file more than once, all of which count"] += 1
             seen.add(same)
-            masks = known[place[bytes(entry.segmentations)]]
             if len(masks) != len(video.files):
                 self.warnings["results with fewer or more masks than their video has frames"] += 1
-            tracks.append(ResultTrack(video.id, entry.category_id, entry.score, masks))
+            tracks.append(ResultTrack(video.id, result.category, result.score, masks))
         return tracks
 
-    def _masks(self, part: _Part, index: int, entry: _Entry, video: Video) -> list[Rle | None]:
+    def _masks(self, part: _Part, result: _Result, video: Video) -> list[Rle | None]:
         """Return the masks of an entry."""
-        given = part.masks(entry.segmentations, index)
+        masks = part.masks(result.masks, result.index)
+        for t, mask in enumerate(masks):
+            if isinstance(mask, list) and len(proper := proper_polygons(mask)) < len(mask):
+                self.warnings["polygons of fewer than three corners, left out"] += len(mask) - len(proper)
+                masks[t] = proper
         size = [video.height, video.width]
-        place = f"[{index}].segmentations"
-        return [_code(mask, size, part, f"{place}[{t}]") if mask else None for t, mask in enumerate(given)]
+        place = f"[{result.index}].segmentations"
+        return [_code(mask, size, part, f"{place}[{t}]") if mask else None for t, mask in enumerate(masks)]
+
+    def _checked(
+        self, part: _Part, given: list[tuple[bytes, int, list[Rle | None]]], video: Video
+    ) -> dict[bytes, CheckedMasks | InputError]:
+        """Return masks whose codes are sound, or what is wrong with them."""
+        size = (video.height, video.width)
+        try:
+            checked = checked_masks([masks for _, _, masks in given], size)
+        except DamagedMaskError as error:
+            if self.skip_bad and len(given) > 1:
+                return {text: found for one in given for text, found in self._checked(part, [one], video).items()}
+            text, index, _ = given[error.track]
+            rule = f"must be the run-length code of {size[0]} x {size[1]} pixels, and is damaged"
+            damaged = part.error(f"[{index}].segmentations[{error.frame}].counts", rule)
+            if not self.skip_bad:
+                raise InputError(f"{damaged}; {SKIP}") from error
+            return {text: damaged}
+        return {text: masks for (text, _, _), masks in zip(given, checked, strict=True)}
 
 
 class _Part:
@@ -161,35 +230,32 @@ class _Part:
     def error(self, name: str, rule: str) -> InputError:
         return self._file.error(name, rule)
 
-    def entries(self) -> Sequence[Any]:
-        """Return the file's entries, unread where that goes."""
-        data = _archived(self._file.path) if zipfile.is_zipfile(self._file.path) else self._file.read()
-        try:
-            return _ENTRIES.decode(data)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            pass
-        root = self._file.parse_bytes(data)  # says where a damaged file is damaged
-        if not isinstance(root, list):
-            raise InputError(f"{self.name} must hold a list of results, not {short(root)}: {REMEDY}")
-        return root
+    def entries(self) -> list[msgspec.Raw]:
+        """Return the file's entries, unread."""
+        data = unpacked(self._file.path) if zipfile.is_zipfile(self._file.path) else None
+        return self._file.decode(list[msgspec.Raw], data)
 
-    def entry(self, given: Any, index: int) -> _Entry:
+    def entry(self, given: msgspec.Raw, index: int) -> _Entry:
         """Return an entry, with `video_id` and `segmentations` whatever its format calls them."""
-        if not isinstance(given, msgspec.Raw):  # of a file that is not quite JSON, such as one with NaN
-            fields = self._file.checked(given, f"[{index}]", dict)
-            self._file.get(fields, "score", (int, float), f"[{index}].")
-            given = json.dumps({name: fields[name] for name in _Entry.__struct_fields__ if name in fields})
         entry: _Entry = self._decoded(_ENTRY, given, f"[{index}]")
-        if not math.isfinite(entry.score):
-            raise self.error(f"[{index}].score", "must be a finite number")
-        if entry.video_id is None and entry.image_id is not None and bytes(entry.segmentation):
+        if entry.video_id is None and entry.image_id is not None:
             entry.video_id = entry.image_id
-            entry.segmentations = msgspec.Raw(b"[" + bytes(entry.segmentation) + b"]")
+            if bytes(entry.segmentation):
+                entry.segmentations = msgspec.Raw(b"[" + bytes(entry.segmentation) + b"]")
+        if bytes(entry.segmentations) in _NONE:
+            self._see_masks(given, entry, index)
         if entry.video_id is None:
             raise self.error(f"[{index}].video_id", "is missing")
+        return entry
+
+    def _see_masks(self, given: msgspec.Raw, entry: _Entry, index: int) -> None:
+        """See that an entry without masks is meant to have none."""
+        boxes = _BOXES.decode(given)
+        if bytes(boxes.bbox) or bytes(boxes.bboxes):
+            rule = "is missing: the result is a box alone, and masks are compared; write the masks"
+            raise self.error(f"[{index}].segmentations", rule)
         if not bytes(entry.segmentations):
             raise self.error(f"[{index}].segmentations", "is missing")
-        return entry
 
     def masks(self, given: msgspec.Raw, index: int) -> list[Any]:
         """Return what an entry says of each frame."""
@@ -203,42 +269,6 @@ class _Part:
             raise self._file.misshapen(error, f"${where}") from error
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise self.error(where, f"cannot be read ({error})") from error
-
-
-def _find(path: str) -> list[Path]:
-    """Return the files that a path stands for."""
-    given = user_path(path)
-    if given.is_file():
-        return [given]
-    if given.is_dir():
-        if (given / RESULTS).is_file():
-            return [given / RESULTS]
-        folder = given / PARTS if (given / PARTS).is_dir() else given
-        files = sorted(folder.glob("*.json"))
-        if not files:
-            raise InputError(f"{path}: the folder holds no results; give {RESULTS}, a zip of it, or a folder of files")
-        return files
-    found = sorted(Path(name) for name in glob.glob(str(given), recursive=True))  # noqa: PTH207
-    if not found:
-        raise InputError(f"{path}: no such file, folder or pattern of results; check the path")
-    return found
-
-
-def _archived(path: Path) -> bytes:
-    """Return the results in an archive."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".json")]
-            names = [name for name in names if Path(name).name == RESULTS] or names
-            if len(names) != 1:
-                raise InputError(f"{path} must hold one {RESULTS}, not {len(names)} JSON files: pack it anew")
-            return archive.read(names[0])
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"{path} cannot be read as a zip ({error}): pack it anew") from error
-    except Exception as error:
-        if type(error).__module__ != "zlib":
-            raise
-        raise InputError(f"{path} is damaged ({error}): pack it anew") from error
 
 
 def _code(mask: MaskCode | list[list[float]], size: list[int], part: _Part, where: str) -> Rle:

@@ -20,7 +20,7 @@ REMEDY = "mend the file, or fetch it again"
 class MaskCode(msgspec.Struct, gc=False):
     """A mask as COCO's files write it: compressed or as plain run lengths."""
 
-    size: tuple[int, int]  # height, width
+    size: tuple[int | float, int | float]  # height, width
     counts: str | list[int]
 
 
@@ -89,6 +89,21 @@ class TruthMasks(BorderedMasks):
         except DamagedMaskError as error:
             raise self._damaged(error.frame) from error
 
+    def verify(self) -> None:
+        """See that every mask can be read, without drawing one.
+
+        Raises:
+            InputError: one is damaged.
+        """
+        for i, segmentation in enumerate(self._checked()):
+            try:
+                if isinstance(segmentation, list):
+                    masks.check_polygons(segmentation, self.size)
+                elif segmentation and isinstance(segmentation.counts, list):
+                    masks.check_runs(segmentation.counts, self.size)
+            except ValueError as error:
+                raise self._wrong(error, i) from error
+
     def present(self, index: int) -> bool:
         """Return whether the file gives a mask for a frame (it may be empty of pixels), without decoding it."""
         if isinstance(self._segmentations, msgspec.Raw):
@@ -137,7 +152,7 @@ class TruthMasks(BorderedMasks):
             if isinstance(segmentation.counts, list):
                 return masks.from_runs(segmentation.counts, self.size)
         except ValueError as error:
-            raise InputError(f"{self._path}: field {self._name(frame)}: {error}: {REMEDY}") from error
+            raise self._wrong(error, frame) from error
         return {"size": list(self.size), "counts": _bytes(segmentation.counts)}
 
     @property
@@ -148,6 +163,9 @@ class TruthMasks(BorderedMasks):
         if isinstance(self._segmentations, msgspec.Raw):
             return f"{self._entry}.segmentation"
         return f"{self._entry}.segmentations[{frame}]"
+
+    def _wrong(self, error: ValueError, frame: int) -> InputError:
+        return InputError(f"{self._path}: field {self._name(frame)}: {error}: {REMEDY}")
 
     def _damaged(self, frame: int) -> InputError:
         height, width = self.size
@@ -160,6 +178,6 @@ def _bytes(counts: str) -> bytes:
     return counts.encode("utf-8", "surrogatepass")
 
 
-def wrong_size(found: Sequence[int], size: tuple[int, int]) -> str:
+def wrong_size(found: Sequence[float], size: tuple[int, int]) -> str:
     """Return the rule that a mask of another size breaks."""
     return f"must be the frame's height and width, {list(size)}, not {list(found)}"

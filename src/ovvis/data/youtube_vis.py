@@ -12,35 +12,35 @@ from pathlib import Path
 import msgspec
 
 from ovvis.data.annotations import Annotations, Video
-from ovvis.data.parts import CategoryEntry, Checker, named
+from ovvis.data.parts import NO_MASKS, CategoryEntry, Checker, heads, named, value_of
 from ovvis.data.problems import Problems
 from ovvis.data.truth_masks import REMEDY, MaskCode, Segmentation, TruthMasks, wrong_size
 from ovvis.evaluation.records import TruthTrack
 from ovvis.evaluation.rules import BURST, LVVIS, YOUTUBE_VIS, Rules
-from ovvis.fields import JsonFile
+from ovvis.fields import JsonFile, Whole, short, whole
 
 
 class _Video(msgspec.Struct):
-    id: int
-    height: int
-    width: int
+    id: Whole
+    height: Whole
+    width: Whole
     file_names: list[str]
-    length: int | None = None
-    neg_category_ids: list[int] | None = None
-    not_exhaustive_category_ids: list[int] | None = None
+    length: Whole | None = None
+    neg_category_ids: list[Whole] | None = None
+    not_exhaustive_category_ids: list[Whole] | None = None
 
 
 class _Track(msgspec.Struct):
-    id: int
-    video_id: int
-    category_id: int
-    segmentations: list[Segmentation]
+    id: Whole
+    video_id: Whole
+    category_id: Whole
+    segmentations: list[Segmentation] | None = None
     areas: list[float | None] | None = None
     iscrowd: int | bool | None = None
 
 
 class _OldCategory(msgspec.Struct):
-    id: int
+    id: Whole
 
 
 class _File(msgspec.Struct):
@@ -75,7 +75,7 @@ def read_youtube_vis(
     rules = rules or _rules(root)
     categories = checker.categories(root.categories, "frequency" if rules is BURST else "partition")
     old: Sequence[_OldCategory | CategoryEntry] = root.cate_ori if root.cate_ori is not None else root.categories
-    new_ids = {entry.id: new.id for entry, new in zip(old, root.categories, strict=False)}
+    new_ids = {whole(entry.id): whole(new.id) for entry, new in zip(old, root.categories, strict=False)}
     videos: dict[int, Video] = {}
     for i, entry in enumerate(root.videos):
         if (video := _video(entry, f"videos[{i}]", videos, new_ids, checker)) is not None:
@@ -86,40 +86,44 @@ def read_youtube_vis(
         if (truth := _truth(track, f"annotations[{i}]", truths, videos, kinds, checker)) is not None:
             truths[truth.id] = truth
     return Annotations(
-        name or path.stem, frames, categories, named(list(videos.values())), tuple(truths.values()), rules
+        name or path.stem,
+        frames,
+        categories,
+        named(checker.placed(videos.values(), frames, shorten=rules is LVVIS)),
+        tuple(truths.values()),
+        rules,
+        heads(root.categories, {truth.category_id for truth in truths.values()}),
     )
 
 
 def _rules(root: _File) -> Rules:
     if root.cate_ori is not None:
         return BURST
-    return LVVIS if any(entry.partition is not None for entry in root.categories) else YOUTUBE_VIS
+    partitions = (value_of(entry, "partition") for entry in root.categories)
+    return LVVIS if any(partition is not None for partition in partitions) else YOUTUBE_VIS
 
 
 def _video(
-    entry: _Video, place: str, seen: dict[int, Video], new_ids: dict[int, int], checker: Checker
+    entry: _Video, place: str, seen: dict[int, Video], new_ids: dict[int | None, int | None], checker: Checker
 ) -> Video | None:
-    files = tuple(_file(name) for name in entry.file_names)
-    if not checker.new_id(entry.id, seen, place) or not checker.size(entry.height, entry.width, place):
+    files = tuple(entry.file_names)
+    if (id := checker.new_id(entry.id, seen, place)) is None:
+        return None
+    if (size := checker.size(entry.height, entry.width, place)) is None:
         return None
     if not files:
         checker.tell("video without frames", f"{place}.file_names", "must name at least one frame")
         return None
     if not all(checker.file_name(file, f"{place}.file_names[{i}]") for i, file in enumerate(files)):
         return None
-    if entry.length is not None and entry.length != len(files):
-        rule = f"must be the number of its file_names, {len(files)}, and is {entry.length}"
+    if entry.length is not None and whole(entry.length) != len(files):
+        rule = f"must be the number of its file_names, {len(files)}, and is {short(entry.length)}"
         checker.tell("frame counts differ", f"{place}.length", rule)
     absent, partial = (
-        tuple(new_ids[id] for id in ids or () if id in new_ids)
+        tuple(new for id in ids or () if (new := new_ids.get(whole(id))) is not None)
         for ids in (entry.neg_category_ids, entry.not_exhaustive_category_ids)
     )
-    return Video(entry.id, "", entry.height, entry.width, files, absent, partial)
-
-
-def _file(name: str) -> str:
-    r"""Return a frame's file with slashes. Some files of LV-VIS hold Windows paths: folder\frame is what counts."""
-    return "/".join(name.split("\\")[-2:])
+    return Video(id, "", *size, files, absent, partial)
 
 
 def _truth(
@@ -130,23 +134,29 @@ def _truth(
     kinds: set[int],
     checker: Checker,
 ) -> TruthTrack | None:
-    if not (
-        checker.new_id(track.id, seen, place)
-        and checker.known(track.video_id, videos, "video", f"{place}.video_id")
-        and checker.known(track.category_id, kinds, "category", f"{place}.category_id")
-    ):
+    id = checker.new_id(track.id, seen, place)
+    video_id = None if id is None else checker.known(track.video_id, videos, "video", f"{place}.video_id")
+    kind = None if video_id is None else checker.known(track.category_id, kinds, "category", f"{place}.category_id")
+    if id is None or video_id is None or kind is None:
         return None
-    video = videos[track.video_id]
-    for field, values in (("segmentations", track.segmentations), ("areas", track.areas)):
+    video = videos[video_id]
+    segmentations = track.segmentations
+    if segmentations is None:
+        checker.mention(NO_MASKS, f"{place}.segmentations", "is missing")
+        checker.hold(len(video.files))
+        segmentations = [None] * len(video.files)
+    for field, values in (("segmentations", segmentations), ("areas", track.areas)):
         if values is not None and len(values) != len(video.files):
             rule = f"must have one entry for each of the video's {len(video.files)} frames, and has {len(values)}"
             checker.tell("frame counts differ", f"{place}.{field}", rule)
             return None
     size = (video.height, video.width)
-    for i, segmentation in enumerate(track.segmentations):
+    for i, segmentation in enumerate(segmentations):
         if isinstance(segmentation, MaskCode) and segmentation.size != size:
             rule = wrong_size(segmentation.size, size)
             checker.tell("mask of another size", f"{place}.segmentations[{i}].size", rule)
             return None
-    masks = TruthMasks(track.segmentations, size, checker.path, place)
-    return TruthTrack(track.id, track.video_id, track.category_id, masks, bool(track.iscrowd), track.areas)
+    if not checker.proper(segmentations, f"{place}.segmentations"):
+        return None
+    masks = TruthMasks(segmentations, size, checker.path, place)
+    return TruthTrack(id, video_id, kind, masks, bool(track.iscrowd), track.areas)

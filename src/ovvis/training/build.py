@@ -12,6 +12,7 @@ from ovvis.data.dataset import Part, TrainingSet
 from ovvis.data.filtering import FilterConfig
 from ovvis.data.loader import LoaderConfig, WindowLoader
 from ovvis.data.open import open_dataset
+from ovvis.data.problems import Problems
 from ovvis.data.sampling import SamplingConfig
 from ovvis.data.stickers import LIVE, live_part
 from ovvis.data.transforms import AugmentConfig
@@ -98,7 +99,10 @@ def training_set(config: DataConfig, seed: int, view_side: int | None = None) ->
             parts.append(live_part(name, config.augment, weight))
         else:
             frames = config.frames[i] if config.frames else None
-            known = open_dataset(name, config.root, frames)
+            known = open_dataset(name, config.root, frames, Problems(refuse=config.choice.bad == "refuse"))
+            if known.videos and not known.truths and known.notes:
+                found = "; ".join(map(str, known.notes))
+                raise InputError(f"data.train {name} holds no annotation that can be used: {found}; mend the file")
             if known.videos and not known.truths:
                 raise InputError(
                     f"data.train {name} holds no annotation, so there is nothing to learn from: such is the file of a "
@@ -138,7 +142,8 @@ def picture_maker(config: TrainConfig, model: Model, data: TrainingSet) -> Calla
     plain = AugmentConfig(resize="short_edge", short_edges=edges, long_edge=asked.long_edge, flip=0.0)
     parts = list(data.parts)
     if asked.dataset:
-        parts = [Part(open_dataset(asked.dataset, config.data.root, asked.frames))]
+        problems = Problems(refuse=config.data.choice.bad == "refuse")
+        parts = [Part(open_dataset(asked.dataset, config.data.root, asked.frames, problems))]
     parts = [replace(part, augment=plain, weight=None) for part in parts[:1]]
     choice = replace(config.data.choice, groups=(), keep_empty=True)
     shown = TrainingSet(parts, SamplingConfig(), choice, config.run.seed, model.view_side)
