@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ovvis.cli.lazy import load
-from ovvis.cli.main import VERBS, app
+from ovvis.cli.main import VERBS, app, run
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -26,6 +26,43 @@ def test_help_lists_the_verbs():
 
 def test_a_misspelt_verb_is_guessed():
     assert "segment" in CliRunner().invoke(app, ["segmnt"]).output
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("seg", {"segment"}),
+        ("segment --pre", {"--precision"}),
+        ("datasets check --no", {"--no-frames"}),
+        ("segment dog.mp4 --model clip-vis-r", {"clip-vis-r50", "clip-vis-r50-ytvis19"}),
+        ("segment dog.mp4 --labels lv", {"lvvis", "lvis_v1"}),
+        ("predict lvvis_v", {"lvvis_val"}),
+        ("predict lvvis_val --precision b", {"bfloat16"}),
+    ],
+)
+def test_a_shell_completes_verbs_options_and_values(words, wanted):
+    environment = {
+        "_OVVIS_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"ovvis {words}",
+        "COMP_CWORD": str(words.count(" ") + 1),
+    }
+    shown = CliRunner().invoke(app, [], prog_name="ovvis", env=environment)
+    assert set(shown.output.split()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("segment a.mp4 --frobnicate", "--frobnicate (see ovvis segment --help)"),
+        ("datasets check", "'dataset'. (see ovvis datasets check --help)"),
+        ("segmnt", "(see ovvis --help)"),
+    ],
+)
+def test_an_error_names_the_help_of_its_verb(words, named, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ovvis", *words.split()])
+    with pytest.raises(SystemExit) as leave:
+        run()
+    assert leave.value.code == 2 and named in capsys.readouterr().err
 
 
 LIGHT = """

@@ -19,8 +19,6 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
@@ -54,6 +52,11 @@ def warn(message: str) -> None:
     notes.print(f"[yellow]{escape(message)}[/yellow]", soft_wrap=True)
 
 
+def note(message: str) -> None:
+    """Print what a person should know, and a program that reads the results should not, as a line on standard error."""
+    notes.print(escape(message), soft_wrap=True)
+
+
 @contextmanager
 def progress(what: str, unit: str, total: int | None = None) -> Iterator[Advance]:
     """Show long work with its rate and an estimate of the rest; yields what to call with (done, in all).
@@ -65,9 +68,7 @@ def progress(what: str, unit: str, total: int | None = None) -> Iterator[Advance
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         _Rate(unit),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        _Times(),
         console=notes,
         transient=True,
         disable=not notes.is_terminal,
@@ -96,9 +97,23 @@ def progress(what: str, unit: str, total: int | None = None) -> Iterator[Advance
 def _line(task: Task, unit: str) -> str:
     """Return what a bar shows, as text."""
     rate = _Rate(unit).render(task).plain
-    left = "" if task.time_remaining is None else f", {timedelta(seconds=int(task.time_remaining))} left"
     of = "" if task.total is None else f" of {task.total:.0f}"
-    return f"{task.description}: {task.completed:.0f}{of} {unit}{', ' if rate else ''}{rate}{left}"
+    return f"{task.description}: {task.completed:.0f}{of} {unit}{', ' if rate else ''}{rate}, {_times(task)}"
+
+
+def _times(task: Task) -> str:
+    """Return how long work has taken and will take, each with its word: two bare times are taken for each other."""
+    spent = timedelta(seconds=int(task.finished_time or task.elapsed or 0))
+    left = "" if task.time_remaining is None else f", {timedelta(seconds=int(task.time_remaining))} left"
+    return f"{spent} so far{left}"
+
+
+class _Times(ProgressColumn):
+    """Time spent and time left."""
+
+    def render(self, task: Task) -> Text:
+        """Return both as text."""
+        return Text(_times(task))
 
 
 class _Rate(ProgressColumn):

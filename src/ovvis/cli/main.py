@@ -41,7 +41,6 @@ app = typer.Typer(
     cls=Verbs.of(VERBS),
     help="Open-vocabulary video instance segmentation: a video and any words in, named and tracked masks out.",
     invoke_without_command=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -87,14 +86,15 @@ def _verb() -> int:
     """Run what the arguments ask for and return the exit code; tell errors."""
     stopped = NOTHING
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="ovvis")
     except Interrupted as error:
         code, stopped = INTERRUPTED, str(error)
     except OvvisError as error:
         complain(str(error))
         code = BAD_INPUT
     except ClickError as error:
-        complain(f"{error.format_message()} (see ovvis --help)")
+        context = getattr(error, "ctx", None)  # of the verb whose arguments they are
+        complain(f"{error.format_message()} (see {context.command_path if context else 'ovvis'} --help)")
         code = BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

@@ -1,13 +1,32 @@
-"""The options of every verb that takes a dataset."""
+"""The options of every verb that takes a dataset, and what a shell completes values from."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-DatasetName = Annotated[str, typer.Argument(help="A name from `ovvis datasets`, or the path of your own JSON.")]
+from ovvis.data.catalog import entries
+
+
+def completing(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Return what gives a shell the names that begin as what is typed; where none does, it completes files."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return complete
+
+
+DatasetName = Annotated[
+    str,
+    typer.Argument(
+        help="A name from `ovvis datasets`, or the path of your own JSON.",
+        autocompletion=completing(lambda: (entry.name for entry in entries())),
+    ),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(

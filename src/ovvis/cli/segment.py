@@ -32,7 +32,7 @@ TRACKS, VIDEO = "tracks.json", "overlay.mp4"
 
 def segment(
     source: Annotated[str, typer.Argument(help="A video file, a folder of frames, or a glob such as 'frames/*.png'.")],
-    labels: Annotated[str | None, typer.Option(help=shared.LABELS)] = None,
+    labels: Annotated[str | None, typer.Option(help=shared.LABELS, autocompletion=shared.list_names)] = None,
     model: shared.ModelName = None,
     weights: shared.Weights = None,
     output: Annotated[

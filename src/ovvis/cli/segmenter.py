@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from ovvis.cli.console import out, progress, warn
+from ovvis.cli.console import note, progress, warn
+from ovvis.cli.options import completing
 from ovvis.cli.process import keep_freed_memory, quiet_libraries
 from ovvis.errors import InputError
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.download import sha256
 from ovvis.models.places import weights_files
 from ovvis.models.settings import UNTRAINED, Precision
-from ovvis.models.zoo import DEFAULT_MODEL, find_model
+from ovvis.models.zoo import DEFAULT_MODEL, ZOO, find_model
 from ovvis.paths import user_path
-from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
+from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, builtin_names, read_prompts
 from ovvis.world.categories import categories
 
 if TYPE_CHECKING:
@@ -29,9 +30,15 @@ LABELS = (
     "those that an OVFormer was trained with."
 )
 
+list_names = completing(builtin_names)  # of --labels
+
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", help=f"A name from `ovvis models`; {DEFAULT_MODEL}, or that of --weights, if not given."),
+    typer.Option(
+        "--model",
+        help=f"A name from `ovvis models`; {DEFAULT_MODEL}, or that of --weights, if not given.",
+        autocompletion=completing(lambda: ZOO),
+    ),
 ]
 Weights = Annotated[
     str | None,
@@ -39,7 +46,12 @@ Weights = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 PrecisionName = Annotated[
-    str, typer.Option("--precision", help="float32, bfloat16, float16, or auto for the fastest good one.")
+    str,
+    typer.Option(
+        "--precision",
+        help="float32, bfloat16, float16, or auto for the fastest good one.",
+        autocompletion=completing(lambda: get_args(Precision)),
+    ),
 ]
 ShortEdge = Annotated[
     int | None,
@@ -205,10 +217,9 @@ class SegmenterOptions:
                 on_progress=fetched,
             )
         if self.model is None and self.weights is None and find_model(DEFAULT_MODEL).packaged:
-            out.print(
+            note(
                 f"{DEFAULT_MODEL} knows {len(categories())} kinds of illustrated objects and nothing else; for real "
-                "footage take a published model, such as --model clip-vis-r50 (fetched on first use).",
-                soft_wrap=True,
+                "footage take a published model, such as --model clip-vis-r50 (fetched on first use)."
             )
         with watch("text"), progress("reading labels", "words") as read:
             return VideoSegmenter(
