@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import open_clip
 import pytest
@@ -31,6 +33,24 @@ from ovvis.pixels import clip_view, network_size, normalise, pad, padded_size
 )
 def test_network_size(height, width, short, long, expected):
     assert network_size(height, width, short, long) == expected
+
+
+# Each as large as the picture that a player shows of it, then by the same rule.
+@pytest.mark.parametrize(
+    ("height", "width", "aspect", "short", "expected"),
+    [
+        (576, 720, Fraction(64, 45), 480, (480, 853)),  # DVD, 1024 x 576
+        (576, 720, Fraction(16, 15), 480, (480, 640)),  # DV, 768 x 576
+        (480, 720, Fraction(8, 9), 480, (480, 640)),  # 720 x 540
+        (720, 576, Fraction(45, 64), 480, (853, 480)),  # DVD on its side
+        (576, 720, Fraction(64, 45), None, (576, 1024)),
+        (480, 720, Fraction(8, 9), None, (540, 720)),
+        (108, 144, Fraction(4, 3), None, (108, 192)),
+        (108, 144, Fraction(4, 3), 480, (480, 853)),
+    ],
+)
+def test_network_size_of_pixels_that_are_not_square(height, width, aspect, short, expected):
+    assert network_size(height, width, short, 1333, aspect) == expected
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(32, 2000), st.integers(32, 2000))
@@ -67,3 +87,16 @@ def test_clips_view_is_clips_own(size):
     assert view.shape == (3, 224, 224) and view.dtype == torch.uint8
     own = open_clip.image_transform(224, is_train=False, mean=(0, 0, 0), std=(1, 1, 1))
     assert torch.allclose(view.float() / 255, own(Image.fromarray(image)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("size", "aspect", "shown"), [((108, 144), Fraction(4, 3), (108, 192)), ((90, 60), Fraction(3, 4), (120, 60))]
+)
+def test_clips_view_of_pixels_that_are_not_square(size, aspect, shown):
+    """The view of the picture as it is shown, up to what two resizes do to a smooth picture."""
+    y, x = np.mgrid[0 : size[0], 0 : size[1]]
+    image = np.stack([x * 200 / size[1], y * 200 / size[0], x * 0 + 90], -1).astype(np.uint8)
+    whole = np.asarray(Image.fromarray(image).resize(shown[::-1], Image.Resampling.BICUBIC))
+    view = clip_view(image, 56, aspect).int()
+    assert (view - clip_view(whole, 56).int()).abs().max() <= 3
+    assert (view - clip_view(image, 56).int()).abs().max() > 10  # squeezed

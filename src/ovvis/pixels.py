@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -10,27 +12,54 @@ from PIL import Image
 from torch import Tensor
 
 STRIDE = 32  # pixels; the network's coarsest
+SQUARE = Fraction(1)  # width of a pixel by its height
 
 
-def network_size(height: int, width: int, short_edge: int | None, long_edge: int) -> tuple[int, int]:
-    """Return the size a frame is resized to: its short edge to `short_edge`, its long one at most `long_edge`.
+def shown_size(height: int, width: int, pixel_aspect: Fraction) -> tuple[float, float]:
+    """Return the size at which a frame looks as it should in square pixels: one edge grows, none shrinks.
 
     Args:
         height: of the frame, pixels.
         width: likewise.
-        short_edge: pixels; None keeps the frame's own size.
+        pixel_aspect: width of a pixel by its height.
+
+    >>> shown_size(576, 720, Fraction(64, 45))
+    (576, 1024.0)
+    >>> shown_size(480, 720, Fraction(8, 9))
+    (540.0, 720)
+    """
+    if pixel_aspect >= 1:
+        return height, width if pixel_aspect == 1 else float(width * pixel_aspect)
+    return float(height / pixel_aspect), width
+
+
+def network_size(
+    height: int, width: int, short_edge: int | None, long_edge: int, pixel_aspect: Fraction = SQUARE
+) -> tuple[int, int]:
+    """Return the size a frame is resized to: its short edge to `short_edge`, its long one at most `long_edge`.
+
+    The network sees square pixels, as a person does.
+
+    Args:
+        height: of the frame, pixels.
+        width: likewise.
+        short_edge: pixels; None keeps the frame's own size (`shown_size`, where its pixels are not square).
         long_edge: pixels; only asked with a short edge.
+        pixel_aspect: width of a pixel of the frame by its height.
 
     >>> network_size(720, 1280, 480, 1333)
     (480, 853)
     >>> network_size(100, 1000, 480, 1333)
     (133, 1333)
+    >>> network_size(576, 720, 480, 1333, Fraction(64, 45))
+    (480, 853)
     """
+    new_height, new_width = shown_size(height, width, pixel_aspect)
     if short_edge is None:
-        return height, width
-    scale = short_edge / min(height, width)
+        return max(int(new_height + 0.5), 1), max(int(new_width + 0.5), 1)
+    scale = short_edge / min(new_height, new_width)
     new_height, new_width = (
-        (float(short_edge), scale * width) if height < width else (scale * height, float(short_edge))
+        (float(short_edge), scale * new_width) if new_height < new_width else (scale * new_height, float(short_edge))
     )
     if max(new_height, new_width) > long_edge:
         shrink = long_edge / max(new_height, new_width)
@@ -38,7 +67,7 @@ def network_size(height: int, width: int, short_edge: int | None, long_edge: int
     return max(int(new_height + 0.5), 1), max(int(new_width + 0.5), 1)
 
 
-def clip_view(image: NDArray[np.uint8], side: int) -> Tensor:
+def clip_view(image: NDArray[np.uint8], side: int, pixel_aspect: Fraction = SQUARE) -> Tensor:
     """Return an image as CLIP's image encoder wants it: its short edge resized to `side`, the middle square of that.
 
     CLIP's own way: Pillow's bicubic filter, then a centre crop.
@@ -46,11 +75,12 @@ def clip_view(image: NDArray[np.uint8], side: int) -> Tensor:
     Args:
         image: H, W, 3; RGB.
         side: pixels.
+        pixel_aspect: width of a pixel of the image by its height.
 
     Returns:
         3, side, side; uint8.
     """
-    height, width = image.shape[:2]
+    height, width = shown_size(image.shape[0], image.shape[1], pixel_aspect)
     size = (side, int(side * height / width)) if width <= height else (int(side * width / height), side)
     resized = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
     left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,6 +43,7 @@ class SourceInfo:
     width: int
     fps: float  # frames a second that the source yields, skipped ones not counted
     frame_count: int | None  # frames that it will yield; an estimate; None where nothing is known
+    pixel_aspect: Fraction = Fraction(1)  # width of a pixel by its height, after rotation: DV's are not square
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ class VideoResult:
 
     tracks: list[Track]  # best first
     source: str
-    height: int  # pixels of the masks
+    height: int  # pixels of the masks, which are those that the source stores
     width: int
     fps: float
     frame_indices: list[int]  # of the frames that were seen, in the source's own count
@@ -224,6 +226,7 @@ class VideoResult:
     seconds: dict[str, float] = field(default_factory=dict)  # where the time went, by stage
     problem: str | None = None  # why the video ended early; None if it did not
     notes: list[str] = field(default_factory=list)  # what of the source was left out, guessed or converted
+    pixel_aspect: Fraction = Fraction(1)  # width of a pixel by its height, as the video is shown
     storage: Storage | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:

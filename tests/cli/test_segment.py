@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -167,6 +168,50 @@ def test_a_video_that_breaks_off_is_used_as_far_as_it_goes(quick, monkeypatch, t
     assert "broke off" in capsys.readouterr().err
     with av.open(str(out / "overlay.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == len(content["video"]["frames"])
+
+
+def test_a_phones_video_is_told_seen_and_painted_as_a_person_sees_it(quick, monkeypatch, tmp_path, capsys):
+    """HDR and pixels that are not square: a line for the one; the painted video is as bright and as wide."""
+    path = tmp_path / "phone.mp4"
+    tags = {"colorspace": 9, "color_primaries": 9, "color_trc": 18, "color_range": 1}
+    with av.open(str(path), "w") as video:
+        stream = video.add_stream("libx265", rate=10, options={"x265-params": "log-level=none"})
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p10le"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        for tag, value in tags.items():
+            setattr(stream.codec_context, tag, value)
+        for i in range(FRAMES):
+            frame = av.VideoFrame(96, 64, "yuv420p10le")
+            for plane, level in zip(frame.planes, (721, 512, 512), strict=True):  # a white page
+                plane.update(np.full(plane.buffer_size // 2, level, np.uint16).tobytes())
+            frame.pts, frame.time_base = i, Fraction(1, 10)
+            video.mux(stream.encode(frame))
+        video.mux(stream.encode(None))
+    out = tmp_path / "out"
+    assert segment(monkeypatch, path, out, "--short-edge", 32, "--paint-above", 1) == 0
+    note = "phone.mp4 is HDR (HLG, BT.2020): converted to SDR"
+    assert capsys.readouterr().err.count(note) == 1
+    content = json.loads((out / "tracks.json").read_text())
+    assert content["notes"] == [note]
+    assert content["video"]["pixel_aspect"] == [4, 3] and content["video"]["width"] == 96
+    assert content["settings"]["network_size"] == [32, 64]
+    with av.open(str(out / "overlay.mp4")) as video:
+        stream = video.streams.video[0]
+        assert (stream.width, stream.height, stream.sample_aspect_ratio) == (96, 64, Fraction(4, 3))
+        frame = next(video.decode(stream))
+        assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) == (1, 1, 1, 1)
+        assert frame.to_ndarray(format="rgb24").mean() == pytest.approx(230, abs=2)
+
+
+def test_frames_that_were_not_painted_are_told(quick, monkeypatch, clip, tmp_path, capsys):
+    """A file that another program cuts between the two readings."""
+    real = verb.render
+    monkeypatch.setattr(
+        verb, "render", lambda result, frames, *args, **more: real(result, [*frames][:3], *args, **more)
+    )
+    assert segment(monkeypatch, clip, tmp_path / "out", "--short-edge", 32) == 3
+    assert "2 of the result's 5 frames did not come and were not painted" in capsys.readouterr().err
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["overlay.mp4", "tracks.json"]
 
 
 def test_results_are_in_place_before_anything_is_said(quick, monkeypatch, clip, tmp_path):

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import torch.nn.functional as F
 from fakes import FakeModel, fake_frames, fake_prediction
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.io.source import Source
 from ovvis.io.video import open_source
 from ovvis.masks import decode, encode
 from ovvis.models.settings import VideoSettings
-from ovvis.structures import SHOWN_SCORE
+from ovvis.structures import SHOWN_SCORE, Frame, SourceInfo
 
 LABELS = [("dog",), ("cat", "kitten"), ("zebra",)]
 Q, K, CELLS = 5, 3, (8, 16)  # 32 x 64 pixels
@@ -291,6 +293,45 @@ def test_size_in_the_network(asked, short_edge, size):
     with segmenter(truth, short_edge=asked)(fake_frames(1)) as result:
         assert result.settings["short_edge"] == short_edge
         assert result.settings["network_size"] == list(size)
+
+
+class Wide(Source):
+    """Frames of pixels that are not square."""
+
+    rereadable = True
+
+    def __init__(self, aspect):
+        self.info = SourceInfo("wide", 32, 64, 10.0, 3, aspect)
+        self.notes = ["wide is wide"]
+
+    def __iter__(self):
+        return (Frame(image, i, i / 10) for i, image in enumerate(fake_frames(3)))
+
+
+@pytest.mark.parametrize(
+    ("aspect", "short_edge", "size"),
+    [
+        (Fraction(3, 2), 0, (32, 96)),
+        (Fraction(2, 3), 0, (48, 64)),
+        (Fraction(4, 3), 64, (64, 171)),
+        (Fraction(1), 0, (32, 64)),
+    ],
+)
+def test_pixels_that_are_not_square(aspect, short_edge, size):
+    """The network sees the picture as a person does; the masks are those of stored pixels."""
+    padded = (size[0] + -size[0] % 32, size[1] + -size[1] % 32)
+    truth, shuffled = video(1, frames=3, cells=(padded[0] // 4, padded[1] // 4))
+    wanted = dense(truth, (32, 64), 9, ADJACENT, padded, size)
+    with segmenter(shuffled, max_tracks=9, short_edge=short_edge)(Wide(aspect)) as result:
+        assert result.settings["network_size"] == list(size)
+        assert (result.height, result.width, result.pixel_aspect) == (32, 64, aspect)
+        assert result.notes == ["wide is wide"]
+        assert sum(mask is not None for track in result.tracks for mask in track.masks) > 9
+        for track, (number, label, _, codes) in zip(result.tracks, wanted, strict=True):
+            assert (track.id, track.label_index) == (number, label)
+            for ours, theirs in zip(track.masks, codes, strict=True):
+                assert (ours is None) == (theirs is None)
+                assert ours is None or (decode(ours) != decode(theirs)).sum() <= 1
 
 
 def test_no_frame():

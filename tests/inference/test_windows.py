@@ -1,9 +1,12 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from ovvis.inference.windows import groups, make_window, resize
+from ovvis.pixels import clip_view
 from ovvis.structures import Frame
 
 
@@ -31,6 +34,15 @@ def test_window():
         small = torch.from_numpy(resize(frames[t].image, (33, 64)).copy()).float()
         for c in range(3):
             assert torch.allclose(window.pixels[t, c, :33], (small[..., c] - mean[c]) / std[c])
+
+
+def test_clips_views_heed_the_pixels():
+    frame = Frame(image(40, 50), 0, 0.0)
+    look = ((32, 64), torch.zeros(3, 1, 1), torch.ones(3, 1, 1), 24)
+    wide, square = make_window((frame,), *look, Fraction(4, 3)), make_window((frame,), *look)
+    assert torch.equal(wide.views[0], clip_view(frame.image, 24, Fraction(4, 3)))
+    assert torch.equal(square.views[0], clip_view(frame.image, 24))
+    assert not torch.equal(wide.views, square.views)
 
 
 @pytest.mark.parametrize(("size", "padded"), [((32, 64), (32, 64)), ((33, 65), (64, 96)), ((1, 31), (32, 32))])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ovvis.errors import InputError
-from ovvis.io.render import PALETTE, Painted, VideoWriter, paint, render
+from ovvis.io.render import PALETTE, NotPainted, Painted, VideoWriter, paint, render
 from ovvis.masks import encode
 from ovvis.structures import Frame, Track, VideoResult
 
@@ -256,6 +256,52 @@ def test_frames_are_matched_by_index(tmp_path):
 def test_timing_of_the_source(tmp_path, times, shown):
     render(result_of(times), [Frame(image(), i, t) for i, t in enumerate(times)], tmp_path / "v.mp4")
     assert [float(t) for t in read(tmp_path / "v.mp4")[1]] == pytest.approx(shown, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([0, 1, 1, 2], "frame 1 comes twice: give the frames"),
+        ([0, 2, 1], "frame 1 comes after frame 2, not before it"),
+        ([0, 1, 2, 0], "frame 0 comes after frame 2"),
+        ([7, 8], "none of the 3 frames of the result is among those given"),
+        ([], "none of the 3 frames"),
+    ],
+)
+def test_a_mask_meets_its_own_frame_or_none(tmp_path, given, words):
+    (tmp_path / "v.mp4").write_text("older")
+    frames = [Frame(image(), i, i / 10) for i in given]
+    with pytest.raises(InputError, match=words):
+        render(result_of([0.0, 0.1, 0.2]), frames, tmp_path / "v.mp4")
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["older"]
+
+
+def test_a_result_that_names_a_frame_twice(tmp_path):
+    frames = [Frame(image(), i, i / 10) for i in range(3)]
+    with pytest.raises(
+        InputError, match=r"the result has frame 5 twice, at positions 1 and 2: .* segment the video ag"
+    ):
+        render(result_of([0.0, 0.1, 0.2], indices=[4, 5, 5]), frames, tmp_path / "v.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_that_did_not_come_are_told(tmp_path):
+    result = result_of([0.0, 0.1, 0.2, 0.3, 0.4])
+    frames = [Frame(image(), i, i / 10) for i in (0, 3, 9)]
+    with pytest.warns(NotPainted, match="^3 of the result's 5 frames did not come and were not painted"):
+        assert render(result, frames, tmp_path / "v.mp4") == 2
+    images, *_ = read(tmp_path / "v.mp4")
+    assert len(images) == 2
+    np.testing.assert_allclose(images[1, 40, 26], 128 * 0.55 + rgb(1) * 0.45, atol=12)  # the masks of frame 3
+
+
+def test_pixels_that_are_not_square(tmp_path):
+    result = result_of([0.0, 0.1])
+    result.pixel_aspect = Fraction(4, 3)
+    render(result, [Frame(image(), i, i / 10) for i in range(2)], tmp_path / "v.mp4")
+    with av.open(str(tmp_path / "v.mp4")) as video:
+        stream = video.streams.video[0]
+        assert (stream.width, stream.height, stream.sample_aspect_ratio) == (96, 64, Fraction(4, 3))
 
 
 def test_frames_of_another_size(tmp_path):

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -46,6 +47,7 @@ def example(**changes) -> VideoResult:
     [
         {},
         {"tracks": []},
+        {"pixel_aspect": Fraction(64, 45), "notes": ["x is HDR: converted", "y"]},
         {"problem": "frame 7 is damaged", "settings": {}, "seconds": {}},
         {"tracks": [], "frame_indices": [], "frame_times": [], "labels": ()},
     ],
@@ -54,6 +56,27 @@ def test_round_trip(tmp_path, changes):
     result = example(**changes)
     save_tracks(result, tmp_path / "tracks.json")
     assert load_tracks(tmp_path / "tracks.json") == result
+
+
+def test_files_that_say_nothing_of_pixels_and_notes(tmp_path):
+    """Those of earlier versions."""
+    path = tmp_path / "tracks.json"
+    save_tracks(example(pixel_aspect=Fraction(4, 3), notes=["a"]), path)
+    content = json.loads(path.read_text())
+    assert content["video"].pop("pixel_aspect") == [4, 3] and content.pop("notes") == ["a"]
+    path.write_text(json.dumps(content))
+    assert load_tracks(path) == example()
+
+
+@pytest.mark.parametrize("wrong", [[4], [4, 0], [-4, 3], [4, 3, 1]])
+def test_pixels_that_cannot_be(tmp_path, wrong):
+    path = tmp_path / "tracks.json"
+    save_tracks(example(), path)
+    content = json.loads(path.read_text())
+    content["video"]["pixel_aspect"] = wrong
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"video.pixel_aspect must be two whole numbers, 1 or more"):
+        load_tracks(path)
 
 
 def test_labels_of_one_tube_share_masks(tmp_path):

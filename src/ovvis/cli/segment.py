@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +19,7 @@ from ovvis.cli.console import count, out, progress, warn
 from ovvis.errors import InputError
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.io.output import OutputFolder
-from ovvis.io.render import render
+from ovvis.io.render import NotPainted, render
 from ovvis.io.results import save_tracks
 from ovvis.io.video import Source, open_source
 from ovvis.paths import user_path
@@ -106,16 +108,17 @@ def segment(
             segmenter = options.load(vocabulary, watch)
             with progress("segmenting", "frames", frames.info.frame_count) as done:
                 result = kept.enter_context(segmenter(frames, on_frame=done))
+            unpainted: list[str] = []
             if video:
                 with watch("paint"):
-                    _paint(result, frames, video_file, paint_above)
+                    unpainted = _paint(result, frames, video_file, paint_above)
             result.seconds = {**watch.seconds, **result.seconds}
             save_tracks(result, tracks_file)
         _show(result, paint_above)  # not before the results are in place: whatever becomes of it, they stay
         for note in result.notes:
             if note not in said:  # what only the end of the video showed
                 warn(note)
-        _conclude(result, folder.path, video)
+        _conclude(result, folder.path, video, unpainted)
 
 
 def default_output(source: str) -> Path:
@@ -125,9 +128,14 @@ def default_output(source: str) -> Path:
     return Path(f"ovvis-{name or 'frames'}")
 
 
-def _paint(result: VideoResult, frames: Source, path: Path, least: float) -> None:
+def _paint(result: VideoResult, frames: Source, path: Path, least: float) -> list[str]:
+    """Write the painted video; return what has to be told of frames that it lacks."""
     painted = 0
-    with progress("painting", "frames", len(result.frame_indices)) as done:
+    with (
+        progress("painting", "frames", len(result.frame_indices)) as done,
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always", NotPainted)
 
         def on_frame() -> None:
             nonlocal painted
@@ -135,6 +143,7 @@ def _paint(result: VideoResult, frames: Source, path: Path, least: float) -> Non
             done(painted, None)
 
         render(result, frames, path, min_score=least, on_frame=on_frame)
+    return [str(warning.message) for warning in caught if issubclass(warning.category, NotPainted)]
 
 
 def _show(result: VideoResult, least: float) -> None:
@@ -172,8 +181,8 @@ def _show(result: VideoResult, least: float) -> None:
         out.print(f"{others} more below {least:g}; {TRACKS} holds them too.")
 
 
-def _conclude(result: VideoResult, folder: Path, video: bool) -> None:
-    """Say where the time went, where the results are, and whether the video broke off."""
+def _conclude(result: VideoResult, folder: Path, video: bool, unpainted: Sequence[str]) -> None:
+    """Say where the time went, where the results are, and whether frames are missing from them."""
     frames, once = len(result.frame_indices), ("load", "text", "paint")
     work = {stage: seconds for stage, seconds in result.seconds.items() if stage not in once}
     spent = sum(work.values())
@@ -184,4 +193,7 @@ def _conclude(result: VideoResult, folder: Path, video: bool) -> None:
     out.print(f"Results: {escape(str(folder))} ({names})", soft_wrap=True)
     if result.problem is not None:
         warn(f"The video broke off: {result.problem}")
+    for line in unpainted:
+        warn(line)
+    if result.problem is not None or unpainted:
         raise typer.Exit(BROKE_OFF)

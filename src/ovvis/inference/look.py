@@ -133,7 +133,7 @@ class Look:
         self._model, self._text, self._source = model, text, source
         self._window, self._batch = window, batch
         self.watch = watch or Stopwatch(model.device)
-        self.size = network_size(info.height, info.width, *edges)  # of the network's input
+        self.size = network_size(info.height, info.width, *edges, info.pixel_aspect)  # of the network's input
         self.padded = padded_size(self.size)
 
     @torch.no_grad()
@@ -145,7 +145,7 @@ class Look:
         """
         model = self._model
         frames = groups(self._source, self._window)
-        look = (self.size, model.pixel_mean, model.pixel_std, model.view_side)
+        look = (self.size, model.pixel_mean, model.pixel_std, model.view_side, self._source.info.pixel_aspect)
         made = (make_window(group, *look) for group in frames)
         for batch in self.watch.each("read", _batches(made, self._batch)):
             with self.watch("network"):

@@ -212,6 +212,7 @@ class VideoSegmenter:
             seconds=run.watch.seconds,
             problem=source.problem,
             notes=list(source.notes),
+            pixel_aspect=info.pixel_aspect,
             storage=store,
         )
 

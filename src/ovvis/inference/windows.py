@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from itertools import islice
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ovvis.pixels import clip_view, normalise, pad, padded_size
+from ovvis.pixels import SQUARE, clip_view, normalise, pad, padded_size
 from ovvis.structures import Frame, Window
 
 Item = TypeVar("Item")
@@ -26,7 +27,12 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
 
 
 def make_window(
-    frames: tuple[Frame, ...], size: tuple[int, int], mean: Tensor, std: Tensor, view_side: int | None = None
+    frames: tuple[Frame, ...],
+    size: tuple[int, int],
+    mean: Tensor,
+    std: Tensor,
+    view_side: int | None = None,
+    pixel_aspect: Fraction = SQUARE,
 ) -> Window:
     """Return frames as a window.
 
@@ -36,10 +42,13 @@ def make_window(
         mean: (3, 1, 1), of the colour channels in [0, 255].
         std: likewise.
         view_side: pixels of CLIP's square views of the frames; None for none.
+        pixel_aspect: width of a pixel of the frames by its height; `size` heeds it already.
     """
     images = np.stack([resize(frame.image, size) for frame in frames])
     pixels = torch.from_numpy(images).to(mean.device).permute(0, 3, 1, 2)  # T, 3, H, W; channels-last in memory
-    views = None if view_side is None else torch.stack([clip_view(frame.image, view_side) for frame in frames])
+    views = None
+    if view_side is not None:
+        views = torch.stack([clip_view(frame.image, view_side, pixel_aspect) for frame in frames])
     return Window(normalise(pad(pixels, padded_size(size)), size, mean, std), size, frames, views)
 
 

@@ -40,6 +40,7 @@ class Facts:
     by_rank: bool  # whether each packet is one frame with a time of its own
     announced: int | None  # frames, as the header says
     length: float | None  # seconds, as the header says; the least that it can mean
+    stated_aspect: Fraction | None  # width of a pixel by its height, as the file says
     own_length: bool  # whether that is the stream's own, not that of a longer sound
 
     @property
@@ -102,6 +103,7 @@ def _look(opened: Opened, first: av.VideoFrame) -> Facts:
         and not first.interlaced_frame,  # some files hold a field a packet
         announced=stream.frames or None,
         length=length,
+        stated_aspect=stream.sample_aspect_ratio,
         own_length=own,
     )
 

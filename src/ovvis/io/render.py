@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +22,7 @@ from PIL import Image as PillowImage
 
 from ovvis import masks
 from ovvis.errors import InputError
+from ovvis.io.output import whole_file
 from ovvis.masks import BoolArray
 from ovvis.paths import user_path
 from ovvis.structures import SHOWN_SCORE, Frame, VideoResult
@@ -58,6 +59,7 @@ class VideoWriter:
         path: the file.
         fps: frames a second; the rate of the video if the frames carry no times.
         size: height and width of the frames, pixels.
+        pixel_aspect: width of a pixel by its height; players stretch the picture by it.
         crf: H.264's constant rate factor; 6 more halve the file.
         preset: x264's; a slower one makes a smaller file.
 
@@ -66,10 +68,18 @@ class VideoWriter:
         OSError: on entering or writing, if the file cannot be written.
     """
 
-    def __init__(self, path: Path, fps: float, size: tuple[int, int], crf: int = 20, preset: str = "veryfast"):
+    def __init__(
+        self,
+        path: Path,
+        fps: float,
+        size: tuple[int, int],
+        pixel_aspect: Fraction = Fraction(1),
+        crf: int = 20,
+        preset: str = "veryfast",
+    ):
         if not (math.isfinite(fps) and fps > 0):
             raise InputError(f"frame rate {fps} must be a positive number of frames a second")
-        self.path, self.size = path, size
+        self.path, self.size, self._aspect = path, size, pixel_aspect
         self._options = {"crf": str(crf), "preset": preset}
         self._rate = max(Fraction(fps).limit_denominator(1001), Fraction(1, 1001))
         self._stream: Any = None
@@ -128,6 +138,7 @@ class VideoWriter:
         context = self._stream.codec_context
         context.height, context.width = height + height % 2, width + width % 2
         context.pix_fmt = "yuv420p"
+        context.sample_aspect_ratio = self._aspect
         context.time_base = self._time_base
         context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
         context.color_primaries = context.color_trc = 1  # BT.709
@@ -254,6 +265,10 @@ def _paint_tags(image: Image, instances: list[Painted], boxes: list[Box]) -> Ima
     return np.array(painted)
 
 
+class NotPainted(UserWarning):
+    """Frames of a result were not among those given: the painted video lacks them."""
+
+
 def render(
     result: VideoResult,
     frames: Iterable[Frame],
@@ -264,10 +279,12 @@ def render(
 ) -> int:
     """Write a result over its video; each tube once, under its best label.
 
+    The video plays as wide as its source: with the pixels that the result says.
+
     Args:
         result: what to paint.
-        frames: the frames that were segmented; others among them are left out.
-        path: the mp4 file. Write into an `OutputFolder` to never leave half a file.
+        frames: the frames that were segmented, each once and in the result's order; others among them are left out.
+        path: the mp4 file, which is whole or absent.
         min_score: tracks below it are not painted, in [0, 1].
         on_frame: called after each frame that was written.
 
@@ -275,19 +292,22 @@ def render(
         The number of frames written.
 
     Raises:
-        InputError: if a frame has another size than the masks.
+        InputError: a frame has another size than the masks, comes twice or out of order, or none is the result's.
+
+    Warns:
+        NotPainted: some of the result's frames did not come; says how many.
     """
     tracks = result.best_tracks(min_score)
-    positions = {index: i for i, index in enumerate(result.frame_indices)}
+    positions = _positions(result.frame_indices)
     size = (result.height, result.width)
     timed = _is_variable(result.frame_times, result.fps)
     first: float | None = None
     count = 0
-    with VideoWriter(user_path(path), result.fps, size) as writer:
-        for frame in frames:
-            position = positions.get(frame.index)
-            if position is None:
-                continue
+    with (
+        whole_file(user_path(path)) as partial,
+        VideoWriter(partial, result.fps, size, result.pixel_aspect) as writer,
+    ):
+        for position, frame in _in_order(frames, positions):
             if frame.image.shape[:2] != size:
                 raise InputError(
                     f"frame {frame.index} of {frame.image.shape[1]}x{frame.image.shape[0]} pixels must have "
@@ -300,7 +320,54 @@ def render(
             count += 1
             if on_frame is not None:
                 on_frame()
+        if not count:
+            raise InputError(
+                f"none of the {len(positions)} frames of the result is among those given: give the video that was"
+                " segmented, with the same options"
+            )
+    if count < len(positions):
+        left = len(positions) - count
+        said = f"{left} of the result's {len(positions)} frames did not come and were not painted"
+        warnings.warn(f"{said}: the painted video is shorter", NotPainted, stacklevel=2)
     return count
+
+
+def _positions(indices: Sequence[int]) -> dict[int, int]:
+    """Return the position of each index of a result.
+
+    Raises:
+        InputError: an index repeats, so that its masks could be those of another frame.
+    """
+    positions: dict[int, int] = {}
+    for position, index in enumerate(indices):
+        before = positions.setdefault(index, position)
+        if before != position:
+            raise InputError(
+                f"the result has frame {index} twice, at positions {before} and {position}: its masks may be another"
+                " frame's; segment the video again"
+            )
+    return positions
+
+
+def _in_order(frames: Iterable[Frame], positions: dict[int, int]) -> Iterator[tuple[int, Frame]]:
+    """Yield the frames that have a position in a result, with it.
+
+    Raises:
+        InputError: a frame comes twice, or behind one that follows it in the result.
+    """
+    last: Frame | None = None
+    for frame in frames:
+        position = positions.get(frame.index)
+        if position is None:
+            continue
+        if last is not None and position <= positions[last.index]:
+            how = "twice" if frame.index == last.index else f"after frame {last.index}, not before it as in the result"
+            raise InputError(
+                f"frame {frame.index} comes {how}: give the frames of the video that was segmented, each once and in"
+                " order"
+            )
+        last = frame
+        yield position, frame
 
 
 def _is_variable(times: Sequence[float], fps: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from typing import Any, TextIO
@@ -38,6 +39,7 @@ def save_tracks(result: VideoResult, path: str | PathLike[str]) -> None:
             "source": result.source,
             "height": int(result.height),
             "width": int(result.width),
+            "pixel_aspect": [result.pixel_aspect.numerator, result.pixel_aspect.denominator],
             "fps": float(result.fps),
             "frames": [int(i) for i in result.frame_indices],
             "times": [float(t) for t in result.frame_times],
@@ -46,6 +48,7 @@ def save_tracks(result: VideoResult, path: str | PathLike[str]) -> None:
         "settings": result.settings,
         "seconds": {stage: float(s) for stage, s in result.seconds.items()},
         "problem": result.problem,
+        "notes": list(result.notes),
     }
     with user_path(path).open("w", encoding="ascii") as file:
         file.write("{\n")
@@ -138,11 +141,21 @@ class _Reader:
             settings=self._get(root, "settings", dict),
             seconds={stage: float(self._get(seconds, stage, (int, float), "seconds.")) for stage in seconds},
             problem=self._get(root, "problem", (str, type(None))),
+            pixel_aspect=self._aspect(video),
+            notes=self._all(root, "notes", str) if "notes" in root else [],
         )
         tube_masks: dict[int, list[Rle | None]] = {}
         for i, entry in enumerate(self._all(root, "tracks", dict)):
             result.tracks.append(self._track(entry, f"tracks[{i}].", result, tube_masks))
         return result
+
+    def _aspect(self, video: dict[str, Any]) -> Fraction:
+        if "pixel_aspect" not in video:  # files of versions that knew square pixels alone
+            return Fraction(1)
+        terms = self._all(video, "pixel_aspect", int, "video.")
+        if len(terms) != 2 or min(terms) < 1:
+            raise self._error("video.pixel_aspect", "must be two whole numbers, 1 or more: a pixel's width and height")
+        return Fraction(*terms)
 
     def _track(self, entry: Any, where: str, result: VideoResult, tube_masks: dict[int, list[Rle | None]]) -> Track:
         index = self._get(entry, "category_id", int, where) - 1

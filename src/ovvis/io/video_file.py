@@ -7,16 +7,16 @@ from contextlib import closing
 from typing import Any, final
 
 import av
-import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from ovvis.errors import InputError
+from ovvis.io.aspect import pixel_aspect
 from ovvis.io.clock import Clock
-from ovvis.io.container import decode, reason
+from ovvis.io.container import decode
 from ovvis.io.counting import Counting
 from ovvis.io.entry import AstrayError, Entry, find_entry
 from ovvis.io.facts import Facts, facts
 from ovvis.io.levels import Image8
+from ovvis.io.rgb import RgbFrames
 from ovvis.io.source import Source, Span
 from ovvis.io.turn import display_turn
 from ovvis.structures import Frame, SourceInfo
@@ -75,12 +75,18 @@ class FileSource(Source):
         height, width = self._size[::-1] if self._turn.transpose else self._size
         span.check_order()
         count = span.count(known.rate, known.total)  # an estimate refuses nothing
-        self.info = SourceInfo(name, height, width, known.rate / span.every, count or None)
+        self._rgb = RgbFrames(name, known.first)
+        notes = self._rgb.notes
+        aspect, doubted = pixel_aspect(known.stated_aspect, name)
+        notes += doubted
+        aspect = 1 / aspect if self._turn.transpose else aspect
+        self.info = SourceInfo(name, height, width, known.rate / span.every, count or None, aspect)
         if stream is None and known.choices > 1:
-            self.notes = (
+            notes.append(
                 f"{name} has {known.choices} video streams: number {known.number} is used, its default; choose"
-                f" another with stream (0 to {known.choices - 1})",
+                f" another with stream (0 to {known.choices - 1})"
             )
+        self.notes = notes
         self._local = location.startswith("file:")
         # A live stream has no duration; what it showed once does not come back.
         self.rereadable = self._local or (location.startswith("http") and known.length is not None)
@@ -111,7 +117,6 @@ class FileSource(Source):
 
     def _wanted(self, seen: _Pass, span: Span, entry: Entry | None) -> Generator[Frame, None, None]:
         """Yield the frames asked for; keep account in `seen`."""
-        reformatter = VideoReformatter()
         reached = 0
         with closing(self._placed(seen, entry)) as frames:
             for index, time, frame in frames:
@@ -122,7 +127,7 @@ class FileSource(Source):
                     return
                 if reached % span.every == 0:
                     seen.used += 1
-                    yield Frame(self._image(reformatter, frame, seen), index, time)
+                    yield Frame(self._image(frame, seen), index, time)
                     if seen.used == span.max_frames:
                         return
                 reached += 1
@@ -137,19 +142,11 @@ class FileSource(Source):
                 index = seen.counting.place(frame.pts, by_clock)
                 yield index, seen.clock.settle(by_clock, index), frame
 
-    def _image(self, reformatter: VideoReformatter, frame: av.VideoFrame, seen: _Pass) -> Image8:
-        height, width = self._size
+    def _image(self, frame: av.VideoFrame, seen: _Pass) -> Image8:
         stored = (frame.height, frame.width)
         if stored != self._size:
             seen.scaled[stored] = seen.scaled.get(stored, 0) + 1
-        try:
-            array = reformatter.reformat(frame, width, height, "rgb24").to_ndarray()
-        except (av.FFmpegError, ValueError) as error:
-            raise InputError(
-                f"{self._name} has frames in the pixel format {frame.format.name}, which cannot be converted"
-                f" ({reason(error)}): encode it again, for example as H.264"
-            ) from error
-        return self._turn.apply(array.astype(np.uint8, copy=False))
+        return self._turn.apply(self._rgb(frame, *self._size))
 
     def _describe(self, seen: _Pass) -> str | None:
         """Return the sentence on what could not be read or had to be changed, or None."""
