@@ -97,13 +97,23 @@ def convert(
     ] = None,
     void: Annotated[
         int | None,
-        typer.Option(help="The value of pixels to leave out; without it 255, unless 255 is all that there is."),
+        typer.Option(
+            help="The value of pixels to leave out; 0 for none. Without it 255 beside small ids, and that is said."
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="What values are: ids; class-id (class * 1000 + instance); colours; step (KITTI STEP). Found out, or "
+            "asked for.",
+            metavar="KIND",
+        ),
     ] = None,
 ) -> None:
-    """Make a YouTube-VIS JSON from frames and PNG masks whose pixel values are the instances' ids."""
+    """Make a YouTube-VIS JSON from frames and masks whose values, colours, files or folders are the instances."""
     source = MaskFolder.find(folder, frames, masks)
     with progress("converting", "frames") as advance:
-        done = convert_masks(source, target, read_names(names) if names else None, void, advance)
+        done = convert_masks(source, target, read_names(names) if names else None, void, advance, encoding)
     for warning in done.warnings:
         warn(warning)
     out.print(

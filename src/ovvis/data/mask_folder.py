@@ -1,27 +1,26 @@
-"""A folder of frames and a folder of PNG masks, such as DAVIS, as a YouTube-VIS JSON."""
+"""A folder of frames and a folder of masks, such as DAVIS, as a YouTube-VIS JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from ovvis import masks
+from ovvis.data.mask_image import Form
+from ovvis.data.mask_layout import Sequence, find_layout, mask_folders, natural
+from ovvis.data.mask_values import ENCODINGS, Codes, Encoding, Objects, drop_void, read_objects, rgb, split_classes
 from ovvis.errors import InputError, nearest
 from ovvis.fields import JsonFile
-from ovvis.io.frames import IMAGE_SUFFIXES, natural_key
+from ovvis.io.image_file import open_image, upright_size
 from ovvis.io.output import whole_file
 from ovvis.paths import user_path
 
 FRAME_FOLDERS = ("JPEGImages", "frames", "images", "rgb")
 MASK_FOLDERS = ("Annotations", "masks", "labels", "annotations")
-VOID = 255
 OBJECT = "object"
 
 Advance = Callable[[int, int], object]  # what is done, and how much there is
@@ -30,11 +29,14 @@ Names = Mapping[str, str | Mapping[str, str]]  # by id, or by sequence and id
 
 @dataclass(frozen=True, slots=True)
 class MaskFolder:
-    """Frames and masks that belong together: `frames/SEQUENCE/00001.jpg` and `masks/SEQUENCE/00001.png`."""
+    """Frames and masks that belong together: `frames/SEQUENCE/00001.jpg` and `masks/SEQUENCE/00001.png`.
+
+    `mask_layout` says which other names masks may have.
+    """
 
     frames: Path
     masks: Path
-    sequences: tuple[str, ...]  # folders below both, in order; "." if the files lie in the two folders themselves
+    sequences: tuple[str, ...]  # folders of masks, in order; "." if the files lie in the two folders themselves
 
     @classmethod
     def find(cls, folder: Path, frames: Path | None = None, masks: Path | None = None) -> MaskFolder:
@@ -53,11 +55,10 @@ class MaskFolder:
             raise InputError(f"{folder} must be a folder with frames and masks, and is not: check the path")
         frames = _below(folder, frames, FRAME_FOLDERS, "frames", "--frames")
         masks = _below(folder, masks, MASK_FOLDERS, "masks", "--masks")
-        inside = {path.parent.relative_to(masks).as_posix() for path in masks.rglob("*.[pP][nN][gG]")}
+        inside = mask_folders(masks)
         if not inside:
-            raise InputError(f"{masks} must hold PNG masks, and holds none: name their folder with --masks")
-        sequences = tuple(sorted(inside, key=lambda name: natural_key(Path(name))))
-        return cls(frames, masks, sequences)
+            raise InputError(f"{masks} must hold masks as images, and holds none: name their folder with --masks")
+        return cls(frames, masks, inside)
 
 
 @dataclass
@@ -87,22 +88,27 @@ def convert_masks(
     names: Names | None = None,
     void: int | None = None,
     advance: Advance | None = None,
+    encoding: str | None = None,
 ) -> Converted:
-    """Write a YouTube-VIS JSON. An instance is one pixel value over all masks of a sequence; 0 is background.
+    """Write a YouTube-VIS JSON. An instance is one value (or colour) over all masks of a sequence; 0 is background.
 
-    Frames without a mask are left out: nobody has said what is in them.
+    Or it is one file or folder, where each object has its own (`mask_layout`). Frames without a mask are left out:
+    nobody has said what is in them. What is dropped, split or guessed is said in `Converted.warnings`.
 
     Args:
         source: the frames and masks.
         target: the JSON; file names in it are below `source.frames`.
         names: categories; None: all are "object".
-        void: the value of pixels that count as background; None: 255, unless it is the only one besides 0 in a
-            sequence: then it is the instance (DAVIS 2016).
+        void: the value of pixels that count as background; 0: none. None: 255 beside small ids in masks of 8 bits,
+            65535 in wider ones.
         advance: is told how many masks are done, and how many there are.
+        encoding: what values are: "ids", each as it is; "class-id", class * 1000 + instance as in Cityscapes and KITTI
+            MOTS; "colours", one for each instance; "step", a class in red and an instance in green and blue as in
+            KITTI STEP. None finds out, and refuses what may be several.
 
     Raises:
-        InputError: a mask is no palette or grey image, is of another size than the first of its sequence, or has
-            no frame; an id has no name; `target` cannot be written.
+        InputError: a mask cannot be read, has another size than its frame, has no frame, or holds what are no ids; an
+            id has no name; `target` cannot be written.
         ResourceError: the disk is full.
     """
     target = user_path(target)
@@ -110,31 +116,29 @@ def convert_masks(
         raise InputError(f"{target.absolute().parent} does not exist: make the folder, or choose another place")
     if target.is_dir():
         raise InputError(f"{target} must be a JSON file to write, and is a folder: add a file's name")
-    files = {sequence: _pairs(source, sequence) for sequence in source.sequences}
-    total = sum(len(pairs) for pairs, _ in files.values())
-    categories: dict[str, int] = {}
-    videos: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    done = Converted(())
-    for sequence, (pairs, unmasked) in files.items():
-        tracks, size = _tracks([mask for _, mask in pairs], void, lambda n: advance and advance(done.frames + n, total))
-        done.frames += len(pairs)
-        if unmasked:
-            done.warnings.append(f"{sequence}: {unmasked} frames have no mask and are left out")
-        if not tracks:
-            done.warnings.append(f"{sequence}: its masks are all background")
-        video = {
-            "id": len(videos) + 1,
-            "height": size[0],
-            "width": size[1],
-            "length": len(pairs),
-            "file_names": [frame.relative_to(source.frames).as_posix() for frame, _ in pairs],
-        }
-        videos.append(video)
-        for value, codes in tracks.items():
-            name = _name(names, sequence, value)
-            category = categories.setdefault(name, len(categories) + 1)
-            annotations.append(_annotation(len(annotations) + 1, video, category, codes))
+    if encoding is not None and encoding not in ENCODINGS:
+        raise InputError(f"encoding {encoding!r}: {nearest(str(encoding), ENCODINGS)}")
+    kind_of_values = cast("Encoding | None", encoding)
+    layout = find_layout(source.frames, source.masks, source.sequences)
+    done = Converted((), warnings=layout.warnings)
+    total = sum(len(sequence.masks) for sequence in layout.sequences)
+    read: list[tuple[str, Objects]] = []
+    named: dict[str, list[str]] = {}  # sequences with a file for each object: the objects
+    for sequence in layout.sequences:
+        tell = _progress(advance, done.frames, total)
+        if set(sequence.masks[0]) == {""} and all(len(files) == 1 for files in sequence.masks):
+            objects = _all_in_one(sequence, kind_of_values, tell)
+        else:
+            objects, named[sequence.name] = _one_each(sequence, tell)
+        done.warnings += [f"{sequence.name}: {note}" for note in objects.notes]
+        done.frames += len(sequence.masks)
+        read.append((sequence.name, objects))
+    plain = [(name, objects) for name, objects in read if name not in named]
+    kind, said = split_classes(plain, kind_of_values)
+    done.warnings += said
+    if encoding in (None, "ids", "colours") or void is not None:
+        done.warnings += drop_void(plain, void)
+    videos, annotations, categories = _records(source, layout.sequences, read, named, names, kind, done)
     root = {
         "info": {"description": f"made by ovvis datasets convert from {source.masks.name}"},
         "videos": videos,
@@ -150,6 +154,107 @@ def convert_masks(
     return done
 
 
+def _records(
+    source: MaskFolder,
+    sequences: list[Sequence],
+    read: list[tuple[str, Objects]],
+    named: Mapping[str, list[str]],
+    names: Names | None,
+    kind: Callable[[int], int | None],
+    done: Converted,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, int]]:
+    """Return the JSON's videos and annotations, and its categories' ids by name."""
+    categories: dict[str, int] = {}
+    videos: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for sequence, (_, objects) in zip(sequences, read, strict=True):
+        if sequence.unmasked:
+            done.warnings.append(f"{sequence.name}: {sequence.unmasked} frames have no mask and are left out")
+        if not objects.codes:
+            done.warnings.append(f"{sequence.name}: its masks are all background")
+        video = {
+            "id": len(videos) + 1,
+            "height": objects.size[0],
+            "width": objects.size[1],
+            "length": len(sequence.frames),
+            "file_names": [frame.relative_to(source.frames).as_posix() for frame in sequence.frames],
+        }
+        videos.append(video)
+        for value, codes in sorted(objects.codes.items()):
+            if sequence.name in named:
+                name = _name(names, sequence.name, [named[sequence.name][value - 1]])
+            else:
+                shown = [rgb(value)] if objects.form is Form.COLOUR else []
+                keys = [*shown, *(str(v) for v in (value, kind(value)) if v is not None)]
+                name = _name(names, sequence.name, keys)
+            category = categories.setdefault(name, len(categories) + 1)
+            annotations.append(_annotation(len(annotations) + 1, video, category, codes))
+    return videos, annotations, categories
+
+
+def _progress(advance: Advance | None, before: int, total: int) -> Callable[[int], object]:
+    return lambda done: advance and advance(before + done, total)
+
+
+def _all_in_one(sequence: Sequence, encoding: Encoding | None, tell: Callable[[int], object]) -> Objects:
+    """Return the objects of a sequence whose masks hold all of a frame's."""
+
+    def step(i: int, size: tuple[int, int]) -> None:
+        _check_frame(sequence.frames[i], paths[i], size)
+        tell(i + 1)
+
+    paths = [files[""] for files in sequence.masks]
+    return read_objects(paths, encoding, step)
+
+
+def _one_each(sequence: Sequence, tell: Callable[[int], object]) -> tuple[Objects, list[str]]:
+    """Return the objects of a sequence with a mask for each, numbered from 1, and their names in that order.
+
+    Raises:
+        InputError: a mask holds several values.
+    """
+    keys = natural(list({key: None for files in sequence.masks for key in files}))
+    out = Objects(Form.INDEX, (0, 0), {})
+    for number, key in enumerate(keys, 1):
+        places = [i for i, files in enumerate(sequence.masks) if key in files]
+        paths = [sequence.masks[i][key] for i in places]
+
+        def step(i: int, size: tuple[int, int], paths: list[Path] = paths, places: list[int] = places) -> None:
+            _check_frame(sequence.frames[places[i]], paths[i], size)
+
+        found = read_objects(paths, None, step)
+        if len(found.codes) > 1:
+            shown = ", ".join(map(str, sorted(found.codes)[:4]))
+            raise InputError(
+                f"{paths[0]} and others of {key!r} hold {shown} where each is one object's: give each its own"
+            )
+        if out.size not in ((0, 0), found.size):
+            raise InputError(f"{paths[0]} has another size than the masks of other objects: make them one size")
+        out.size = found.size
+        out.notes += [f"{key}: {note}" for note in found.notes]
+        codes: Codes = [None] * len(sequence.masks)
+        for only in found.codes.values():
+            for place, code in zip(places, only, strict=True):
+                codes[place] = code
+        if any(codes):
+            out.codes[number] = codes
+        else:
+            out.notes.append(f"{key}: its masks are all background")
+        tell(len(sequence.masks) * number // len(keys))
+    return out, keys
+
+
+def _check_frame(frame: Path, mask: Path, size: tuple[int, int]) -> None:
+    """Refuse a mask of another size than its frame."""
+    with open_image(frame) as image:
+        height, width = upright_size(image)
+    if (height, width) != size:
+        raise InputError(
+            f"{mask} is {size[0]} x {size[1]} where its frame is {height} x {width}: give the frames that the masks "
+            "were made of, or resize the masks without interpolation (nearest)"
+        )
+
+
 def _below(folder: Path, chosen: Path | None, names: tuple[str, ...], what: str, option: str) -> Path:
     if chosen is not None:
         chosen = user_path(chosen)
@@ -162,79 +267,21 @@ def _below(folder: Path, chosen: Path | None, names: tuple[str, ...], what: str,
     raise InputError(f"{folder} must hold a folder of {what} ({', '.join(names)}), and does not: name it with {option}")
 
 
-def _pairs(source: MaskFolder, sequence: str) -> tuple[list[tuple[Path, Path]], int]:
-    """Return the frames of a sequence with their masks, in order, and how many frames have none."""
-    frames = _images(source.frames / sequence, IMAGE_SUFFIXES)
-    found = _images(source.masks / sequence, (".png",))
-    for stem, path in found.items():
-        if stem not in frames:
-            raise InputError(
-                f"{path} must have a frame of the same name in {source.frames / sequence}, and has none: "
-                "name the folders with --frames and --masks"
-            )
-    ordered = sorted(found, key=lambda stem: natural_key(Path(stem)))
-    return [(frames[stem], found[stem]) for stem in ordered], len(frames) - len(found)
-
-
-def _images(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Return a folder's images by their names without the ending."""
-    if not folder.is_dir():
-        return {}
-    return {path.stem: path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != "."}
-
-
-def _tracks(
-    paths: list[Path], void: int | None, advance: Callable[[int], object]
-) -> tuple[dict[int, list[masks.Rle | None]], tuple[int, int]]:
-    """Return the masks of each value over a sequence, and the frames' height and width."""
-    tracks: dict[int, list[masks.Rle | None]] = {}
-    size: tuple[int, int] | None = None
-    for i, path in enumerate(paths):
-        values = _read(path)
-        size = size or (values.shape[0], values.shape[1])
-        if values.shape != size:
-            rule = f"is {values.shape[0]} x {values.shape[1]} where the first of its sequence is {size[0]} x {size[1]}"
-            raise InputError(f"{path} {rule}: make them one size")
-        for value in np.unique(values).tolist():
-            if value:
-                tracks.setdefault(value, [None] * len(paths))[i] = masks.encode(values == value)
-        advance(i + 1)
-    if void is not None:
-        tracks.pop(void, None)
-    elif set(tracks) != {VOID}:
-        tracks.pop(VOID, None)
-    return dict(sorted(tracks.items())), size or (0, 0)
-
-
-def _read(path: Path) -> NDArray[Any]:
-    """Return a mask's values (H, W)."""
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("1", "L", "P", "I", "I;16"):
-                rule = f"must be a palette or grey image, and is {image.mode}"
-                raise InputError(f"{path} {rule}: save it with one channel")
-            values = np.asarray(image)
-    except InputError:
-        raise
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}): write it again") from error
-    return values.astype(np.uint8) if values.dtype == np.bool_ else values
-
-
-def _name(names: Names | None, sequence: str, value: int) -> str:
-    """Return the category of an instance."""
+def _name(names: Names | None, sequence: str, keys: list[str]) -> str:
+    """Return the category of an instance, by the first of its keys that has a name."""
     if names is None:
         return OBJECT
     own = names.get(sequence, names.get(Path(sequence).name, names))
-    if isinstance(own, str) or str(value) not in own or not isinstance(name := own[str(value)], str):
-        given = sorted(own) if not isinstance(own, str) else []
-        raise InputError(
-            f"--names has no name for id {value} of sequence {sequence}: add one; {nearest(str(value), given)}"
-        )
-    return name
+    given = {key: name for key, name in own.items() if isinstance(name, str)} if not isinstance(own, str) else {}
+    for key in keys:
+        if key in given:
+            return given[key]
+    raise InputError(
+        f"--names has no name for id {keys[-1]} of sequence {sequence}: add one; {nearest(keys[-1], sorted(given))}"
+    )
 
 
-def _annotation(id: int, video: dict[str, Any], category: int, codes: list[masks.Rle | None]) -> dict[str, Any]:
+def _annotation(id: int, video: dict[str, Any], category: int, codes: Codes) -> dict[str, Any]:
     return {
         "id": id,
         "video_id": video["id"],
