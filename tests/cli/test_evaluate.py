@@ -146,6 +146,52 @@ def test_hota_of_boxes_is_named_so(monkeypatch, capsys, tmp_path):
     assert "masks, released" in capsys.readouterr().err
 
 
+def of_images(tmp_path, said):
+    """Write a file of COCO's form, whose first images say what is not annotated, and results; return both."""
+    code = {"size": [4, 4], "counts": "0`0"}
+    root = {
+        "images": [{"id": i, "height": 4, "width": 4, "file_name": f"{i}.jpg"} for i in (1, 2)],
+        "categories": [{"id": 1, "name": "cup", "frequency": "r"}, {"id": 2, "name": "bed", "frequency": "f"}],
+        "annotations": [{"id": i, "image_id": i, "category_id": i, "segmentation": code, "area": 16} for i in (1, 2)],
+    }
+    for image in root["images"][:said]:
+        image |= {"neg_category_ids": [], "not_exhaustive_category_ids": [1]}
+    found = [(1, 1, 0.5), (1, 2, 0.9), (2, 2, 0.5)]  # a bed in an image of which nobody says whether it holds one
+    results = [{"image_id": i, "category_id": k, "score": s, "segmentation": code} for i, k, s in found]
+    truth, file = tmp_path / "truth.json", tmp_path / "results.json"
+    truth.write_text(json.dumps(root))
+    file.write_text(json.dumps(results))
+    return truth, file
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "ap", "told"),
+    [
+        (2, [], 1, "counted by LVIS' rules"),
+        (2, ["--rules", "coco"], 0.75, ""),
+        (2, ["--rules", "lvis"], 1, ""),
+        (1, [], 0.75, "1 of 2 images say what is not annotated"),
+        (1, ["--rules", "lvis"], 1, ""),
+        (0, [], 0.75, ""),
+    ],
+)
+def test_lvis_files_are_counted_as_lvis_does(monkeypatch, capsys, tmp_path, said, options, ap, told):
+    truth, results = of_images(tmp_path, said)
+    assert call(monkeypatch, truth, results, "--output", tmp_path / "out", *options) == 0
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert content["metrics"]["all"]["AP"] == pytest.approx(ap)
+    printed = capsys.readouterr().err
+    assert told in printed and bool(told) == ("rules" in printed)
+    if content["rules"] == "LVIS":
+        assert content["metrics"]["all"]["APr"] == content["metrics"]["rare"]["AP"] == pytest.approx(1)
+        assert (tmp_path / "out" / "metrics.csv").read_text().splitlines()[0].endswith("APr,APc,APf,AR300,ARs,ARm,ARl")
+
+
+def test_lvis_needs_to_know_what_is_annotated(monkeypatch, capsys, tmp_path):
+    assert call(monkeypatch, *of_images(tmp_path, 0), "--rules", "lvis") == 2
+    assert "neg_category_ids" in capsys.readouterr().err
+
+
 def test_a_threshold_that_is_no_number(monkeypatch, capsys):
     assert call(monkeypatch, TRUTH, RESULTS, "--hota-min-score", "nan") == 2
     assert "--hota-min-score nan: it must be a number" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from ovvis.data.open import open_dataset
 from ovvis.data.problems import Problems
 from ovvis.errors import InputError
 from ovvis.evaluation.records import Category
-from ovvis.evaluation.rules import COCO
+from ovvis.evaluation.rules import COCO, LVIS
 
 POLYGON = [[1.0, 1.0, 6.0, 1.0, 6.0, 4.0, 1.0, 4.0], [7.0, 5.0, 9.0, 5.0, 9.0, 7.0]]
 
@@ -187,3 +187,15 @@ def test_a_truncated_file(tmp_path, end):
     for read in (open_dataset, lambda path: read_coco(path, tmp_path)):
         with pytest.raises(InputError, match="damaged or cut off"):
             read(path)
+
+
+@pytest.mark.parametrize(("images", "rules"), [(2, LVIS), (1, COCO), (0, COCO)])
+def test_lvis_says_what_is_not_annotated(tmp_path, images, rules):
+    root = document()
+    for image in root["images"][:images]:
+        image |= {"neg_category_ids": [1], "not_exhaustive_category_ids": [3, 5]}
+    read = open_dataset(written(tmp_path, root))
+    assert read.rules is rules
+    said = [9, 4][:images]
+    assert read.absent == {9: (), 4: ()} | dict.fromkeys(said, (1,))
+    assert read.not_exhaustive == {9: (), 4: ()} | dict.fromkeys(said, (3, 5))

@@ -6,7 +6,7 @@ from ovvis.data.catalog import entries, entry
 from ovvis.data.open import find_dataset, open_dataset
 from ovvis.data.presence import look
 from ovvis.errors import InputError
-from ovvis.evaluation.rules import COCO, LVVIS, YOUTUBE_VIS
+from ovvis.evaluation.rules import LVIS, LVVIS, YOUTUBE_VIS
 from ovvis.vocabulary import Vocabulary, builtin_names
 
 
@@ -91,7 +91,7 @@ def test_the_open_vocabulary_training_split_drops_novel_annotations(tmp_path):
     read = open_dataset("lvis_v1_train_norare", tmp_path)
     assert [truth.id for truth in read.truths] == [2]
     assert read.paths(read.videos[0]) == [tmp_path / "coco" / "train2017" / "1.jpg"]
-    assert read.rules is COCO
+    assert read.rules is LVIS
 
 
 @pytest.mark.parametrize("folder", ["JPEGImages", "frames", "own", None])

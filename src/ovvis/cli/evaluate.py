@@ -26,8 +26,8 @@ from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.explain import Explainer
 from ovvis.evaluation.explanation import Explanation
 from ovvis.evaluation.hota import FIGURES, HOTA_RULES, MASKS, RELEASED, HotaEvaluator
-from ovvis.evaluation.report import METRICS, Report
-from ovvis.evaluation.rules import BURST, RULES, Rules
+from ovvis.evaluation.report import Report
+from ovvis.evaluation.rules import BURST, COCO, LVIS, RULES, Rules
 from ovvis.io.output import OutputFolder
 from ovvis.version import __version__
 
@@ -86,7 +86,7 @@ def evaluate(
     data_root: DataRoot = None,
 ) -> None:
     """Score results against a dataset's truth: AP and AR over space and time, by group and by category."""
-    chosen = None if rules is None else _rules(rules)
+    asked = None if rules is None else _rules(rules)
     if hota_min_score is not None and math.isnan(hota_min_score):
         raise InputError("--hota-min-score nan: it must be a number; leave it out to count all results")
     if hota_rules not in HOTA_RULES:
@@ -96,13 +96,15 @@ def evaluate(
     if explain and output is None:
         raise InputError("--explain writes a report: say with --output which folder it goes into")
     started = time.perf_counter()
-    truth = _truth(dataset, data_root, frames, skip_bad, renumber, chosen)
+    truth = _truth(dataset, data_root, frames, skip_bad, renumber, asked)
     files = ResultFiles(results, truth, skip_unknown=skip_unknown, skip_bad=skip_bad)
-    chosen = chosen or truth.rules
+    chosen = _chosen(asked, truth, own=find_dataset(dataset, root=data_root).entry is None)
     tracking = _hota(truth, hota_min_score, hota_rules) if (chosen is BURST if hota is None else hota) else None
     videos = {video.id for video in truth.videos}
     explanation: Explanation | None = None
-    judge = (Explainer if explain else Evaluator)(truth.categories, truth.truths, chosen, videos)
+    judge = (Explainer if explain else Evaluator)(
+        truth.categories, truth.truths, chosen, videos, truth.absent, truth.not_exhaustive
+    )
     if output is None:
         scored = _score(truth, files, judge, tracking)
         report = judge.report()
@@ -167,12 +169,34 @@ def _rules(name: str) -> Rules:
     return RULES[name]
 
 
+def _chosen(asked: Rules | None, truth: Annotations, own: bool) -> Rules:
+    """Return the rules to count by; say so where a user's own file decides, or may need others."""
+    saying, total = sum(bool(video.absent or video.not_exhaustive) for video in truth.videos), len(truth.videos)
+    if asked is None:
+        if own and truth.rules is LVIS:
+            warn("every image of the file says what is not annotated: counted by LVIS' rules; --rules coco for COCO's")
+        elif saying and truth.rules is COCO:
+            warn(
+                f"{saying:,} of {total:,} images say what is not annotated, which COCO's rules pass over: unmatched "
+                "results count as wrong there; --rules lvis counts as LVIS does"
+            )
+        if truth.rules is LVIS and not saying:
+            warn(f"no image of {truth.name} lists absent categories: only results of those annotated in it count")
+        return truth.rules
+    if asked is LVIS and truth.rules is not LVIS and not saying:
+        raise InputError(
+            f"--rules lvis counts only what is annotated, but {truth.name} does not say what is: neg_category_ids and "
+            "not_exhaustive_category_ids are missing; use --rules coco"
+        )
+    return asked
+
+
 def _hota(truth: Annotations, min_score: float | None, rules: str) -> HotaEvaluator:
     return HotaEvaluator(
         truth.categories,
         truth.truths,
-        {video.id: video.absent for video in truth.videos},
-        {video.id: video.not_exhaustive for video in truth.videos},
+        truth.absent,
+        truth.not_exhaustive,
         float("-inf") if min_score is None else min_score,
         rules,
     )
@@ -229,7 +253,7 @@ def _category_table(report: Report, title: str, chosen: list[Any]) -> Table:
     table = Table(title=f"{title}; percent", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("category")
     table.add_column("groups")
-    names = [name for name in METRICS if name in ("AP", "AP50", "AP75", "AR1", "AR10", "AR100")]
+    names = [name for name in report.names if name in ("AP", "AP50", "AP75") or name[2:].isdigit()]
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     all_figures = report.category_metrics

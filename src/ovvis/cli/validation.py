@@ -18,6 +18,7 @@ from ovvis.data.words import dataset_vocabulary
 from ovvis.errors import InputError, OvvisError
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import Category, ResultTrack
+from ovvis.evaluation.rules import COCO, LVIS
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.io.video import open_frames
 from ovvis.models.model import Model
@@ -94,7 +95,7 @@ class Validation:
         self._look = look
 
     def __call__(self, step: int) -> Mapping[str, float]:
-        """Return AP, AP50, AP75 and AR10, in [0, 1], of the model as it is now.
+        """Return AP, AP50, AP75 and (LVIS has none) AR10, in [0, 1], of the model as it is now.
 
         Raises:
             InputError: a video cannot be read, or the network overflows.
@@ -109,10 +110,11 @@ class Validation:
             ) from error
         chosen = {video.id for video in self._videos}
         truths = [truth for truth in self._set.truths if truth.video_id in chosen]
-        evaluator = Evaluator(self._set.categories, truths, self._set.rules, chosen)
+        known = self._set
+        evaluator = Evaluator(known.categories, truths, known.rules, chosen, known.absent, known.not_exhaustive)
         evaluator.update(self._gather(tracks))
         figures = evaluator.report().metrics["all"]
-        return {name: figures[name] for name in FIGURES}
+        return {name: figures[name] for name in FIGURES if name in figures}
 
     def rehearse(self) -> str:
         """Segment the first video; return in a few words how long it took, and how long all of them will take.
@@ -163,4 +165,5 @@ class Validation:
 def _agnostic(known: Annotations) -> Annotations:
     """Return a dataset whose every instance is an "object"."""
     truths = [replace(truth, category_id=OBJECT.id) for truth in known.truths]
-    return replace(known, categories=(OBJECT,), truths=truths, heads=frozenset())
+    rules = COCO if known.rules is LVIS else known.rules  # of objects nobody says where there are none
+    return replace(known, categories=(OBJECT,), truths=truths, rules=rules, heads=frozenset())

@@ -86,6 +86,16 @@ class Annotations:
             by_video[truth.video_id].append(truth)
         return dict(by_video)
 
+    @property
+    def absent(self) -> dict[int, tuple[int, ...]]:
+        """The categories that each video (id) surely does not hold, where a dataset says so."""
+        return {video.id: video.absent for video in self.videos}
+
+    @property
+    def not_exhaustive(self) -> dict[int, tuple[int, ...]]:
+        """The categories of which each video (id) has instances that are not annotated, where a dataset says so."""
+        return {video.id: video.not_exhaustive for video in self.videos}
+
     def truths_of(self, video: Video) -> Sequence[TruthTrack]:
         """Return the true tracks of a video, in the file's order."""
         return self._truths_by_video.get(video.id, ())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ovvis.errors import InputError, nearest
-from ovvis.evaluation.rules import BURST, COCO, LVVIS, YOUTUBE_VIS, Rules
+from ovvis.evaluation.rules import BURST, COCO, LVIS, LVVIS, YOUTUBE_VIS, Rules
 
 Format = Literal["youtube-vis", "coco", "burst", "coco-video"]
 
@@ -125,7 +125,7 @@ def _lvis(
         frames=("coco",),
         format="coco",
         vocabulary="lvis_v1",
-        rules=COCO,
+        rules=LVIS,
         truth="public",
         page="https://www.lvisdataset.org/dataset (images: COCO 2017)",
         licence="annotations CC BY 4.0; images: their Flickr licences",
@@ -217,7 +217,7 @@ _CATALOG: dict[str, Entry] = {
             ("lvis_v1_val.json",),
             19_809,
             ("train2017", "val2017"),
-            "AP here is COCO's: LVIS's own, which counts only verified categories in an image, is not computed",
+            "",
         ),
         _coco("train", 118_287),
         _coco("val", 5_000),

@@ -18,7 +18,7 @@ from ovvis.data.parts import CategoryEntry, Checker, heads, value_of
 from ovvis.data.problems import Problems
 from ovvis.data.truth_masks import REMEDY, Segmentation, TruthMasks
 from ovvis.evaluation.records import TruthTrack
-from ovvis.evaluation.rules import COCO, Rules
+from ovvis.evaluation.rules import COCO, LVIS, Rules
 from ovvis.fields import JsonFile, Whole, whole
 
 _NO_MASK = msgspec.Raw(b"null")
@@ -31,6 +31,8 @@ class _Image(msgspec.Struct, gc=False):
     width: Whole
     file_name: str | None = None
     coco_url: msgspec.Raw = _NO_MASK
+    neg_category_ids: list[Whole] | None = None  # LVIS
+    not_exhaustive_category_ids: list[Whole] | None = None
 
 
 class _Instance(msgspec.Struct, gc=False):
@@ -60,7 +62,8 @@ def read_coco(
         path: the JSON.
         frames: the folder that its file names lie below (for LVIS: the one with `train2017` and `val2017`).
         name: what to call the dataset; empty: as the file.
-        rules: how its evaluator counts; None: COCO's own.
+        rules: how its evaluator counts; None: LVIS' if every image says which categories are absent and which not
+            annotated in full, else COCO's.
         problems: takes what is wrong with single entries, which are then left out; None: refuse it.
 
     Raises:
@@ -77,13 +80,16 @@ def read_coco(
             videos[video.id] = video
     kinds = {category.id for category in categories}
     truths = _truths(root.annotations or [], videos, kinds, checker)
+    if rules is None:
+        says = [i.neg_category_ids is not None and i.not_exhaustive_category_ids is not None for i in root.images]
+        rules = LVIS if says and all(says) else COCO
     return Annotations(
         name or path.stem,
         frames,
         categories,
         _named(checker.placed(videos.values(), frames)),
         truths,
-        rules or COCO,
+        rules,
         heads(root.categories, {truth.category_id for truth in truths}),
     )
 
@@ -111,7 +117,11 @@ def _video(image: _Image, place: str, seen: dict[int, Video], checker: Checker) 
     file = image.file_name or "/".join(_text(image.coco_url).split("/")[-2:])
     if not checker.file_name(file, f"{place}.file_name"):
         return None
-    return Video(id, "", *size, (file,))
+    absent, partial = (
+        tuple(kind for given in ids or () if (kind := whole(given)) is not None)
+        for ids in (image.neg_category_ids, image.not_exhaustive_category_ids)
+    )
+    return Video(id, "", *size, (file,), absent, partial)
 
 
 def _text(raw: msgspec.Raw) -> str:

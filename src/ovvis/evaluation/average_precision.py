@@ -6,10 +6,13 @@ thresholds, R recall levels, K categories, M limits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ovvis.evaluation.rules import LIMITS
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -17,7 +20,6 @@ Ints = NDArray[np.int64]
 
 THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)  # L; least overlap of a match
 RECALL_LEVELS: Floats = np.linspace(0.0, 1.0, 101)  # R; where precision is read
-LIMITS = (1, 10, 100)  # M; results kept for each video and category
 AREA_NAMES = ("all", "small", "medium", "large")  # A
 
 
@@ -134,20 +136,21 @@ def average_precision(right: Bools, wrong: Bools, positives: Ints) -> Floats:
     return np.where(positives > 0, read.mean(axis=1), -1.0)
 
 
-def recall(right: Bools, rank: Ints, positives: Ints) -> Floats:
+def recall(right: Bools, rank: Ints, positives: Ints, limits: Sequence[int] = LIMITS) -> Floats:
     """Return the share of the truths that the best results of each video find.
 
     Args:
         right: results that found a truth (S, D), for S settings.
         rank: each result's position in its video and category (D,), from 0.
         positives: truths to be found (S,).
+        limits: how many results of each video and category to take (M).
 
     Returns:
-        Recall (S, M) for each of `LIMITS`, 0 or more; -1 where there is no truth to be found. It exceeds 1 only if
+        Recall (S, M) for each limit, 0 or more; -1 where there is no truth to be found. It exceeds 1 only if
         a truth may be found twice.
 
     >>> recall(np.array([[True, True, False]]), np.array([0, 1, 0]), np.array([4])).tolist()
     [[0.25, 0.5, 0.5]]
     """
-    found = np.stack([right[:, rank < limit].sum(axis=1) for limit in LIMITS], axis=1)
+    found = np.stack([right[:, rank < limit].sum(axis=1) for limit in limits], axis=1)
     return np.where(positives[:, None] > 0, found / np.maximum(positives, 1)[:, None], -1.0)

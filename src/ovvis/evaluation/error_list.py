@@ -28,6 +28,7 @@ class ResultTable:
     category: Ints  # index
     score: Floats
     tube: Ints  # results of one tube have the same masks
+    empty: NDArray[np.bool_]  # whether it has no pixel
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,6 @@ from ovvis.borders import BorderedMasks
 from ovvis.errors import InputError
 from ovvis.evaluation.average_precision import (
     AREA_NAMES,
-    LIMITS,
     THRESHOLDS,
     Bools,
     Floats,
@@ -24,6 +23,7 @@ from ovvis.evaluation.average_precision import (
     ranks,
     recall,
 )
+from ovvis.evaluation.counting import Counting, existing
 from ovvis.evaluation.records import Category, Masks, ResultTrack, TruthTrack
 from ovvis.evaluation.report import Report
 from ovvis.evaluation.rules import LVVIS, Rules
@@ -48,9 +48,12 @@ class Evaluator:
         truths: all true tracks of the data set.
         rules: how to count.
         videos: ids of the data set's videos, so that a result for another is an error; None: any will do.
+        absent: for each video the categories that it surely does not hold; rules that are not federated do without.
+        not_exhaustive: for each video the categories of which not all instances are annotated; as `absent`.
 
     Raises:
-        InputError: a category stands twice, or a truth names a category that is not listed.
+        InputError: a category stands twice, a truth names a category that is not listed, or the rules are federated
+            and `absent` or `not_exhaustive` is not given.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class Evaluator:
         truths: Iterable[TruthTrack],
         rules: Rules = LVVIS,
         videos: Collection[int] | None = None,
+        absent: Mapping[int, Collection[int]] | None = None,
+        not_exhaustive: Mapping[int, Collection[int]] | None = None,
     ) -> None:
         self._categories = tuple(categories)
         self._rules = rules
@@ -66,7 +71,8 @@ class Evaluator:
         self._index = {category.id: k for k, category in enumerate(self._categories)}
         if len(self._index) < len(self._categories):
             raise InputError("two categories share an id; give each its own")
-        self._truths = tuple(truths)
+        self._truths = existing(truths, rules)
+        self.counting = Counting(self._truths, self._index, rules, absent, not_exhaustive)
         self._truths_of: dict[tuple[int, int], list[int]] = defaultdict(list)
         for g, truth in enumerate(self._truths):
             self._check(truth, "truth")
@@ -101,9 +107,9 @@ class Evaluator:
         for (video, kind), members in groups.items():
             # A result without a truth to match matters by its size, unless its category has no truths at all.
             sized = self._rules.area_is_measured and kind in self._named
-            if sized or (video, kind) in self._truths_of:
+            if (sized or (video, kind) in self._truths_of) and self.counting.is_judged(video, self._index[kind]):
                 # The others will never count: there are enough better ones already.
-                videos[video][kind] = sorted(members, key=lambda n: -tracks[n].score)[: LIMITS[-1]]
+                videos[video][kind] = sorted(members, key=lambda n: -tracks[n].score)[: self._rules.limits[-1]]
         sizes, pairs = [0.0] * len(tracks), []
         for video, kinds in videos.items():
             try:
@@ -125,19 +131,16 @@ class Evaluator:
     def report(self) -> Report:
         """Return the figures of all results so far."""
         table = np.array(self._rows, dtype=np.float64).reshape(-1, 4)
-        # Videos in ascending order, then categories, then the best score first; the first to come leads equals.
-        order = np.lexsort((-table[:, 2], table[:, 1], table[:, 0]))
-        groups = np.unique(table[order, :2], axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
-        rank = ranks(groups)
-        kept = rank < LIMITS[-1]
-        order, groups, rank = order[kept], groups[kept], rank[kept]
-        category, score, area = table[order, 1].astype(np.int64), table[order, 2], table[order, 3]
+        video, category = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
+        order, groups = self.counting.order(video, category, table[:, 2], table[:, 3] <= 0)
+        rank, excused = ranks(groups), self.counting.excused(video, category)[order]
+        category, score, area = category[order], table[order, 2], table[order, 3]
 
-        ignored = self._ignored()
-        right, passed = self._judge(order, groups, area, ignored)
+        ignored = self.counting.ignored
+        right, passed = self._judge(order, groups, area, excused)
         kinds = np.array([self._index[truth.category_id] for truth in self._truths], dtype=np.int64)
-        sizes = (len(self._categories), len(AREA_NAMES), len(THRESHOLDS))
-        precisions, recalls = np.full(sizes, -1.0), np.full((*sizes, len(LIMITS)), -1.0)
+        sizes, limits = (len(self._categories), len(AREA_NAMES), len(THRESHOLDS)), self._rules.limits
+        precisions, recalls = np.full(sizes, -1.0), np.full((*sizes, len(limits)), -1.0)
         by_score = np.lexsort((-score, category))
         starts = np.searchsorted(category[by_score], np.arange(len(self._categories) + 1))
         for k in np.unique(kinds):
@@ -146,8 +149,8 @@ class Evaluator:
             hit = right[:, :, mine].reshape(len(positives), -1)
             miss = ~(hit | passed[:, :, mine].reshape(len(positives), -1))
             precisions[k] = average_precision(hit, miss, positives).reshape(sizes[1:])
-            recalls[k] = recall(hit, rank[mine], positives).reshape(*sizes[1:], len(LIMITS))
-        return Report(self._rules.name, self._categories, precisions, recalls)
+            recalls[k] = recall(hit, rank[mine], positives, limits).reshape(*sizes[1:], len(limits))
+        return Report(self._rules.name, self._categories, precisions, recalls, limits, self._rules.is_federated)
 
     def _check(self, track: TruthTrack | ResultTrack, what: str) -> None:
         if track.category_id not in self._index:
@@ -193,42 +196,25 @@ class Evaluator:
             pairs += [(members[i], indices[j], float(overlaps[i, j])) for i, j in np.argwhere(overlaps)]
         return pairs
 
-    def _ignored(self) -> Bools:
-        """Return the truths that need not be found, (A, G)."""
-        sizes = np.zeros(len(self._truths))
-        if self._rules.area_is_measured:
-            sizes[:] = [_stated_area(truth, self._rules.area_is_cut) for truth in self._truths]
-        crowds = np.array([truth.is_crowd for truth in self._truths], dtype=np.bool_)
-        return outside_areas(sizes, self._rules.area_edges) | (crowds & self._rules.crowd_is_ignored)
-
-    def _judge(self, order: Ints, groups: Ints, area: Floats, ignored: Bools) -> tuple[Bools, Bools]:
+    def _judge(self, order: Ints, groups: Ints, area: Floats, excused: Bools) -> tuple[Bools, Bools]:
         """Return the results that are right and those that are passed over, (A, L, D) each."""
         place = np.full(len(self._rows), -1, dtype=np.int64)
         place[order] = np.arange(len(order))
         pairs = np.array([(place[d], g) for d, g, _ in self._pairs], dtype=np.int64).reshape(-1, 2)
         overlaps = np.array([overlap for _, _, overlap in self._pairs], dtype=np.float64)
         kept = pairs[:, 0] >= 0
-        crowds = np.array([truth.is_crowd for truth in self._truths], dtype=np.bool_)
-        reusable = crowds | (not self._rules.truth_is_matched_once)
-        matched = match(groups, pairs[kept], overlaps[kept], ignored, reusable)
+        ignored = self.counting.ignored
+        matched = match(groups, pairs[kept], overlaps[kept], ignored, self.counting.reusable)
 
         # A last column stands for "no truth", which is what -1 points at.
-        lost = np.array([truth.id == 0 and self._rules.loses_id_zero for truth in self._truths] + [True])
+        lost = np.append(self.counting.uncounted, True)
         found = ~lost[matched]
         on_ignored = np.pad(ignored, ((0, 0), (0, 1)))[np.arange(len(AREA_NAMES))[:, None, None], matched]
         outside = outside_areas(area, self._rules.area_edges)[:, None]
-        passed = on_ignored | (~found & outside)
+        passed = on_ignored | (~found & (outside | excused))
         return found & ~passed, passed
 
 
 def _key(masks: Masks) -> object:
     """Return what two results share if they share their masks; for those from files it is the object."""
     return id(masks) if isinstance(masks, BorderedMasks) else tuple(mask and mask["counts"] for mask in masks)
-
-
-def _stated_area(truth: TruthTrack, cut: bool) -> float:
-    """Return the mean area that the truth's file states, in whole pixels if fractions are cut."""
-    if truth.areas is None:
-        return volume(truth.masks).mean_area
-    areas = [int(area) if cut else area for area in truth.areas if area]
-    return sum(areas) / len(areas) if areas else 0.0

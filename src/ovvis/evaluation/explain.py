@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ovvis.errors import InputError
+from ovvis.evaluation.counting import existing
 from ovvis.evaluation.error_list import PAIR, PairTable, ResultTable, best_scored_on, list_errors
 from ovvis.evaluation.error_types import (
     BROKEN,
@@ -22,7 +23,7 @@ from ovvis.evaluation.error_types import (
 )
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.explanation import Explanation
-from ovvis.evaluation.judged import Bools, Floats, Ints, Judged, TruthTable, judge
+from ovvis.evaluation.judged import Bools, Floats, Ints, Judged, Ranked, TruthTable, judge
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
 from ovvis.evaluation.repairs import Errors, precisions, regained_by_video, repaired_precisions
 from ovvis.evaluation.report import Report
@@ -41,6 +42,8 @@ class Explainer:
         truths: all true tracks of the data set.
         rules: how to count.
         videos: ids of the data set's videos; None: any will do.
+        absent: as `Evaluator`'s.
+        not_exhaustive: as `Evaluator`'s.
 
     Raises:
         InputError: as `Evaluator`.
@@ -52,15 +55,18 @@ class Explainer:
         truths: Iterable[TruthTrack],
         rules: Rules = LVVIS,
         videos: Collection[int] | None = None,
+        absent: Mapping[int, Collection[int]] | None = None,
+        not_exhaustive: Mapping[int, Collection[int]] | None = None,
     ) -> None:
-        self._truths = tuple(truths)
-        self._evaluator = Evaluator(categories, self._truths, rules, videos)
+        self._truths = existing(truths, rules)
+        self._evaluator = Evaluator(categories, self._truths, rules, videos, absent, not_exhaustive)
         self._categories, self._rules = tuple(categories), rules
         self._index = {category.id: k for k, category in enumerate(self._categories)}
         self._truths_of: dict[int, list[int]] = defaultdict(list)
         for g, truth in enumerate(self._truths):
             self._truths_of[truth.video_id].append(g)
-        self._rows: list[tuple[int, int, float, int]] = []  # of each result: video id, category index, score, tube
+        # Of each result: video id, category index, score, tube, whether it has no pixel.
+        self._rows: list[tuple[int, int, float, int, bool]] = []
         self._tubes: dict[tuple[int, int], int] = {}  # video and hash of the masks -> number of the tube
         self._pairs: list[PairTable] = [np.zeros(0, dtype=PAIR)]
 
@@ -75,7 +81,7 @@ class Explainer:
         videos: dict[int, list[int]] = defaultdict(list)
         for n, track in enumerate(tracks):
             videos[track.video_id].append(n)
-        start, rows = len(self._rows), [(0, 0, 0.0, 0)] * len(tracks)
+        start, rows = len(self._rows), [(0, 0, 0.0, 0, True)] * len(tracks)
         for video, members in videos.items():
             # Models give one tube under several labels: it is measured once.
             shapes: dict[tuple[bytes | None, ...], int] = {}
@@ -84,9 +90,11 @@ class Explainer:
                 code = tuple(mask["counts"] if mask else None for mask in tracks[n].masks)
                 places.append(shapes.setdefault(code, len(shapes)))
                 tube = self._tubes.setdefault((video, hash(code)), len(self._tubes))
-                rows[n] = (video, self._index[tracks[n].category_id], tracks[n].score, tube)
+                rows[n] = (video, self._index[tracks[n].category_id], tracks[n].score, tube, True)
             first = [members[places.index(place)] for place in range(len(shapes))]
             volumes = [volume(tracks[n].masks) for n in first]
+            for n, place in zip(members, places, strict=True):
+                rows[n] = (*rows[n][:4], not volumes[place].areas.any())
             try:
                 self._compare(volumes, self._truths_of.get(video, []), np.array(members) + start, np.array(places))
             except InputError as error:
@@ -124,9 +132,10 @@ class Explainer:
 
     def explain(self) -> Explanation:
         """Return what the results so far lose, and to what."""
-        table = np.array(self._rows, dtype=np.float64).reshape(-1, 4)
+        table = np.array(self._rows, dtype=np.float64).reshape(-1, 5)
         video, category, tube = (table[:, i].astype(np.int64) for i in (0, 1, 3))
-        results, truths, count = ResultTable(video, category, table[:, 2], tube), self._truth_table(), len(self._index)
+        results = ResultTable(video, category, table[:, 2], tube, table[:, 4] > 0)
+        truths, count = self._truth_table(), len(self._index)
         every = np.concatenate(self._pairs)
         judged = self._judge(results, every, truths)
         pairs = every[~truths.ignored[every["truth"]]]  # what need not be found explains nothing
@@ -156,20 +165,23 @@ class Explainer:
         )
 
     def _truth_table(self) -> TruthTable:
-        truths, rules = self._truths, self._rules
-        crowd = np.array([truth.is_crowd for truth in truths], dtype=np.bool_)
+        truths, counting = self._truths, self._evaluator.counting
         return TruthTable(
             video=np.array([truth.video_id for truth in truths], dtype=np.int64),
             category=np.array([self._index[truth.category_id] for truth in truths], dtype=np.int64),
-            ignored=crowd & rules.crowd_is_ignored,
-            reusable=crowd | (not rules.truth_is_matched_once),
-            uncounted=np.array([truth.id == 0 and rules.loses_id_zero for truth in truths], dtype=np.bool_),
+            ignored=counting.ignored[0],  # of tracks of any size
+            reusable=counting.reusable,
+            uncounted=counting.uncounted,
         )
 
     def _judge(self, results: ResultTable, pairs: PairTable, truths: TruthTable) -> Judged:
         same = pairs[results.category[pairs["result"]] == truths.category[pairs["truth"]]]
         numbers = np.stack([same["result"], same["truth"]], axis=1)
-        return judge(results.video, results.category, results.score, numbers, same["overlap"], truths)
+        counting = self._evaluator.counting
+        order, groups = counting.order(results.video, results.category, results.score, results.empty)
+        excused = counting.excused(results.video, results.category)[order]
+        ranked = Ranked(order, groups, results.category[order], results.score[order], excused)
+        return judge(ranked, numbers, same["overlap"], truths)
 
     def _find_errors(self, judged: Judged, results: ResultTable, pairs: PairTable, truths: TruthTable) -> Errors:
         place = np.full(len(results.video), -1, dtype=np.int64)
@@ -201,7 +213,9 @@ class Explainer:
         number[kept] = np.arange(len(kept))
         pairs = pairs[number[pairs["result"]] >= 0]
         pairs["result"] = number[pairs["result"]]
-        changed = ResultTable(results.video[kept], named[kept], results.score[kept], results.tube[kept])
+        changed = ResultTable(
+            results.video[kept], named[kept], results.score[kept], results.tube[kept], results.empty[kept]
+        )
         return precisions(self._judge(changed, pairs, truths), truths, count)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ovvis.evaluation.average_precision import LIMITS, THRESHOLDS, match, ranks
+from ovvis.evaluation.average_precision import THRESHOLDS, match
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -48,37 +48,39 @@ class Judged:
         return place
 
 
-def judge(video: Ints, category: Ints, score: Floats, pairs: Ints, overlaps: Floats, truths: TruthTable) -> Judged:
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Results that are looked at, in the evaluator's order (D,) each: see `Counting.order`."""
+
+    entry: Ints  # the result's number in the order of arrival
+    group: Ints  # a number for its video and category
+    category: Ints  # index
+    score: Floats
+    excused: Bools  # cannot be wrong
+
+
+def judge(ranked: Ranked, pairs: Ints, overlaps: Floats, truths: TruthTable) -> Judged:
     """Match results with truths as the evaluator does, for results and truths of any size.
 
     Args:
-        video: id of each result's video (N,).
-        category: index of its category (N,).
-        score: its score (N,).
-        pairs: a result and a truth of one video and category (P, 2).
+        ranked: the results.
+        pairs: a result, by its number in the order of arrival, and a truth, of one video and category (P, 2).
         overlaps: their overlap (P,), in [0, 1].
         truths: what there is to find.
-
-    Returns:
-        The best `LIMITS`[-1] results of each video and category.
     """
-    order = np.lexsort((-score, category, video))
-    begins = np.ones(len(order), dtype=np.bool_)
-    begins[1:] = (video[order][1:] != video[order][:-1]) | (category[order][1:] != category[order][:-1])
-    groups = np.cumsum(begins, dtype=np.int64)
-    kept = ranks(groups) < LIMITS[-1]
-    order, groups = order[kept], groups[kept]
-    place = np.full(len(video), -1, dtype=np.int64)
+    order = ranked.entry
+    place = np.full(max(order.max(initial=-1), pairs[:, 0].max(initial=-1)) + 1, -1, dtype=np.int64)
     place[order] = np.arange(len(order))
     counted = place[pairs[:, 0]] >= 0
     placed = np.stack([place[pairs[counted, 0]], pairs[counted, 1]], axis=1)
-    matched = match(groups, placed, overlaps[counted], truths.ignored[None], truths.reusable)[0]
+    matched = match(ranked.group, placed, overlaps[counted], truths.ignored[None], truths.reusable)[0]
 
     has = matched >= 0
     # A last column stands for "no truth", which is what -1 points at.
-    passed = np.append(truths.ignored, False)[matched]
-    right = has & ~passed & ~np.append(truths.uncounted, False)[matched]
+    finds = has & ~np.append(truths.uncounted, False)[matched]
+    passed = np.append(truths.ignored, False)[matched] | (~finds & ranked.excused)
+    right = finds & ~passed
     found = np.zeros((len(THRESHOLDS), len(truths.video)), dtype=np.bool_)
     level, d = np.nonzero(has)
     found[level, matched[level, d]] = True
-    return Judged(order, category[order], score[order], matched, right, ~right & ~passed, found)
+    return Judged(order, ranked.category, ranked.score, matched, right, ~right & ~passed, found)

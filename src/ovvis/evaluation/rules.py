@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LIMITS = (1, 10, 100)  # results of a video and category, the best scores first
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -17,6 +19,13 @@ class Rules:
     area_is_cut: bool  # the areas that a truth's file states lose their fractions
     area_edges: tuple[float, float]  # pixels; small up to and with the first, large from the second on
     loses_id_zero: bool  # a result on the truth of id 0 counts as wrong: the id doubles as the flag "matched"
+    limits: tuple[int, ...] = LIMITS  # recall is taken of so many results of a video and category; the last ones count
+    limit_is_shared: bool = False  # the last limit is for all categories of a video together
+    knows_crowds: bool = True  # if not, a crowd is a truth like any other
+    # A result counts only in a video that holds its category or is known not to, and one that finds nothing is
+    # neither right nor wrong where not all instances of the category are annotated.
+    is_federated: bool = False
+    empty_is_none: bool = False  # a truth of stated area 0 or less, or a result without a pixel, is as if not there
 
 
 # tools/evaluate/lvviseval.py of CLIP-VIS, the same file as in LVVIS and OVFormer. Unlike YouTube-VIS, a crowd is a
@@ -71,5 +80,24 @@ COCO = Rules(
     loses_id_zero=True,
 )
 
-RULES = {"lvvis": LVVIS, "burst": BURST, "youtube-vis": YOUTUBE_VIS, "coco": COCO}
+# lvis.eval and lvis.results of the package lvis 0.5.3, for images: A. Gupta, P. Dollar, R. Girshick, "LVIS", CVPR 2019,
+# where the "federated" data set is section 3. It does not look at `iscrowd`, and
+# asks for annotations of an area above 0.
+LVIS = Rules(
+    name="LVIS",
+    truth_is_matched_once=True,
+    crowd_is_ignored=False,
+    crowd_over_result=False,
+    area_is_measured=True,
+    area_is_cut=False,
+    area_edges=(32.0**2, 96.0**2),
+    loses_id_zero=True,
+    limits=(300,),
+    limit_is_shared=True,
+    knows_crowds=False,
+    is_federated=True,
+    empty_is_none=True,
+)
+
+RULES = {"lvvis": LVVIS, "burst": BURST, "youtube-vis": YOUTUBE_VIS, "coco": COCO, "lvis": LVIS}
 """All of them by the name that a person types."""

@@ -24,7 +24,6 @@ TITLES = {
     "uncounted": "Not counted",
     "missed": "Missed",
 }
-SHOWN = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 ROWS = 10  # categories and pairs of names
 
 
@@ -64,8 +63,10 @@ def _overview(explanation: Explanation) -> str:
     lead = f"{results:,} results for {truths:,} objects in {len(explanation.videos):,} videos; in percent."
     if losses[kind] > 0:
         lead += f" Most is lost to “{TITLES[kind].lower()}”: {KINDS[kind]}, {100 * losses[kind]:.1f} points."
-    rows = [[group, *(_percent(metrics[group][name]) for name in SHOWN)] for group in metrics]
-    return section("Average precision", lead, figures(large), table(["group", *SHOWN], rows))
+    # Precision of all, and recall by the number of results.
+    shown = [name for name in explanation.report.names if name.startswith("AP") or name[2:].isdigit()]
+    rows = [[group, *(_percent(metrics[group][name]) for name in shown)] for group in metrics]
+    return section("Average precision", lead, figures(large), table(["group", *shown], rows))
 
 
 def _losses(explanation: Explanation) -> str:
