@@ -12,7 +12,7 @@ help:
 	@echo "make lint    set up, then ruff and mypy"
 
 demo: $(VENV)/.ready
-	@$(BIN)/ovvis demo --output demo/result
+	@$(BIN)/ovvis demo --output demo/result --overwrite
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -36,18 +36,21 @@ LEVELS = {
     "cli": 5,
     "__main__": 6,
 }
+# Models and the world need of `io` what keeps files whole and processes apart.
 WITHIN_A_LEVEL = {
     ("structures", "masks"),
     ("borders", "masks"),
     ("vocabulary", "labels"),
     ("labels", "yaml_file"),
+    ("models", "io"),
+    ("world", "io"),
 }
 # Rooms that may use less than what lies below them.
 ONLY = {
     "tracking": {"structures"},
     "io": {"structures", "fields", "masks", "errors", "paths"},
     "evaluation": {"structures", "fields", "masks", "borders", "errors"},
-    "world": {"paths", "masks", "errors"},
+    "world": {"paths", "masks", "errors", "io"},
 }
 STRANGERS = [("training", "inference"), ("data", "inference")]
 FAMILIES = [("models.clip_vis", "models.ovformer")]

@@ -77,7 +77,7 @@ def test_places_of_the_program_and_results(home, monkeypatch):
     monkeypatch.setenv("OVVIS_CACHE", "~nouser/cache")
     assert cache_folder() == Path("~nouser/cache")
     assert data_folder("~nouser/data") == Path("~nouser/data")
-    with OutputFolder("~nouser/out") as output:
+    with OutputFolder("~nouser/out", ["a"]) as output:
         output.file("a").write_text("whole")
     assert Path("~nouser/out/a").read_text() == "whole"
 

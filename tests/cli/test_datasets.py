@@ -1,5 +1,6 @@
 """`ovvis datasets`, `check` and `convert`."""
 
+import errno
 import json
 import sys
 
@@ -57,11 +58,24 @@ def test_convert_then_check(monkeypatch, capsys, home):
 def test_a_place_that_cannot_be_written(monkeypatch, capsys, home):
     assert call(monkeypatch, "convert", home, home) == 2
     assert f"{home} must be a JSON file to write, and is a folder: add a file's name" in capsys.readouterr().err
-    (home / ".own.json.partial").mkdir()  # what a read-only folder does to anyone but root
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("ovvis.io.hidden._own", refuse)
     assert call(monkeypatch, "convert", home, home / "own.json") == 2
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 1 and "own.json cannot be written (Is a directory): choose another place" in told[0]
+    assert len(told) == 1 and "own.json cannot be written (Permission denied): choose another place" in told[0]
     assert not (home / "own.json").exists()
+
+
+def test_an_older_file_is_replaced_only_when_asked(monkeypatch, capsys, home):
+    target = home / "own.json"
+    target.write_text("old")
+    assert call(monkeypatch, "convert", home, target) == 2
+    assert f"{target} is there already" in capsys.readouterr().err and target.read_text() == "old"
+    assert call(monkeypatch, "convert", home, target, "--overwrite") == 0
+    assert target.read_text().startswith("{")
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,17 @@ def test_bad_results_leave_nothing_behind(monkeypatch, capsys, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
 
 
+def test_older_figures_are_replaced_only_when_asked(monkeypatch, capsys, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "explain.html").write_text("of another run")
+    assert call(monkeypatch, TRUTH, RESULTS, "--output", out) == 2
+    assert f"{out} holds explain.html already" in capsys.readouterr().err
+    assert [file.name for file in out.iterdir()] == ["explain.html"]
+    assert call(monkeypatch, TRUTH, RESULTS, "--output", out, "--overwrite") == 0
+    assert sorted(file.name for file in out.iterdir()) == ["categories.csv", "metrics.csv", "metrics.json"]
+
+
 def test_a_dataset_without_truth(monkeypatch, capsys, tmp_path):
     content = json.loads(TRUTH.read_text()) | {"annotations": None}
     (tmp_path / "test.json").write_text(json.dumps(content))
@@ -131,7 +142,7 @@ def test_hota_of_boxes_is_named_so(monkeypatch, capsys, tmp_path):
     truth = json.loads(TRUTH.read_text())
     truth["categories"][0]["name"] = "armchair"  # a distractor of BURST
     (tmp_path / "truth.json").write_text(json.dumps(truth))
-    arguments = tmp_path / "truth.json", RESULTS, "--output", tmp_path / "out", "--hota"
+    arguments = tmp_path / "truth.json", RESULTS, "--output", tmp_path / "out", "--overwrite", "--hota"
     found = {}
     for rules, shown in (("masks", "HOTA of masks"), ("released", "HOTA of boxes")):
         assert call(monkeypatch, *arguments, "--hota-rules", rules) == 0

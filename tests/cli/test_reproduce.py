@@ -122,7 +122,10 @@ def test_only_what_is_missing_is_measured(command, measured):
         2,
     ]  # the third, WOC and TKM, is "both" of the other table
     measured.clear()
-    assert command(*QUICK, "--tables", "weighting", "--seeds", "0", "--videos", 3)[0] == 0
+    fewer = (*QUICK, "--tables", "weighting", "--seeds", "0", "--videos", 3)
+    code, _, err = command(*fewer)  # the table of modules would be lost
+    assert code == 2 and "--overwrite" in err and measured == []
+    assert command(*fewer, "--overwrite")[0] == 0
     assert measured == [4]
 
 
@@ -177,7 +180,7 @@ def test_families_of_the_package(command, monkeypatch):
     assert code == 0 and "left out" not in err, err
     assert loaded == ["clip-vis-stickers", "ovformer-stickers", "ov2seg-stickers"]
     loaded.clear()
-    assert command(*words, "--tables", "splits", model=())[0] == 0
+    assert command(*words, "--tables", "splits", "--overwrite", model=())[0] == 0
     assert loaded == ["clip-vis-stickers"]
 
 

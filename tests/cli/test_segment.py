@@ -124,7 +124,8 @@ def test_options_reach_the_result(quick, monkeypatch, clip, tmp_path):
     assert content["settings"]["network_size"] == [32, 48]
     tracks = content["settings"]["tracks"]
     assert (tracks["memory"], tracks["birth"]) == (2, 0.4)
-    assert segment(monkeypatch, clip, out, "--short-edge", 32, "--birth", 0, "--no-video") == 0  # as released
+    again = ("--short-edge", 32, "--birth", 0, "--no-video", "--overwrite")
+    assert segment(monkeypatch, clip, out, *again) == 0  # as released
     assert json.loads((out / "tracks.json").read_text())["settings"]["tracks"]["birth"] is None
 
 
@@ -145,14 +146,46 @@ def test_the_folder_of_a_source(source, folder, monkeypatch, tmp_path):
     assert verb.default_output(source) == Path(folder)
 
 
-def test_replaces_older_results_and_keeps_other_files(quick, monkeypatch, clip, tmp_path):
+def test_older_results_are_replaced_only_when_asked(quick, monkeypatch, clip, tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "tracks.json").write_text("old")
-    (out / "mine.txt").write_text("mine")
-    assert segment(monkeypatch, clip, out, "--no-video") == 0
+    for name in ("tracks.json", "overlay.mp4", "mine.txt"):
+        (out / name).write_text("old")
+    load = segmenter.load_model
+    monkeypatch.setattr(segmenter, "load_model", lambda *args, **kwargs: pytest.fail("there was work"))
+    assert segment(monkeypatch, clip, out, "--no-video") == 2
+    line = capsys.readouterr().err.strip()
+    assert str(out) in line and "tracks.json" in line and "--overwrite" in line and "\n" not in line
+    assert {file.read_text() for file in out.iterdir()} == {"old"}
+    monkeypatch.setattr(segmenter, "load_model", load)
+    assert segment(monkeypatch, clip, out, "--no-video", "--overwrite") == 0
     assert json.loads((out / "tracks.json").read_text())["format"] == "ovvis-tracks"
-    assert (out / "mine.txt").read_text() == "mine"
+    assert sorted(file.name for file in out.iterdir()) == ["mine.txt", "tracks.json"]  # no video of other tracks
+    assert (out / "mine.txt").read_text() == "old"
+
+
+def test_videos_of_one_name_have_folders_of_their_own(quick, monkeypatch, clip, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "clip.mp4").write_bytes(clip.read_bytes())
+        assert call(monkeypatch, "segment", f"{name}/clip.mp4", "--labels", "dog", "--no-video") == 0
+    printed = capsys.readouterr().out.replace("\n", " ")
+    assert "ovvis-clip is taken" in printed and "ovvis-clip-2" in printed
+    assert (tmp_path / "ovvis-clip/tracks.json").exists() and (tmp_path / "ovvis-clip-2/tracks.json").exists()
+    assert call(monkeypatch, "segment", "a/clip.mp4", "--labels", "cat", "--no-video", "--overwrite") == 0
+    assert load_tracks(tmp_path / "ovvis-clip/tracks.json").labels == ("cat",)
+    assert not (tmp_path / "ovvis-clip-3").exists()
+
+
+def test_ctrl_c_after_the_results_are_in_place_says_so(quick, monkeypatch, clip, tmp_path, capsys):
+    def stop(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verb, "_show", stop)
+    assert segment(monkeypatch, clip, tmp_path / "out", "--no-video") == 130
+    assert f"the results are in {tmp_path / 'out'}, whole" in capsys.readouterr().err
+    assert (tmp_path / "out/tracks.json").exists()
 
 
 def test_a_video_that_breaks_off_is_used_as_far_as_it_goes(quick, monkeypatch, tmp_path, capsys):

@@ -170,6 +170,23 @@ def test_shards_share_a_folder(tmp_path):
     assert content(tmp_path / "a") == content(tmp_path / "b")
 
 
+@pytest.mark.parametrize("name", ["results.json", "submission.zip", "results/7.json"])
+def test_results_that_no_run_made_are_refused(name, tmp_path):
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("somebody's")
+    with PredictionFolder(tmp_path / "out", dataset()) as folder, pytest.raises(InputError, match=name):
+        folder.keep_settings(SETTINGS)
+    assert path.read_text() == "somebody's"
+
+
+def test_nothing_is_dropped_under_another_shard(tmp_path):
+    with PredictionFolder(tmp_path, dataset()) as folder:
+        with PredictionFolder(tmp_path, dataset(), shard=Shard(1, 2)), pytest.raises(InputError, match="other shards"):
+            folder.clear()
+        folder.clear()
+
+
 def test_the_same_shard_twice_is_refused(tmp_path):
     with PredictionFolder(tmp_path, dataset(), shard=Shard(2, 3)):
         with pytest.raises(InputError, match=r"another process is predicting shard 2/3.*--shard i/n"):

@@ -74,8 +74,26 @@ def test_a_written_split_is_whole(tmp_path):
     image = read_image(known.paths(known.videos[1])[5])
     assert np.abs(image.astype(int) - frame.image).mean() < 4  # JPEG
     assert [path.name for path in (tmp_path / "stickers").iterdir()] == ["val"]
-    with pytest.raises(InputError, match="is there already: remove it"):
+    with pytest.raises(InputError, match=r"is there already.*--overwrite"):
         write_split(SPLITS["val"], sprites, tmp_path, 1)
+
+
+def test_a_split_is_written_by_one_at_a_time_and_replaced_when_asked(tmp_path):
+    sprites, split, meanwhile = tiny_sprites(), SPLITS["val"], []
+
+    def another(done, total):
+        if not meanwhile:
+            with pytest.raises(InputError, match="another process is writing") as caught:
+                write_split(split, sprites, tmp_path, 1)
+            meanwhile.append(caught.value)
+
+    home = write_split(split, sprites, tmp_path, 1, another)
+    assert meanwhile and len(list((home / "JPEGImages").iterdir())) == 1
+    (home / "mark").touch()
+    write_split(split, sprites, tmp_path, 2, overwrite=True)
+    assert sorted(path.name for path in home.iterdir()) == ["JPEGImages", "val_instances.json"]
+    assert len(list((home / "JPEGImages").iterdir())) == 2
+    assert [path.name for path in home.parent.iterdir()] == ["val"]
 
 
 def test_nothing_is_left_of_a_write_that_failed(tmp_path):
@@ -84,7 +102,7 @@ def test_nothing_is_left_of_a_write_that_failed(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         write_split(SPLITS["train"], tiny_sprites(), tmp_path, 1, stop)
-    assert list((tmp_path / "stickers").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_splits():

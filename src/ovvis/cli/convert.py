@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovvis.cli.console import out
+from ovvis.cli.options import Overwrite
 from ovvis.cli.process import quiet_libraries
 from ovvis.paths import user_path
 
@@ -16,12 +17,13 @@ def convert(
     checkpoint: Annotated[Path, typer.Argument(help="The authors' .pth, or a .safetensors of ours.")],
     target: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
     model: Annotated[str | None, typer.Option(help="The model it must be; found out if not given.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Convert a checkpoint into safetensors that carry their configuration, after loading it strictly."""
     from ovvis.models import load
 
     quiet_libraries()
-    entry = load.convert(checkpoint, target, model)
+    entry = load.convert(checkpoint, target, model, overwrite=overwrite)
     size = user_path(target).stat().st_size / 2**20
     out.print(
         f"{target}: {entry.name}, {size:.0f} MiB; use it with --model {entry.name} --weights {target}", soft_wrap=True

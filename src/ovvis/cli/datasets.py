@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.lazy import SETTINGS
-from ovvis.cli.options import DataRoot, DatasetName, Frames
+from ovvis.cli.options import DataRoot, DatasetName, Frames, Overwrite
 from ovvis.data.check import MISSING_FRAME, NO_FRAMES, CheckReport
 from ovvis.data.check import check as check_dataset
 from ovvis.data.mask_folder import MaskFolder, convert_masks, read_names
@@ -109,11 +109,13 @@ def convert(
             metavar="KIND",
         ),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a YouTube-VIS JSON from frames and masks whose values, colours, files or folders are the instances."""
     source = MaskFolder.find(folder, frames, masks)
     with progress("converting", "frames") as advance:
-        done = convert_masks(source, target, read_names(names) if names else None, void, advance, encoding)
+        named = read_names(names) if names else None
+        done = convert_masks(source, target, named, void, advance, encoding, overwrite=overwrite)
     for warning in done.warnings:
         warn(warning)
     out.print(

@@ -8,16 +8,29 @@ from typing import Annotated
 
 import typer
 
-from ovvis.cli.segment import segment
+from ovvis.cli import segmenter as shared
+from ovvis.cli.options import Overwrite
+from ovvis.cli.segment import WRITTEN, segment_into
+from ovvis.io.output import OutputFolder
+from ovvis.io.video import open_source
+from ovvis.vocabulary import Vocabulary
 
 VIDEO = Path(str(resources.files("ovvis"))) / "demo" / "stickers.mp4"
+OUTPUT = "ovvis-demo"
 THERE = ("elephant", "owl", "octopus", "fire truck|fire engine", "penguin", "airplane|plane")
 ABSENT = ("tiger", "violin", "umbrella", "hot dog", "bicycle", "cactus")
 
 
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for the results.", metavar="DIR")] = Path("ovvis-demo"),
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the results; ovvis-demo, ovvis-demo-2, ... if not given.", metavar="DIR"),
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Segment the packaged video with the packaged model: nothing is fetched."""
     labels = ", ".join(sorted((*THERE, *ABSENT)))
-    segment(str(VIDEO), labels, output=output, precision="auto")
+    shared.prepare_process()
+    options = shared.SegmenterOptions(model=None, weights=None, precision="auto")
+    folder = OutputFolder(output or OUTPUT, WRITTEN, overwrite=overwrite, another=output is None)
+    segment_into(folder, open_source(VIDEO), Vocabulary.parse(labels), options)

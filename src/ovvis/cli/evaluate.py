@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.explanation import EXPLAINED, save_explanation
-from ovvis.cli.options import DataRoot, DatasetName, Frames
+from ovvis.cli.options import DataRoot, DatasetName, Frames, Overwrite
 from ovvis.data.annotations import LOST_TRUTH, Annotations
 from ovvis.data.open import find_dataset, open_dataset
 from ovvis.data.problems import Problems
@@ -32,6 +32,7 @@ from ovvis.io.output import OutputFolder
 from ovvis.version import __version__
 
 METRICS_JSON, METRICS_CSV, CATEGORIES_CSV = "metrics.json", "metrics.csv", "categories.csv"
+WRITTEN = (METRICS_JSON, METRICS_CSV, CATEGORIES_CSV, *EXPLAINED)
 ROWS = 10  # best and worst categories that are shown
 
 
@@ -84,6 +85,7 @@ def evaluate(
         ),
     ] = False,
     data_root: DataRoot = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Score results against a dataset's truth: AP and AR over space and time, by group and by category."""
     asked = None if rules is None else _rules(rules)
@@ -109,7 +111,7 @@ def evaluate(
         scored = _score(truth, files, judge, tracking)
         report = judge.report()
     else:
-        with OutputFolder(output) as folder:
+        with OutputFolder(output, WRITTEN, overwrite=overwrite) as folder:
             scored = _score(truth, files, judge, tracking)
             report = judge.report()
             content = {"dataset": truth.name, "results": results, "count": scored, "ovvis": __version__}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ovvis.cli.process import Interrupted
 from ovvis.errors import DISK_FULL, ResourceError
-from ovvis.io.output import disk_full
+from ovvis.io.output import OutputFolder, disk_full
 
 
 @contextmanager
@@ -33,3 +33,14 @@ def kept(folder: Path, state: Callable[[], str]) -> Iterator[None]:
         if error.errno in DISK_FULL:
             raise ResourceError(f"{disk_full(error, folder)}; {state()}") from error
         raise
+
+
+@contextmanager
+def told(folder: OutputFolder) -> Iterator[None]:
+    """Have what ends the command after its results are in place say that they are."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if not folder.whole:
+            raise
+        raise Interrupted(f"stopped; the results are in {folder.path}, whole") from error

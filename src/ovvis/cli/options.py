@@ -43,3 +43,6 @@ Frames = Annotated[
         metavar="DIR",
     ),
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace results that are there already; they are refused otherwise.")
+]

@@ -7,11 +7,12 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -20,15 +21,19 @@ from rich.markup import escape
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import kept
+from ovvis.cli.options import Overwrite
 from ovvis.data.drawn import DrawnSplit
-from ovvis.data.predictions import Shard
+from ovvis.data.predictions import PATIENCE, Shard
 from ovvis.data.stickers import SPLITS
 from ovvis.data.words import dataset_vocabulary
 from ovvis.errors import InputError, nearest
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.io.lock import clear_locks, release_lock, take_lock
 from ovvis.io.output import OutputFolder, whole_file
 from ovvis.models.settings import UNTRAINED
 from ovvis.models.zoo import ZOO
+from ovvis.paths import user_path
+from ovvis.reproduction.earlier import refuse_others
 from ovvis.reproduction.experiments import EXPERIMENTS, LONG, MODEL, OV2SEG, OVFORMER, Experiment, choose
 from ovvis.reproduction.figures import Outcome
 from ovvis.reproduction.measure import Job, Measurement, Network
@@ -38,6 +43,7 @@ from ovvis.world.sprites import load_sprites
 
 WORLDS = ("stickers",)
 STICKERS = "clip-vis-stickers"
+WAIT = 600.0  # seconds for another shard that writes the tables
 PARTS, TABLES_MD, FIGURES_JSON = "parts", "tables.md", "figures.json"
 PACKAGED = {OVFORMER: "ovformer-stickers", OV2SEG: "ov2seg-stickers"}  # where --network does not say otherwise
 NETWORKS = sorted({row.network for experiment in EXPERIMENTS for row in experiment.rows} - {MODEL})
@@ -76,6 +82,7 @@ def reproduce(
         str, typer.Option(help="i/n: measure each n-th video from the i-th on; n processes share one folder.")
     ] = "1/1",
     restart: Annotated[bool, typer.Option("--restart", help="Drop what is measured and begin anew.")] = False,
+    overwrite: Overwrite = False,
     model: Annotated[
         str | None, typer.Option(help=f"A name from `ovvis models`; {STICKERS}, or that of --weights, if not given.")
     ] = None,
@@ -100,32 +107,62 @@ def reproduce(
         batch=batch,
     )
     options.check()
+    output = user_path(output)
     chosen, numbers, part = choose(_names(tables), _names(splits)), _seeds(seeds), Shard.parse(shard)
     if restart and part.count > 1:
         raise InputError(f"--restart with --shard {part} would drop the other shards' videos: remove {output} by hand")
-    page_text = None if into is None else _read(into)
-    if page_text is not None:
-        fill(page_text, [Outcome(e, "", (0,), 0, 0, ()) for e in chosen], "")  # refuses a page without a place
+    if into is not None:
+        into = user_path(into)
+        fill(_read(into), [Outcome(e, "", (0,), 0, 0, ()) for e in chosen], "")  # refuses a page without a place
     others = _others(network or [], options, {row.network for experiment in chosen for row in experiment.rows})
     drawn = _drawn(chosen, numbers, {LONG: long_videos}, videos)
     vocabulary = dataset_vocabulary(next(iter(drawn.values()))[0].categories)[0]
-    networks = {}
-    for name, asked in {MODEL: options, **others}.items():
-        networks[name] = Network(asked.load(vocabulary, Stopwatch()), asked.weights_digest())
-    if restart:
-        shutil.rmtree(output / PARTS, ignore_errors=True)
-    measurement = Measurement(chosen, networks, drawn, output / PARTS)
-    if measurement.left_out:
-        rows = "; ".join(measurement.left_out)
-        warn(f"left out, for --network gives no network, or none of the kind that it wants: {rows}")
-    _measure(measurement, measurement.jobs((part.index - 1, part.count)), output)
-    if missing := len(measurement.jobs()):
-        again = "the same command with the other shards, or without --shard, goes on from there"
-        out.print(f"{count(missing, 'video')} left to other shards; {again}.", soft_wrap=True)
-        return
-    with progress("counting", "rows") as done:
-        outcomes = measurement.outcomes(done)
-    _write(outcomes, output, into, page_text, networks)
+    with _share(output, part, restart):
+        networks = {}
+        for name, asked in {MODEL: options, **others}.items():
+            networks[name] = Network(asked.load(vocabulary, Stopwatch()), asked.weights_digest())
+        about = _about(networks)
+        if not (overwrite or restart):
+            plan = {(e.name, s): ([d.split.seed for d in drawn[s]], len(drawn[s][0])) for e in chosen for s in e.splits}
+            refuse_others((output / TABLES_MD, output / FIGURES_JSON), about, plan)
+        if restart:
+            shutil.rmtree(output / PARTS, ignore_errors=True)
+        measurement = Measurement(chosen, networks, drawn, output / PARTS)
+        if measurement.left_out:
+            rows = "; ".join(measurement.left_out)
+            warn(f"left out, for --network gives no network, or none of the kind that it wants: {rows}")
+        _measure(measurement, measurement.jobs((part.index - 1, part.count)), output)
+        if missing := len(measurement.jobs()):
+            again = "the same command with the other shards, or without --shard, goes on from there"
+            out.print(f"{count(missing, 'video')} left to other shards; {again}.", soft_wrap=True)
+            return
+        with progress("counting", "rows") as done:
+            outcomes = measurement.outcomes(done)
+        _write(outcomes, output, into, about)
+
+
+@contextmanager
+def _share(output: Path, part: Shard, restart: bool) -> Iterator[None]:
+    """Keep a second run of the same shard out of the folder, and others where everything begins anew."""
+    there = output.exists()
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock = take_lock(output, part.suffix, PATIENCE)
+    except OSError as error:
+        raise InputError(f"{output} cannot be written ({error.strerror}): choose another --output") from error
+    if lock is None:
+        raise InputError(
+            f"{output}: another process is measuring shard {part} in it; wait for it, or give each its own --shard i/n"
+        )
+    try:
+        if clear_locks(output, part.suffix) and restart:
+            raise InputError(f"--restart would drop what other shards are measuring in {output}: wait for them")
+        yield
+    finally:
+        release_lock(lock)
+        if not there:
+            with suppress(OSError):  # what is not empty stays
+                output.rmdir()
 
 
 def _names(listed: str | None) -> list[str]:
@@ -206,36 +243,40 @@ def _read(path: Path) -> str:
         raise InputError(f"--into {path} cannot be read ({reason}): give a Markdown page") from error
 
 
-def _write(
-    outcomes: Sequence[Outcome], output: Path, into: Path | None, page_text: str | None, networks: Mapping[str, Network]
-) -> None:
-    for outcome in outcomes:
-        out.print(rich_table(outcome))
-    network = networks[MODEL]
-    weights = ", ".join(
-        f"{one.segmenter.model.name} {'untrained' if one.weights is None else one.weights[:12]}"
-        for one in networks.values()
-    )
-    command = shlex.join(["ovvis", *sys.argv[1:]])
-    made_by = (
-        f"`{command}`; weights (SHA-256): {weights}; ovvis {__version__}, torch {torch.__version__}, "
-        f"{date.today().isoformat()}."
-    )
-    about = {
-        "command": command,
+def _about(networks: Mapping[str, Network]) -> dict[str, Any]:
+    """Return what made the figures."""
+    return {
+        "command": shlex.join(["ovvis", *sys.argv[1:]]),
         "date": date.today().isoformat(),
         "weights_sha256": {name: one.weights for name, one in networks.items()},
-        **network.segmenter.describe(),
+        "models": {name: one.segmenter.model.name for name, one in networks.items()},
+        **networks[MODEL].segmenter.describe(),
     }
-    with OutputFolder(output) as folder:
+
+
+def _write(outcomes: Sequence[Outcome], output: Path, into: Path | None, about: Mapping[str, Any]) -> None:
+    """Write tables and figures, then show them."""
+    weights = ", ".join(
+        f"{about['models'][name]} {'untrained' if digest is None else digest[:12]}"
+        for name, digest in about["weights_sha256"].items()
+    )
+    made_by = (
+        f"`{about['command']}`; weights (SHA-256): {weights}; ovvis {__version__}, torch {torch.__version__}, "
+        f"{about['date']}."
+    )
+    # Shards that end at once write the same, one after another.
+    with OutputFolder(output, (TABLES_MD, FIGURES_JSON), overwrite=True, patience=WAIT) as folder:
         folder.file(TABLES_MD).write_text(page(outcomes, made_by), encoding="utf-8")
         text = json.dumps(as_json(outcomes, about), indent=1, allow_nan=False) + "\n"
         folder.file(FIGURES_JSON).write_text(text, encoding="utf-8")
-    if into is not None and page_text is not None:
-        filled, absent = fill(page_text, outcomes, made_by)
+    absent: list[str] = []
+    if into is not None:
+        filled, absent = fill(_read(into), outcomes, made_by)
         with whole_file(into) as partial:
             partial.write_text(filled, encoding="utf-8")
-        for name in absent:
-            warn(f"{into} has no lines <!-- table {name} --> and <!-- end -->: that table is in {TABLES_MD} alone")
+    for outcome in outcomes:
+        out.print(rich_table(outcome))
+    for name in absent:
+        warn(f"{into} has no lines <!-- table {name} --> and <!-- end -->: that table is in {TABLES_MD} alone")
     where = f"{output} ({TABLES_MD}, {FIGURES_JSON})" + (f" and {into}" if into else "")
     out.print(f"Results: {escape(where)}", soft_wrap=True)

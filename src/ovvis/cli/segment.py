@@ -16,6 +16,8 @@ from rich.table import Table
 
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
+from ovvis.cli.kept import told
+from ovvis.cli.options import Overwrite
 from ovvis.errors import InputError
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.io.output import OutputFolder
@@ -29,7 +31,7 @@ from ovvis.vocabulary import Vocabulary
 BROKE_OFF = 3  # exit code: the video ended early, its readable part was used
 ROWS = 25  # tracks that the table shows
 
-TRACKS, VIDEO = "tracks.json", "overlay.mp4"
+WRITTEN = TRACKS, VIDEO = "tracks.json", "overlay.mp4"
 
 
 def segment(
@@ -38,8 +40,13 @@ def segment(
     model: shared.ModelName = None,
     weights: shared.Weights = None,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for the results; ovvis-SOURCE if not given.", metavar="DIR")
+        Path | None,
+        typer.Option(
+            help="Folder for the results; ovvis-SOURCE if not given, or ovvis-SOURCE-2, ... where that holds some.",
+            metavar="DIR",
+        ),
     ] = None,
+    overwrite: Overwrite = False,
     device: shared.Device = "auto",
     precision: shared.PrecisionName = "float32",
     short_edge: shared.ShortEdge = None,
@@ -98,11 +105,34 @@ def segment(
     frames = open_source(
         source, every=every, start=start, end=end, max_frames=max_frames, fps=fps, stream=stream, levels=levels
     )
-    said = list(frames.notes)
+    place = output or default_output(source)
+    folder = OutputFolder(place, WRITTEN, overwrite=overwrite, another=output is None)
+    segment_into(folder, frames, vocabulary, options, video, paint_above)
+
+
+def segment_into(
+    folder: OutputFolder,
+    frames: Source,
+    vocabulary: Vocabulary | None,
+    options: shared.SegmenterOptions,
+    video: bool = True,
+    least: float = SHOWN_SCORE,
+) -> None:
+    """Segment a video, put the results into a folder, then show them.
+
+    Args:
+        folder: not entered yet.
+        frames: the video.
+        vocabulary: None for the one that comes with the weights.
+        options: of the model.
+        video: whether to paint one.
+        least: score of the tracks that are shown and painted.
+    """
+    asked, said = folder.path, list(frames.notes)
     for note in said:
         warn(note)
-    with ExitStack() as kept:
-        with OutputFolder(output or default_output(source)) as folder:
+    with told(folder), ExitStack() as kept:
+        with folder:
             tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)
             watch = Stopwatch()
             segmenter = options.load(vocabulary, watch)
@@ -111,13 +141,15 @@ def segment(
             unpainted: list[str] = []
             if video:
                 with watch("paint"):
-                    unpainted = _paint(result, frames, video_file, paint_above)
+                    unpainted = _paint(result, frames, video_file, least)
             result.seconds = {**watch.seconds, **result.seconds}
             save_tracks(result, tracks_file)
-        _show(result, paint_above)  # not before the results are in place: whatever becomes of it, they stay
+        _show(result, least)  # not before the results are in place: whatever becomes of it, they stay
         for note in result.notes:
             if note not in said:  # what only the end of the video showed
                 warn(note)
+        if folder.path != asked:
+            out.print(f"{escape(asked.name)} is taken: these results have a folder of their own.", soft_wrap=True)
         _conclude(result, folder.path, video, unpainted)
 
 

@@ -35,7 +35,7 @@ from ovvis.training.loop import Outcome
 from ovvis.training.loop import train as run_loop
 from ovvis.training.recipes import config_of, load_config, recipes
 from ovvis.training.replay import replay
-from ovvis.training.start import EXPORT, export, export_path, starting_model, trained_model
+from ovvis.training.start import EXPORT, export, export_path, refuse_foreign, starting_model, trained_model
 
 
 def train(
@@ -81,6 +81,8 @@ def train(
     place = next(path for path in (folder, *folder.parents) if path.exists())
     if not place.is_dir():
         raise InputError(f"--output {folder}: {place} is a file, but it must be a folder; choose another")
+    if not dry:
+        refuse_foreign(folder)
     keep_freed_memory()
     fabric = make_fabric(config.run.precision, device)
     if dry:

@@ -9,6 +9,8 @@ import typer
 
 from ovvis.cli.console import out, progress, warn
 from ovvis.cli.lazy import SETTINGS
+from ovvis.cli.options import Overwrite
+from ovvis.io.lock import hold
 from ovvis.io.output import whole_file
 from ovvis.paths import cache_folder
 from ovvis.world.sprites import PINNED, Sprites, draw_all, load_sprites, sprites_path
@@ -36,11 +38,15 @@ def build(
     if path.is_file() and not again:
         out.print(f"{path}: {_held(load_sprites(path))}; nothing to do", soft_wrap=True)
         return
-    with progress("drawing", "sprites") as advance:
-        sprites = draw_all(cache_folder() / "world" / "npm", advance)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as partial:
-        sprites.save(partial)
+    with hold(path.parent, "-sprites", lambda: warn("another process is drawing the sprites: waiting")) as waited:
+        if waited and path.is_file():
+            sprites = load_sprites(path)
+        else:
+            with progress("drawing", "sprites") as advance:
+                sprites = draw_all(cache_folder() / "world" / "npm", advance)
+            with whole_file(path) as partial:
+                sprites.save(partial)
     out.print(f"{path}: {_held(sprites)}, {path.stat().st_size / 1e6:.0f} MB", soft_wrap=True)
     if sprites.digest != PINNED:
         warn(
@@ -56,6 +62,7 @@ def write(
         Path, typer.Argument(help="The data root: the split lies in stickers/SPLIT below it.", metavar="DIR")
     ],
     videos: Annotated[int | None, typer.Option(help="Only the first so many.", min=1)] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a split in the layout of LV-VIS: frames, and a JSON with base and novel categories."""
     from ovvis.data.stickers import split_of, write_split
@@ -63,7 +70,7 @@ def write(
     chosen = split_of(split)
     sprites = load_sprites()
     with progress(f"writing {chosen.name}", "frames") as advance:
-        home = write_split(chosen, sprites, folder, videos, advance)
+        home = write_split(chosen, sprites, folder, videos, advance, overwrite=overwrite)
     name = f"stickers_{chosen.name.replace('-', '_')}"
     out.print(f"{home}; see that it is whole with ovvis datasets check {name} --data-root {folder}", soft_wrap=True)
 

@@ -13,10 +13,10 @@ from ovvis import masks
 from ovvis.data.mask_image import Form
 from ovvis.data.mask_layout import Sequence, find_layout, mask_folders, natural
 from ovvis.data.mask_values import ENCODINGS, Codes, Encoding, Objects, drop_void, read_objects, rgb, split_classes
-from ovvis.errors import InputError, nearest
+from ovvis.errors import InputError, OvvisError, nearest
 from ovvis.fields import JsonFile
 from ovvis.io.image_file import open_image, upright_size
-from ovvis.io.output import whole_file
+from ovvis.io.output import make_way, whole_file
 from ovvis.paths import user_path
 
 FRAME_FOLDERS = ("JPEGImages", "frames", "images", "rgb")
@@ -89,6 +89,8 @@ def convert_masks(
     void: int | None = None,
     advance: Advance | None = None,
     encoding: str | None = None,
+    *,
+    overwrite: bool = True,
 ) -> Converted:
     """Write a YouTube-VIS JSON. An instance is one value (or colour) over all masks of a sequence; 0 is background.
 
@@ -105,6 +107,7 @@ def convert_masks(
         encoding: what values are: "ids", each as it is; "class-id", class * 1000 + instance as in Cityscapes and KITTI
             MOTS; "colours", one for each instance; "step", a class in red and an instance in green and blue as in
             KITTI STEP. None finds out, and refuses what may be several.
+        overwrite: whether an older file may be replaced.
 
     Raises:
         InputError: a mask cannot be read, has another size than its frame, has no frame, or holds what are no ids; an
@@ -116,6 +119,7 @@ def convert_masks(
         raise InputError(f"{target.absolute().parent} does not exist: make the folder, or choose another place")
     if target.is_dir():
         raise InputError(f"{target} must be a JSON file to write, and is a folder: add a file's name")
+    make_way(target, overwrite)
     if encoding is not None and encoding not in ENCODINGS:
         raise InputError(f"encoding {encoding!r}: {nearest(str(encoding), ENCODINGS)}")
     kind_of_values = cast("Encoding | None", encoding)
@@ -146,8 +150,10 @@ def convert_masks(
         "annotations": annotations,
     }
     try:
-        with whole_file(target) as partial:
+        with whole_file(target, overwrite=overwrite) as partial:
             partial.write_bytes(msgspec.json.encode(root))
+    except OvvisError:
+        raise
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error.strerror}): choose another place") from error
     done.names, done.videos, done.tracks = tuple(categories), len(videos), len(annotations)

@@ -25,7 +25,8 @@ from ovvis.data.run_settings import SETTINGS, keep_settings
 from ovvis.data.submission import packed_files
 from ovvis.errors import DISK_FULL, InputError
 from ovvis.evaluation.records import ResultTrack
-from ovvis.io.lock import release_lock, take_lock
+from ovvis.io.hidden import clear_leftovers
+from ovvis.io.lock import clear_locks, release_lock, take_lock
 from ovvis.io.output import disk_full, whole_file
 from ovvis.io.results import write_segmentations, written_mask
 from ovvis.masks import encode
@@ -120,7 +121,13 @@ class PredictionFolder:
             self.path.rmdir()
 
     def clear(self) -> None:
-        """Remove every prediction in the folder, whole or not, and nothing else."""
+        """Remove every prediction in the folder, whole or not, and nothing else.
+
+        Raises:
+            InputError: another shard is at work in it.
+        """
+        if clear_locks(self.path, self.shard.suffix):
+            raise InputError(f"--restart would drop what other shards are predicting in {self.path}: wait for them")
         for folder in (self.path / RESULTS, self.path / BROKEN):
             for file in folder.glob("*.json"):
                 file.unlink()
@@ -139,12 +146,18 @@ class PredictionFolder:
         Raises:
             InputError: a setting differs; names it, both values and the remedy.
         """
-        if not (self.path / SETTINGS).exists() and any((self.path / RESULTS).glob("*.json")):
+        if not (self.path / SETTINGS).exists() and (found := self._results()):
             raise InputError(
-                f"output folder {self.path} holds results without {SETTINGS}, so what made them is not known: choose "
-                "another --output, or drop them with --restart"
+                f"output folder {self.path} holds results ({found}) without {SETTINGS}, so what made them is not "
+                "known: choose another --output, or drop them with --restart"
             )
         return keep_settings(self.path / SETTINGS, settings, self.shard.suffix)
+
+    def _results(self) -> str | None:
+        """Return the name of the first file of results, whoever wrote it."""
+        whole = [self.path / name for name in packed_files(self.dataset.categories)]
+        found = [*(self.path / RESULTS).glob("*.json"), *(path for path in whole if path.exists())]
+        return found[0].relative_to(self.path).as_posix() if found else None
 
     def file(self, video: Video) -> Path:
         """Return the file of a video's results."""
@@ -221,21 +234,6 @@ class PredictionFolder:
 
 def _remove_leftovers(folder: Path, own: str) -> None:
     """Remove what killed processes were writing, and their locks; what a living one writes stays."""
-    partials = [file for place in (folder, folder / RESULTS, folder / BROKEN) for file in place.glob(".*.partial*")]
-    suffixes = {partial: partial.name.rpartition(".partial")[2] for partial in partials}
-    dead = {suffix for suffix in {*suffixes.values()} - {own} if _is_dead(folder, suffix)} | {own}
-    for partial, suffix in suffixes.items():
-        if suffix in dead:
-            partial.unlink(missing_ok=True)
-    for lock in folder.glob(".lock.*"):
-        if lock.name != f".lock{own}":
-            _is_dead(folder, lock.name.removeprefix(".lock"))
-
-
-def _is_dead(folder: Path, suffix: str) -> bool:
-    """Return whether no living process holds a shard's lock; removes the lock then."""
-    lock = take_lock(folder, suffix)
-    if lock is None:
-        return False
-    release_lock(lock)
-    return True
+    living = clear_locks(folder, own)
+    for place in (folder, folder / RESULTS, folder / BROKEN):
+        clear_leftovers(place, spared=living)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +16,10 @@ from ovvis.data.annotations import Annotations, Video
 from ovvis.data.dataset import Part, Scene
 from ovvis.data.sampling import SamplingConfig, choose_frames
 from ovvis.data.transforms import AugmentConfig
-from ovvis.errors import DISK_FULL, InputError, nearest
+from ovvis.errors import DISK_FULL, InputError, OvvisError, nearest
 from ovvis.evaluation.records import Category
 from ovvis.evaluation.rules import LVVIS
-from ovvis.io.output import disk_full
+from ovvis.io.output import disk_full, whole_folder
 from ovvis.paths import user_path
 from ovvis.world.dice import Dice
 from ovvis.world.sprites import Sprites, load_sprites
@@ -161,7 +160,13 @@ def live_part(
 
 
 def write_split(
-    split: Split, sprites: Sprites, root: Path, count: int | None = None, advance: Advance | None = None
+    split: Split,
+    sprites: Sprites,
+    root: Path,
+    count: int | None = None,
+    advance: Advance | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Write a split in LV-VIS' layout: `stickers/SPLIT/JPEGImages/VIDEO/FRAME.jpg`, `SPLIT_instances.json`.
 
@@ -173,30 +178,27 @@ def write_split(
         root: the data root.
         count: only the first so many videos; None: all.
         advance: is told how many frames are done, and how many there are.
+        overwrite: replace a split that is there already, once the new one is whole.
 
     Returns:
         The split's folder.
 
     Raises:
-        InputError: the folder is there already, or cannot be written.
+        InputError: the folder is there already, another process is writing it, or it cannot be written.
         ResourceError: the disk is full.
     """
     home = user_path(root) / "stickers" / split.name
-    if home.exists():
-        raise InputError(f"{home} is there already: remove it, or choose another folder")
-    partial = home.with_name(f".{split.name}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        (partial / "JPEGImages").mkdir(parents=True)
-        listed = _write_videos(split, Videos(sprites, split.config), partial, count or split.videos, advance)
-        (partial / f"{split.name}_instances.json").write_bytes(msgspec.json.encode(listed))
-        partial.rename(home)
+        with whole_folder(home, overwrite=overwrite) as partial:
+            (partial / "JPEGImages").mkdir()
+            listed = _write_videos(split, Videos(sprites, split.config), partial, count or split.videos, advance)
+            (partial / f"{split.name}_instances.json").write_bytes(msgspec.json.encode(listed))
+    except OvvisError:
+        raise
     except OSError as error:
         if error.errno in DISK_FULL:
             raise disk_full(error, home) from error
         raise InputError(f"{home} cannot be written ({error.strerror}): choose another folder") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return home
 
 

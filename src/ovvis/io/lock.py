@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import weakref
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
+
+from ovvis.io.signals import uninterrupted
 
 
 def take_lock(folder: Path, suffix: str = "", patience: float = 0.0) -> TextIO | None:
@@ -23,7 +27,7 @@ def take_lock(folder: Path, suffix: str = "", patience: float = 0.0) -> TextIO |
     path, end = folder / f".lock{suffix}", time.monotonic() + patience
     while True:
         file = path.open("a", encoding="ascii")
-        held = not _lock(file)
+        held = not lock_file(file.fileno())
         with suppress(FileNotFoundError):  # who held it has removed it in between
             if not held and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 _keep_from_children(file)
@@ -35,11 +39,53 @@ def take_lock(folder: Path, suffix: str = "", patience: float = 0.0) -> TextIO |
             time.sleep(0.02)
 
 
+@contextmanager
+def hold(folder: Path, suffix: str = "", on_wait: Callable[[], object] | None = None) -> Iterator[bool]:
+    """Hold the lock of a folder for the block, however long another process has it; yields whether it had.
+
+    Args:
+        folder: it must exist.
+        suffix: tells apart what may be done at once.
+        on_wait: called once if another process holds the lock.
+    """
+    lock = take_lock(folder, suffix)
+    waited = lock is None
+    if waited and on_wait:
+        on_wait()
+    lock = lock or take_lock(folder, suffix, math.inf)
+    assert lock is not None
+    try:
+        yield waited
+    finally:
+        release_lock(lock)
+
+
 def release_lock(lock: TextIO) -> None:
     """Give a lock back and remove its file: while it is held, no one else can have it."""
-    with suppress(OSError):
-        Path(lock.name).unlink()
-    lock.close()
+    with uninterrupted():
+        with suppress(OSError):
+            Path(lock.name).unlink()
+        lock.close()
+
+
+def clear_locks(folder: Path, own: str = "") -> list[str]:
+    """Remove the locks of processes that were killed; return the suffixes of those that others hold.
+
+    Args:
+        folder: it must exist.
+        own: the suffix of a lock that this process holds.
+    """
+    held = []
+    for path in sorted(folder.glob(".lock.*")):
+        suffix = path.name.removeprefix(".lock")
+        if suffix != own:
+            with suppress(OSError):
+                lock = take_lock(folder, suffix)
+                if lock is None:
+                    held.append(suffix)
+                else:
+                    release_lock(lock)
+    return held
 
 
 def _keep_from_children(file: TextIO) -> None:
@@ -55,14 +101,14 @@ def _keep_from_children(file: TextIO) -> None:
         os.register_at_fork(after_in_child=let_go)
 
 
-def _lock(file: TextIO) -> bool:
-    """Lock a file for this process; without a word where the system has no such locks."""
+def lock_file(handle: int) -> bool:
+    """Lock an open file for this process; False if another holds it, True where the system has no such locks."""
     try:
         import fcntl
     except ImportError:
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks

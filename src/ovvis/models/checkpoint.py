@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ovvis.errors import InputError
+from ovvis.io.output import whole_file
 from ovvis.models.convert import TensorDict, class_matrix, convert_state, is_authors
 from ovvis.paths import user_path
 
@@ -148,25 +149,25 @@ def _line(error: Exception) -> str:
     return lines[0][:120] if lines else type(error).__name__
 
 
-def write_checkpoint(path: Path, state: Mapping[str, Tensor], family: str, config: Mapping[str, Any]) -> None:
+def write_checkpoint(
+    path: Path, state: Mapping[str, Tensor], family: str, config: Mapping[str, Any], *, overwrite: bool = True
+) -> None:
     """Write our safetensors with the configuration in its metadata, under a temporary name until it is whole.
 
     Raises:
+        InputError: the file is there already, and not to be overwritten.
         OSError: the folder cannot be written, or its disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     metadata = {
         METADATA_KEY: json.dumps({"family": family, "config": dict(config)}, sort_keys=True),
         "format": "pt",
     }
     try:
-        partial.touch()
-        mode = partial.stat().st_mode  # what the umask gives; the library's own file is for its owner alone
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial, metadata=metadata)
-        partial.chmod(mode)
-        partial.replace(path)
+        with whole_file(path, overwrite=overwrite, anew=True) as partial:
+            partial.touch()
+            mode = partial.stat().st_mode  # what the umask gives; the library's own file is for its owner alone
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial, metadata=metadata)
+            partial.chmod(mode)
     except SafetensorError as error:
         raise OSError(f"cannot write {str(path)!r}: {_line(error)}") from error
-    finally:
-        partial.unlink(missing_ok=True)

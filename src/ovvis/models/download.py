@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from ovvis.errors import InputError, OvvisError, ResourceError
+from ovvis.io.hidden import hidden_folder
+from ovvis.io.lock import hold
+from ovvis.io.output import whole_file
 from ovvis.paths import cache_folder
 
 RECORD = "sha256.json"
@@ -45,8 +48,12 @@ def fetch(
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as folder:
-            raw, made = Path(folder) / "download", Path(folder) / target.name
+        with ExitStack() as stack:
+            waited = stack.enter_context(hold(target.parent, f"-{target.name}"))
+            if waited and target.is_file():
+                return  # another process has fetched it
+            folder = stack.enter_context(hidden_folder(target.parent, target.name))
+            raw, made = folder / "download", folder / target.name
             got = gdown.download(url, str(raw), quiet=True, use_cookies=False, progress=on_progress, timeout=60.0)
             if got is None:
                 raise OSError("the server sent no file")
@@ -72,12 +79,12 @@ def sha256(path: Path) -> str:
 
 
 def record_checksum(path: Path) -> str:
-    """Write the file's SHA-256 into the record beside it, under a temporary name until it is whole; return it."""
+    """Write the file's SHA-256 into the record beside it, where that can be written; return it."""
     digest = sha256(path)
-    record = _read_record(path.parent) | {path.name: {"sha256": digest, "size": path.stat().st_size}}
-    partial = path.parent / f".{RECORD}.partial"
-    partial.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
-    partial.replace(path.parent / RECORD)
+    with suppress(OSError), hold(path.parent, "-record"):
+        record = _read_record(path.parent) | {path.name: {"sha256": digest, "size": path.stat().st_size}}
+        with whole_file(path.parent / RECORD) as partial:
+            partial.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
     return digest
 
 

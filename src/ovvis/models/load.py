@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ovvis.errors import InputError, ResourceError, nearest
+from ovvis.errors import InputError, OvvisError, ResourceError, nearest
+from ovvis.io.output import make_way
 from ovvis.models import download
 from ovvis.models.checkpoint import CLASSES, Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.clip import packaged_config
@@ -126,21 +127,24 @@ def _texts(checkpoint: Checkpoint, entry: ModelEntry) -> TextEmbeddings | None:
     return TextEmbeddings(F.normalize(checkpoint.classes.float(), dim=-1), torch.arange(len(names)), names)
 
 
-def convert(source: str | Path, target: str | Path, name: str | None = None) -> ModelEntry:
+def convert(source: str | Path, target: str | Path, name: str | None = None, *, overwrite: bool = True) -> ModelEntry:
     """Convert an authors' checkpoint into our safetensors, after loading it strictly.
 
     Args:
         source: the authors' file.
-        target: the file to write; replaced if it exists.
+        target: the file to write.
         name: the model it must be; None finds out.
+        overwrite: whether an older file may be replaced.
 
     Returns:
         The zoo's line of the model that it is.
 
     Raises:
-        InputError: it is no checkpoint of a known model, or another than `name`.
+        InputError: it is no checkpoint of a known model, or another than `name`; the target is there already.
         ResourceError: the target cannot be written.
     """
+    target = user_path(target)
+    make_way(target, overwrite)
     checkpoint = read_checkpoint(source)
     entry = find_model(name) if name else _recognise(checkpoint)
     model = build_from(checkpoint, entry, entry.config.decoder_layers if name else None, {})
@@ -148,7 +152,9 @@ def convert(source: str | Path, target: str | Path, name: str | None = None) -> 
         state = model.state_dict()
         if checkpoint.classes is not None:
             state[CLASSES] = checkpoint.classes
-        write_checkpoint(user_path(target), state, model.family, asdict(model.config))
+        write_checkpoint(target, state, model.family, asdict(model.config), overwrite=overwrite)
+    except OvvisError:
+        raise
     except OSError as error:
         raise ResourceError(
             f"{str(target)!r} cannot be written ({error.strerror or error}); choose another place"

@@ -14,6 +14,7 @@ import msgspec
 
 from ovvis.errors import InputError
 from ovvis.evaluation.evaluator import Compared
+from ovvis.io.hidden import clear_leftovers
 from ovvis.io.output import whole_file
 from ovvis.reproduction.experiments import Way
 
@@ -67,6 +68,7 @@ class Parts:
         self.path = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            clear_leftovers(self.path)
             with whole_file(self.path / ABOUT) as partial:
                 partial.write_text(text, encoding="utf-8")
         except OSError as error:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ovvis.errors import InputError, ResourceError
+from ovvis.io.hidden import clear_leftovers
 from ovvis.io.output import whole_file
 from ovvis.version import __version__
 
@@ -104,8 +105,7 @@ def latest(folder: Path) -> RunState | None:
     Raises:
         InputError: the file is damaged or of another version.
     """
-    for rest in (folder / FOLDER).glob(".*.partial"):
-        rest.unlink(missing_ok=True)
+    clear_leftovers(folder / FOLDER)
     files = checkpoints(folder)
     return read(files[-1]) if files else None
 

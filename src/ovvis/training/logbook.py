@@ -11,6 +11,7 @@ from types import TracebackType
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
+from ovvis.io.output import whole_file
 from ovvis.training.task import Picture
 
 METRICS = "metrics.jsonl"
@@ -54,7 +55,8 @@ class Logbook:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / METRICS
         kept = [line for line in _lines(file) if json.loads(line)["step"] <= step]
-        file.write_text("".join(kept), encoding="utf-8")
+        with whole_file(file) as partial:
+            partial.write_text("".join(kept), encoding="utf-8")
         for picture in (folder / PICTURES).glob("step-*.png"):
             if picture.name >= _picture(step + 1):
                 picture.unlink(missing_ok=True)

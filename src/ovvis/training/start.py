@@ -23,6 +23,7 @@ from ovvis.models.zoo import ZOO, find_model
 from ovvis.paths import user_path
 from ovvis.training import checkpoint
 from ovvis.training.config import FRESH, ModelConfig, TrainConfig
+from ovvis.training.logbook import METRICS
 from ovvis.training.recipes import CONFIG_FILE, load_config
 
 EXPORT = "model.safetensors"
@@ -32,6 +33,26 @@ DECODERS = ("network.pixel_decoder.", "network.query_decoder.")  # what every fa
 def export_path(run: Path) -> Path:
     """Return where the model of a run, or of one of its checkpoint files, is written."""
     return run.parents[1] / f"model-{run.stem}.safetensors" if run.is_file() else run / EXPORT
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse to train in a folder where files that no checkpoint goes on from would be written over.
+
+    Raises:
+        InputError: names the file and the remedy.
+    """
+    if checkpoint.checkpoints(folder):
+        return  # they say whose run it is
+    remedy = "choose another --output, or remove it"
+    if (folder / EXPORT).exists():
+        raise InputError(f"{folder} holds a {EXPORT} and no checkpoint to go on from: {remedy}")
+    if (folder / CONFIG_FILE).exists():
+        try:
+            load_config(folder / CONFIG_FILE)
+        except InputError as error:
+            raise InputError(f"{folder} holds a {CONFIG_FILE} that is no run's of ovvis: {remedy}") from error
+    elif (folder / METRICS).exists():
+        raise InputError(f"{folder} holds a {METRICS} and no run of ovvis: {remedy}")
 
 
 def starting_model(config: TrainConfig, on_progress: Progress | None = None) -> Model:

@@ -7,11 +7,11 @@ import hashlib
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from ovvis.errors import InputError, ResourceError
+from ovvis.io.hidden import hidden_folder
 
 _PATIENCE = 300  # seconds for one package
 
@@ -139,8 +139,8 @@ def fetch(package: Package, folder: Path) -> Path:
         raise ResourceError("the sprites come from npm packages and there is no npm here: install Node.js (nodejs.org)")
     folder.mkdir(parents=True, exist_ok=True)
     wanted = f"{package.npm}@{package.version}"
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".npm-") as scratch:
-        command = ["npm", "pack", wanted, "--loglevel=error", "--pack-destination", scratch]
+    with hidden_folder(folder, package.archive) as scratch:
+        command = ["npm", "pack", wanted, "--loglevel=error", "--pack-destination", str(scratch)]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_PATIENCE, check=False, stdin=subprocess.DEVNULL
@@ -149,7 +149,7 @@ def fetch(package: Package, folder: Path) -> Path:
             raise ResourceError(
                 f"npm did not fetch {wanted} in {_PATIENCE} s: check the network and try again"
             ) from error
-        fetched = Path(scratch) / package.archive
+        fetched = scratch / package.archive
         if done.returncode or not fetched.is_file():
             said = " ".join((done.stderr or done.stdout).split())[:200] or f"exit code {done.returncode}"
             raise ResourceError(f"npm could not fetch {wanted} ({said}): check the network and npm's registry")
