@@ -151,13 +151,13 @@ def test_older_results_are_replaced_only_when_asked(quick, monkeypatch, clip, tm
     out.mkdir()
     for name in ("tracks.json", "overlay.mp4", "mine.txt"):
         (out / name).write_text("old")
-    load = segmenter.load_model
-    monkeypatch.setattr(segmenter, "load_model", lambda *args, **kwargs: pytest.fail("there was work"))
+    tiny = load.load_model
+    monkeypatch.setattr(load, "load_model", lambda *args, **kwargs: pytest.fail("there was work"))
     assert segment(monkeypatch, clip, out, "--no-video") == 2
     line = capsys.readouterr().err.strip()
     assert str(out) in line and "tracks.json" in line and "--overwrite" in line and "\n" not in line
     assert {file.read_text() for file in out.iterdir()} == {"old"}
-    monkeypatch.setattr(segmenter, "load_model", load)
+    monkeypatch.setattr(load, "load_model", tiny)
     assert segment(monkeypatch, clip, out, "--no-video", "--overwrite") == 0
     assert json.loads((out / "tracks.json").read_text())["format"] == "ovvis-tracks"
     assert sorted(file.name for file in out.iterdir()) == ["mine.txt", "tracks.json"]  # no video of other tracks
@@ -283,7 +283,7 @@ def test_an_animated_image_that_breaks_off(quick, monkeypatch, tmp_path):
     assert (result.frame_indices, result.frame_times) == ([0, 1, 2, 3], pytest.approx([0, 0.1, 0.4, 0.5]))
     data = (tmp_path / "a.gif").read_bytes()
     (tmp_path / "a.gif").write_bytes(data[: len(data) * 2 // 3])
-    assert segment(monkeypatch, tmp_path / "a.gif", tmp_path / "out") == 3
+    assert segment(monkeypatch, tmp_path / "a.gif", tmp_path / "out", "--overwrite") == 3
 
 
 def _text_file(folder: Path) -> list[object]:

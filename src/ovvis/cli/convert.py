@@ -10,6 +10,7 @@ import typer
 from ovvis.cli.console import out
 from ovvis.cli.options import Overwrite
 from ovvis.cli.process import quiet_libraries
+from ovvis.cli.stopping import STOPPING
 from ovvis.paths import user_path
 
 
@@ -20,7 +21,8 @@ def convert(
     overwrite: Overwrite = False,
 ) -> None:
     """Convert a checkpoint into safetensors that carry their configuration, after loading it strictly."""
-    from ovvis.models import load
+    with STOPPING.reading():
+        from ovvis.models import load
 
     quiet_libraries()
     entry = load.convert(checkpoint, target, model, overwrite=overwrite)

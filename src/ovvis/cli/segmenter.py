@@ -13,6 +13,7 @@ from ovvis.cli.options import completing
 from ovvis.cli.process import keep_freed_memory, quiet_libraries
 from ovvis.errors import InputError
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.io.signals import uninterrupted
 from ovvis.models.download import sha256
 from ovvis.models.places import weights_files
 from ovvis.models.settings import UNTRAINED, Precision
@@ -160,7 +161,8 @@ class SegmenterOptions:
         """
         if self.text_embeddings is None:
             return None
-        from ovvis.models.text_file import text_from_file
+        with uninterrupted():
+            from ovvis.models.text_file import text_from_file
 
         if vocabulary is None:
             raise InputError("--text-embeddings are of labels: give --labels too, such as lvvis")
@@ -194,8 +196,9 @@ class SegmenterOptions:
             InputError: an option cannot be used.
             ResourceError: weights cannot be fetched.
         """
-        from ovvis.inference.pipeline import VideoSegmenter
-        from ovvis.models.load import load_model
+        with uninterrupted():  # an interrupt inside of an import comes out as any error
+            from ovvis.inference.pipeline import VideoSegmenter
+            from ovvis.models.load import load_model
 
         templates, text = self.check(), self.text(vocabulary)
         if vocabulary is None and (self.weights == UNTRAINED or not self._may_bring_labels()):

@@ -10,6 +10,7 @@ import typer
 from ovvis.cli.console import out, progress, warn
 from ovvis.cli.lazy import SETTINGS
 from ovvis.cli.options import Overwrite
+from ovvis.cli.stopping import STOPPING
 from ovvis.io.lock import hold
 from ovvis.io.output import whole_file
 from ovvis.paths import cache_folder
@@ -65,7 +66,8 @@ def write(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a split in the layout of LV-VIS: frames, and a JSON with base and novel categories."""
-    from ovvis.data.stickers import split_of, write_split
+    with STOPPING.reading():
+        from ovvis.data.stickers import split_of, write_split
 
     chosen = split_of(split)
     sprites = load_sprites()
