@@ -57,6 +57,9 @@ def compose(text: str, where: str, remedy: str) -> yaml.Node | None:
         )
     try:
         root = yaml.compose(text, Loader=Loader)
+    except yaml.reader.ReaderError as error:  # it knows no line
+        line = text.count("\n", 0, error.position) + 1
+        raise _refused(error, f"{where}, line {line}", remedy) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _refused(error, where, remedy) from error
     if root is not None:
@@ -120,6 +123,7 @@ def _refused(error: Exception, where: str, remedy: str) -> InputError:
     mark = getattr(error, "problem_mark", None)
     line = f", line {mark.line + 1}" if mark else ""
     what = getattr(error, "problem", None) or (str(error).splitlines() or [type(error).__name__])[0]
+    remedy = "indent with blanks, not with tabs" if r"'\t'" in what else remedy
     return InputError(f"{where}{line}: no YAML that can be read ({what[:120]}); {remedy}")
 
 

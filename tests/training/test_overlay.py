@@ -75,7 +75,8 @@ def test_numbers_as_people_write_them():
         ("run: [\n", "line 2: no YAML"),
         ("- 5\n", "must be keys with values"),
         ("3: 5\n", "line 1: key '3' must be a plain word"),
-        ("run:\n  steps: 2020-01-01\n", "of a kind that they cannot have"),
+        ("run:\n  steps: 2020-01-01\n", 'line 2: run.steps is "2020-01-01", but it must be a valid integer'),
+        ("run:\n  steps: 2024-13-45\n", 'line 2: run.steps is "2024-13-45", but it must be a valid integer'),
         ("model:\n  name: clip-vis-r5\n", "model 'clip-vis-r5': .*did you mean clip-vis-r50"),
         ("base: nowhere\n", r"recipe 'nowhere' \(base of .*mine.yaml\): there is none"),
         ("base: 3\n", "line 1: base is 3"),
@@ -93,7 +94,7 @@ def test_wrong_settings_name_the_key_and_the_place(recipe, text, said):
         ("run.steps", "must be KEY=VALUE"),
         ("run.stepps=3", r"--set run.stepps=3: there is no setting 'run.stepps'; did you mean steps\?"),
         ("run.ema=2", "--set run.ema=2: run.ema is 2.0, but it must lie between 0 and 1"),
-        ("run.steps=[", "the value is no YAML"),
+        ("run.steps=[", "no YAML that can be read .* put quotes around text"),
     ],
 )
 def test_wrong_assignments(setting, said):

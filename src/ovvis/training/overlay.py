@@ -7,29 +7,23 @@ value came from, so that an error can name the key, the file with its line, and 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-import yaml
 from pydantic import Tag, TypeAdapter, ValidationError
 
 from ovvis.errors import InputError, nearest
+from ovvis.training.plain_yaml import plain_values, read_text
+from ovvis.yaml_file import DEEPEST
 
 T = TypeVar("T")
 Path_ = tuple[str, ...]  # the keys from the root to a value
 Tree = dict[str, Any]
 
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-4 is a number, as in JSON and YAML 1.2; PyYAML takes it for text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+_SHOWN = 100  # most characters of an option in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +45,20 @@ def read_layer(path: Path, text: str | None = None) -> Layer:
     Raises:
         InputError: it cannot be read, is no YAML, or is no mapping of plain keys; a key stands twice.
     """
-    try:
-        content = path.read_text(encoding="utf-8") if text is None else text
-        root = yaml.compose(content, Loader=_Loader)
-        values = yaml.load(content, Loader=_Loader)
-    except OSError as error:
-        raise InputError(f"settings {str(path)!r} cannot be read ({error.strerror}); give a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        what = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"settings {str(path)!r}{line}: no YAML ({what}); mend it") from error
+    where = f"settings {str(path)!r}"
+    content = read_text(path, where) if text is None else text
+    values, lines = plain_values(content, where, lambda line: f"{path}, line {line}", "mend it")
     if values is None:
         return Layer({}, {}, str(path))
     if not isinstance(values, dict):
-        raise InputError(f"settings {str(path)!r} must be keys with values, as `steps: 1000`; see docs/training.md")
-    places: dict[Path_, str] = {}
-    _note_places(root, (), str(path), places)
-    return Layer(values, places, str(path))
+        raise InputError(f"{where} must be keys with values, as `steps: 1000`; see docs/training.md")
+    return Layer(values, {keys: f"{path}, line {line}" for keys, line in lines.items()}, str(path))
 
 
 def assignments(texts: Sequence[str], option: str = "--set") -> Layer:
     """Return the settings that a command line states, each as `a.b=value`; the value is read as YAML.
 
-    Nothing is an empty text.
+    Nothing is an empty text. Of a setting that is stated twice the last counts; of a group, what is in neither stays.
 
     >>> assignments(["run.steps=10", "data.flip=false"]).values
     {'run': {'steps': 10}, 'data': {'flip': False}}
@@ -87,20 +71,27 @@ def assignments(texts: Sequence[str], option: str = "--set") -> Layer:
     for text in texts:
         key, equals, value = text.partition("=")
         path = tuple(part.strip() for part in key.split("."))
-        if not equals or not all(path):
-            raise InputError(f"{option} {text!r} must be KEY=VALUE, such as {option} run.steps=1000")
-        try:
-            plain = yaml.load(value, Loader=_Loader) if value.strip() else ""  # nothing is no text, not null
-        except yaml.YAMLError as error:
-            raise InputError(f"{option} {text!r}: the value is no YAML; put quotes around text") from error
+        shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+        where = f"{option} {shown}" if shown.isprintable() else f"{option} {shown!r}"
+        if not equals or not all(path) or len(path) > DEEPEST:
+            raise InputError(f"{option} {shown!r} must be KEY=VALUE, such as {option} run.steps=1000")
+        plain: Any = ""  # nothing is an empty text, not null
+        if value.strip():
+            plain, _ = plain_values(value, where, partial(_whole, where), "put quotes around text")
         place = values
         for part in path[:-1]:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
-                raise InputError(f"{option} {text!r}: {part!r} was given a plain value by another {option}")
-        place[path[-1]] = plain
-        places |= {path[:i]: f"{option} {text}" for i in range(1, len(path) + 1)}
+                raise InputError(f"{where}: {part!r} was given a plain value by another {option}")
+        place[path[-1]] = merged(place.get(path[-1]), plain)
+        places |= {path[:i]: where for i in range(1, len(path) + 1)}
     return Layer(values, places, option)
+
+
+def _whole(where: str, line: int) -> str:
+    """Return the place of any line of an option: the whole."""
+    del line
+    return where
 
 
 def overlay(kind: type[T], defaults: Tree, layers: Iterable[Layer]) -> T:
@@ -123,8 +114,8 @@ def overlay(kind: type[T], defaults: Tree, layers: Iterable[Layer]) -> T:
         places.update(layer.places)
     try:
         text = json.dumps(tree)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"settings hold a value of a kind that they cannot have ({error}); quote dates") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"settings hold a value of a kind that they cannot have ({error})") from error
     try:
         return TypeAdapter(kind).validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
@@ -158,21 +149,6 @@ def differences(one: Tree, other: Tree, above: Path_ = ()) -> list[tuple[str, An
     return out
 
 
-def _note_places(node: Any, above: Path_, file: str, places: dict[Path_, str]) -> None:
-    """Note the line of each key; refuse one that stands twice, which YAML would let pass."""
-    if not isinstance(node, yaml.MappingNode):
-        return
-    for key, value in node.value:
-        path = (*above, str(key.value))
-        where = f"{file}, line {key.start_mark.line + 1}"
-        if path in places:
-            raise InputError(f"{where}: {'.'.join(path)} stands twice ({places[path]}); keep one")
-        if key.tag != "tag:yaml.org,2002:str":
-            raise InputError(f"{where}: key {key.value!r} must be a plain word; quote it")
-        places[path] = where
-        _note_places(value, path, file, places)
-
-
 def _explained(error: ValidationError, kind: type, places: Mapping[Path_, str]) -> InputError:
     """Return pydantic's first complaint as one line: where, which key, what rule, what remedy."""
     # An unknown key first: a field "missing" or of a wrong type is often its shadow.
@@ -181,7 +157,9 @@ def _explained(error: ValidationError, kind: type, places: Mapping[Path_, str]) 
     key = ".".join(path[: depth + 1])
     where = next((places[path[:i]] for i in range(len(path), 0, -1) if path[:i] in places), "defaults")
     if first["type"] == "unexpected_keyword_argument":
-        return InputError(f"{where}: there is no setting {key!r}; {nearest(path[depth], _names(owner))}")
+        return InputError(
+            f"{where}: there is no setting {key[:_SHOWN]!r}; {nearest(path[depth][:_SHOWN], _names(owner))}"
+        )
     if first["type"] == "value_error":
         said = str(first["ctx"]["error"])
         return InputError(f"{where}: {said}" if said.startswith(path) else f"{where}: {'.'.join(path)}: {said}")

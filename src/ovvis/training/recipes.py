@@ -20,6 +20,7 @@ from ovvis.training.config import ModelConfig, TrainConfig
 from ovvis.training.overlay import Layer, assignments, differences, overlay, read_layer
 
 CONFIG_FILE = "config.yaml"
+_STACKED = 20  # most recipes below one
 
 # What may differ when a run goes on: it changes no weight.
 HARMLESS = (
@@ -100,6 +101,8 @@ def _stack(recipe: str | Path, above: tuple[Path, ...] = ()) -> list[Layer]:
     path = _find(recipe, above[-1] if above else None)
     if path in above:
         raise InputError(f"recipe {str(path)!r} builds on itself; mend its `base`")
+    if len(above) > _STACKED:
+        raise InputError(f"recipe {str(above[0])!r} builds on more than {_STACKED} others; put some together")
     layer = read_layer(path)
     values = dict(layer.values)
     base = values.pop("base", None)
@@ -121,9 +124,13 @@ def _find(recipe: str | Path, user: Path | None) -> Path:
     path = user_path(recipe)
     if user is not None and not path.is_absolute():
         path = user.parent / path
-    if path.suffix not in (".yaml", ".yml") and not path.is_file():
-        by = f" (base of {user})" if user else ""
-        raise InputError(f"recipe {str(recipe)!r}{by}: there is none of that name; {nearest(str(recipe), known)}")
-    if not path.is_file():
-        raise InputError(f"recipe {str(recipe)!r}: there is no such file; `ovvis train --list` names those of ovvis")
-    return path.resolve()
+    try:
+        if path.is_file():
+            return path.resolve()
+    except (OSError, ValueError):  # a name that no file can have
+        pass
+    by = f" (base of {user})" if user else ""
+    name = f"recipe {str(recipe)[:200]!r}{by}"
+    if path.suffix not in (".yaml", ".yml"):
+        raise InputError(f"{name}: there is none of that name; {nearest(str(recipe)[:200], known)}")
+    raise InputError(f"{name}: there is no such file; `ovvis train --list` names those of ovvis")
