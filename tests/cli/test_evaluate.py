@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from ovvis.cli import main as cli
+from ovvis.io.results import save_tracks
+from ovvis.structures import Track, VideoResult
 
 PARITY = Path(__file__).parents[1] / "data" / "parity"
 TRUTH, RESULTS = PARITY / "eval_small_gt.json", PARITY / "eval_small_results.json"
@@ -201,6 +203,60 @@ def test_lvis_files_are_counted_as_lvis_does(monkeypatch, capsys, tmp_path, said
 def test_lvis_needs_to_know_what_is_annotated(monkeypatch, capsys, tmp_path):
     assert call(monkeypatch, *of_images(tmp_path, 0), "--rules", "lvis") == 2
     assert "neg_category_ids" in capsys.readouterr().err
+
+
+def segmented(tmp_path):
+    """Write the results of the first video as `ovvis segment` does, and as a results file with its truth alone."""
+    root = json.loads(TRUTH.read_text())
+    video, names = root["videos"][0], {c["id"]: c["name"] for c in root["categories"]}
+    entries = [entry for entry in json.loads(RESULTS.read_text()) if entry["video_id"] == video["id"]]
+    labels = sorted(names[entry["category_id"]] for entry in entries)
+    labels = list(dict.fromkeys(labels))
+
+    def masks(entry):
+        return [code and {"size": code["size"], "counts": code["counts"].encode()} for code in entry["segmentations"]]
+
+    found = [
+        Track(i, name := names[e["category_id"]], labels.index(name), e["score"], ((name, e["score"]),), masks(e))
+        for i, e in enumerate(entries, 1)
+    ]
+    frames = list(range(len(video["file_names"])))
+    times = [float(i) for i in frames]
+    result = VideoResult(found, "some.mp4", video["height"], video["width"], 1.0, frames, times, tuple(labels))
+    save_tracks(result, tmp_path / "tracks.json")
+    root |= {
+        "videos": [video],
+        "annotations": [entry for entry in root["annotations"] if entry["video_id"] == video["id"]],
+    }
+    (tmp_path / "one.json").write_text(json.dumps(root))
+    (tmp_path / "results.json").write_text(json.dumps(entries))
+    return video["id"]
+
+
+def test_what_segment_wrote_is_scored(monkeypatch, capsys, tmp_path):
+    video = segmented(tmp_path)
+    tracks = tmp_path / "tracks.json"
+    assert call(monkeypatch, TRUTH, tracks) == 2
+    assert "--video ID_OR_NAME" in capsys.readouterr().err
+    figures = []
+    for truth, results, *more in (
+        (TRUTH, tracks, "--video", video, "--explain"),
+        (tmp_path / "one.json", tmp_path / "results.json"),
+    ):
+        out = tmp_path / results.stem
+        assert call(monkeypatch, truth, results, "--rules", "lvvis", "--hota", "--output", out, *more) == 0
+        content = json.loads((out / "metrics.json").read_text())
+        figures.append([content["metrics"]["all"], content["hota"]["all"]])
+        if more:
+            assert "scored: 1 of the " in capsys.readouterr().err
+            assert any("scored: 1 of the" in line for line in content["left_out"])
+            assert "data:image/jpeg" in (out / "explain.html").read_text()
+    assert figures[0] == figures[1] and figures[0][0]["AP"] > 0
+
+
+def test_video_is_for_what_segment_wrote(monkeypatch, capsys):
+    assert call(monkeypatch, TRUTH, RESULTS, "--video", 1) == 2
+    assert "--video is for a tracks.json" in capsys.readouterr().err
 
 
 def test_a_threshold_that_is_no_number(monkeypatch, capsys):

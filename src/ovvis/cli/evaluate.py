@@ -21,6 +21,7 @@ from ovvis.data.annotations import LOST_TRUTH, Annotations
 from ovvis.data.open import find_dataset, open_dataset
 from ovvis.data.problems import Problems
 from ovvis.data.result_files import ResultFiles
+from ovvis.data.track_files import TrackFiles, find_track_files
 from ovvis.errors import InputError, nearest
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.explain import Explainer
@@ -39,7 +40,8 @@ ROWS = 10  # best and worst categories that are shown
 def evaluate(
     dataset: DatasetName,
     results: Annotated[
-        str, typer.Argument(help="results.json, a zip of it, a folder that `ovvis predict` wrote, or a glob.")
+        str,
+        typer.Argument(help="results.json, a zip of it, a glob, or what `ovvis predict` or `ovvis segment` wrote."),
     ],
     output: Annotated[
         Path | None,
@@ -67,6 +69,14 @@ def evaluate(
     ] = MASKS,
     hota_min_score: Annotated[
         float | None, typer.Option(help="Leave results below this score out of HOTA; all count if not given.")
+    ] = None,
+    video: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a tracks.json of `ovvis segment`: which of the dataset's videos it is; without it, the one that "
+            "has its source's name.",
+            metavar="ID_OR_NAME",
+        ),
     ] = None,
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out results of unknown videos and categories, and count them.")
@@ -99,7 +109,18 @@ def evaluate(
         raise InputError("--explain writes a report: say with --output which folder it goes into")
     started = time.perf_counter()
     truth = _truth(dataset, data_root, frames, skip_bad, renumber, asked)
-    files = ResultFiles(results, truth, skip_unknown=skip_unknown, skip_bad=skip_bad)
+    files: ResultFiles | TrackFiles
+    if find_track_files(results):
+        files = TrackFiles(results, truth, video)
+        truth = files.annotations
+        if not truth.truths:
+            raise InputError(f"video {truth.videos[0].name!r} has no true track: there is nothing to compare with")
+    elif video is not None:
+        raise InputError(f"--video is for a tracks.json of ovvis segment, and {results} is none: leave it out")
+    else:
+        files = ResultFiles(results, truth, skip_unknown=skip_unknown, skip_bad=skip_bad)
+    for line in files.told:
+        warn(line)
     chosen = _chosen(asked, truth, own=find_dataset(dataset, root=data_root).entry is None)
     tracking = _hota(truth, hota_min_score, hota_rules) if (chosen is BURST if hota is None else hota) else None
     videos = {video.id for video in truth.videos}
@@ -116,7 +137,7 @@ def evaluate(
             report = judge.report()
             content = {"dataset": truth.name, "results": results, "count": scored, "ovvis": __version__}
             content |= {"hota": tracking.metrics(), "hota_rules": hota_rules} if tracking else {}
-            left_out = {"left_out": [str(note) for note in (*truth.notes, *files.problems.left_out())]}
+            left_out = {"left_out": [str(note) for note in (*truth.notes, *files.told, *files.problems.left_out())]}
             _save(folder, report, content | {"warnings": dict(files.warnings)} | left_out)
             if isinstance(judge, Explainer):
                 explanation = judge.explain()
@@ -204,7 +225,9 @@ def _hota(truth: Annotations, min_score: float | None, rules: str) -> HotaEvalua
     )
 
 
-def _score(truth: Annotations, files: ResultFiles, judge: Evaluator | Explainer, tracking: HotaEvaluator | None) -> int:
+def _score(
+    truth: Annotations, files: ResultFiles | TrackFiles, judge: Evaluator | Explainer, tracking: HotaEvaluator | None
+) -> int:
     """Give all results to an evaluator; return how many there are."""
     count, seen = 0, set()
     with progress("scoring", "videos", len(truth.videos)) as done:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import replace
 
 from ovvis.cli.console import progress
 from ovvis.data.annotations import Annotations
 from ovvis.data.result_files import ResultFiles
+from ovvis.data.track_files import TrackFiles
 from ovvis.evaluation.explanation import Explanation
 from ovvis.evaluation.records import ResultTrack
 from ovvis.io.output import OutputFolder
@@ -19,7 +19,9 @@ EXPLAINED = ("explain.html", "explain.json", "errors.csv")
 VIDEOS = 10  # painted, the worst
 
 
-def save_explanation(folder: OutputFolder, explanation: Explanation, truth: Annotations, files: ResultFiles) -> None:
+def save_explanation(
+    folder: OutputFolder, explanation: Explanation, truth: Annotations, files: ResultFiles | TrackFiles
+) -> None:
     """Write the report, its figures and the list of errors; reads the results of the worst videos once more."""
     page, figures, errors = (folder.file(name) for name in EXPLAINED)
     names = {video.id: video.name for video in truth.videos}
@@ -29,13 +31,12 @@ def save_explanation(folder: OutputFolder, explanation: Explanation, truth: Anno
     errors.write_text(explanation.errors_csv(names), encoding="utf-8")
 
 
-def _paint(explanation: Explanation, truth: Annotations, files: ResultFiles) -> list[Strip]:
+def _paint(explanation: Explanation, truth: Annotations, files: ResultFiles | TrackFiles) -> list[Strip]:
     worst = dict(explanation.worst_videos(VIDEOS))
     chosen = {video.id: video for video in truth.videos if video.id in worst}
     found: dict[int, list[ResultTrack]] = defaultdict(list)
     # Masks are not kept: those of a few videos are read again, the others' passed over as unknown.
-    some = replace(truth, videos=tuple(chosen.values()))
-    for tracks in ResultFiles(files.path, some, skip_unknown=True, skip_bad=files.skip_bad):
+    for tracks in files.some(set(chosen)):
         found[tracks[0].video_id] += tracks
     strips = []
     with progress("painting", "videos", len(worst)) as done:

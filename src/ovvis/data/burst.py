@@ -8,6 +8,7 @@ both ways give the same figures, to the last digit.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from ovvis.data.annotations import Annotations, Video
 from ovvis.data.parts import CategoryEntry, Checker, named
 from ovvis.data.problems import Problems
 from ovvis.data.truth_masks import REMEDY, MaskCode, Segmentation, TruthMasks
-from ovvis.evaluation.records import Category, TruthTrack
+from ovvis.evaluation.records import TruthTrack
 from ovvis.evaluation.rules import BURST, Rules
 from ovvis.fields import JsonFile, Whole, whole
 
@@ -77,7 +78,7 @@ def read_burst(
     checker = Checker(path, problems or Problems())
     own = checker.categories(root.categories, "frequency", _class_split(path, class_split))
     numbers = {category.id: i for i, category in enumerate(own, 1)}
-    categories = tuple(Category(numbers[c.id], c.name, c.groups) for c in own)
+    categories = tuple(replace(c, id=numbers[c.id]) for c in own)
     videos: dict[int, Video] = {}
     truths: list[TruthTrack] = []
     for i, sequence in enumerate(root.sequences):

@@ -23,7 +23,7 @@ from ovvis.evaluation.records import Category
 from ovvis.evaluation.rules import Rules
 from ovvis.fields import JsonFile
 from ovvis.paths import data_folder, user_path
-from ovvis.vocabulary import Vocabulary
+from ovvis.vocabulary import Label, Vocabulary
 
 
 class Reader(Protocol):
@@ -199,8 +199,8 @@ def _frames_beside(path: Path) -> Path:
 
 def _as_catalogued(read: Annotations, entry: Entry) -> Annotations:
     """Return annotations with base and novel as the vocabulary says where the file does not, and the group dropped."""
-    splits = {label.name.casefold(): label.split for label in Vocabulary.builtin(entry.vocabulary)}
-    categories = tuple(_grouped(category, splits.get(category.name.casefold())) for category in read.categories)
+    labels = {label.name.casefold(): label for label in Vocabulary.builtin(entry.vocabulary)}
+    categories = tuple(_grouped(category, labels.get(category.name.casefold())) for category in read.categories)
     truths = read.truths
     if entry.dropped:
         kept = {category.id for category in categories if entry.dropped not in category.groups}
@@ -208,7 +208,10 @@ def _as_catalogued(read: Annotations, entry: Entry) -> Annotations:
     return replace(read, categories=categories, truths=truths)
 
 
-def _grouped(category: Category, split: str | None) -> Category:
-    if split is None or {"base", "novel"} & set(category.groups):
+def _grouped(category: Category, label: Label | None) -> Category:
+    if label is None:
         return category
-    return replace(category, groups=(split, *category.groups))
+    category = replace(category, synonyms=category.synonyms or label.synonyms)
+    if label.split is None or {"base", "novel"} & set(category.groups):
+        return category
+    return replace(category, groups=(label.split, *category.groups))

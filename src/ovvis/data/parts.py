@@ -39,6 +39,7 @@ class CategoryEntry(msgspec.Struct):
     frequency: msgspec.Raw = _ABSENT  # LVIS, BURST: f, c, r
     split: msgspec.Raw = _ABSENT  # BURST as burst2ytvis.py converts it: common, uncommon
     supercategory: msgspec.Raw = _ABSENT
+    synonyms: msgspec.Raw = _ABSENT  # LVIS, BURST: a list of names
 
 
 _GROUPS: dict[str, tuple[object, ...]] = {
@@ -189,7 +190,9 @@ class Checker:
             if (id := self.new_id(entry.id, found, f"categories[{i}]")) is not None:
                 self._odd_groups(entry, f"categories[{i}]")
                 groups = (*_groups(entry, split_by), *(more or {}).get(id, ()))
-                found[id] = Category(id, entry.name, groups)
+                others = value_of(entry, "synonyms")
+                synonyms = tuple(word for word in others if isinstance(word, str)) if isinstance(others, list) else ()
+                found[id] = Category(id, entry.name, groups, synonyms)
         return tuple(found.values())
 
     def _odd_groups(self, entry: CategoryEntry, place: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,7 @@ class ResultFiles:
     def __post_init__(self) -> None:
         self.files = find_results(str(self.path))
         self.problems = Problems(refuse=False)  # what was left out
+        self.told: list[str] = []  # as `TrackFiles` has it
         self._videos = {video.id: video for video in self.annotations.videos}
         self._categories = frozenset(category.id for category in self.annotations.categories)
 
@@ -109,6 +110,11 @@ class ResultFiles:
             if videos & before:
                 self.warnings["videos with results in more than one file, all of which count"] += len(videos & before)
             before |= videos
+
+    def some(self, videos: set[int]) -> ResultFiles:
+        """Return the results of some videos (ids) alone."""
+        known = replace(self.annotations, videos=tuple(v for v in self.annotations.videos if v.id in videos))
+        return ResultFiles(self.path, known, skip_unknown=True, skip_bad=self.skip_bad)
 
     def _read(self, part: _Part) -> Iterator[list[ResultTrack]]:
         results: dict[int, list[_Result]] = {}

@@ -13,6 +13,7 @@ from ovvis.paths import is_hidden, user_path
 
 RESULTS = "results.json"  # in a submission's archive, and in a folder of results
 PARTS = "results"  # the folder of one file for each video
+TRACKS = "tracks.json"  # in a folder that `ovvis segment` wrote
 MOST_UNPACKED = 2**30
 """Bytes of results that are read from a zip; what is larger must be unpacked by hand."""
 
@@ -28,7 +29,7 @@ def find_results(path: str) -> list[Path]:
 
     Args:
         path: a JSON file, a zip that holds one, a folder with `results.json` or with a file for each video (in it, or
-            below `results`), or a glob.
+            below `results`), a folder of folders that `ovvis segment` wrote, or a glob.
 
     Raises:
         InputError: nothing is there.
@@ -41,6 +42,8 @@ def find_results(path: str) -> list[Path]:
             return [given / RESULTS]
         folder = given / PARTS if (given / PARTS).is_dir() else given
         files = sorted(file for file in folder.glob("*.json") if not is_hidden(file.name) and file.is_file())
+        # Folders that `ovvis segment` wrote, side by side.
+        files = files or sorted(file for file in given.glob(f"*/{TRACKS}") if not is_hidden(file.parent.name))
         if not files:
             raise InputError(f"{path}: the folder holds no results; give {RESULTS}, a zip of it, or a folder of files")
         return files

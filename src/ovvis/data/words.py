@@ -58,6 +58,48 @@ def dataset_vocabulary(categories: Sequence[Category], labels: str | None = None
     return vocabulary, tuple(found)
 
 
+def categories_meant(labels: Sequence[str], categories: Sequence[Category]) -> tuple[dict[int, int], list[str]]:
+    """Return the categories that labels mean, and how those were found that a synonym named.
+
+    A label means the category of its name, in any case and with blanks or underscores, or else the one that has it
+    among its synonyms.
+
+    Args:
+        labels: any words; those that mean no category are left out.
+        categories: the dataset's.
+
+    Returns:
+        The id of the category by the label's place in the list; for each label found by a synonym "label is name".
+
+    Raises:
+        InputError: a label may be several categories.
+
+    >>> known = [Category(7, "traffic_light"), Category(2, "cat", synonyms=("kitten",))]
+    >>> categories_meant(["Traffic light", "kitten", "ox"], known)
+    ({0: 7, 1: 2}, ["'kitten' is 'cat'"])
+    """
+    by_name, by_synonym = defaultdict(list), defaultdict(list)
+    for category in categories:
+        by_name[plain_word(category.name)].append(category)
+        for word in {plain_word(synonym) for synonym in category.synonyms}:
+            by_synonym[word].append(category)
+    found: dict[int, int] = {}
+    others: list[str] = []
+    for i, label in enumerate(labels):
+        word = plain_word(label)
+        meant = by_name.get(word) or by_synonym.get(word, [])
+        meant = [category for category in meant if category.name == label] or meant
+        if len(meant) > 1:
+            raise InputError(
+                f"label {label!r} may be each of the dataset's categories {_listed(meant)}: rename them in the file"
+            )
+        if meant:
+            found[i] = meant[0].id
+            if word not in by_name:
+                others.append(f"{label!r} is {meant[0].name!r}")
+    return found, others
+
+
 def _tell_apart(categories: Sequence[Category]) -> None:
     """See that all names are different to a model, which reads no case.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ovvis.masks import Rle
 
@@ -17,6 +17,7 @@ class Category:
     id: int
     name: str
     groups: tuple[str, ...] = ()  # whose averages it enters besides "all", such as "base" or "novel"
+    synonyms: tuple[str, ...] = field(default=(), compare=False)  # other names, by which a user's label may mean it
 
 
 @dataclass(frozen=True, slots=True)
