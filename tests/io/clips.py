@@ -109,7 +109,7 @@ def clips() -> list[Clip]:
     open_groups = {"g": "12", "bf": "3", "x264-params": "open-gop=1:keyint=12:scenecut=0:b-adapt=0:b-pyramid=normal"}
     alt = {"g": "16", "auto-alt-ref": "1", "lag-in-frames": "12", "arnr-maxframes": "5", "b": "200k"}
     return [
-        Clip("x264.mp4", options={"g": "30"}),
+        Clip("x264.mp4", options={"g": "30"}, count=100),
         Clip("x264_g7.mp4", options={"g": "7", "bf": "2"}),
         Clip("x264_open.mp4", options=open_groups),
         Clip("x264_open.mkv", options=open_groups),
@@ -141,10 +141,10 @@ def clips() -> list[Clip]:
         Clip("mpeg4_b0.avi", "mpeg4", {"g": "12", "bf": "0"}),
         Clip("vp8.webm", "libvpx", alt),
         Clip("vp9.webm", "libvpx-vp9", alt),
-        Clip("vp9_g40.mkv", "libvpx-vp9", {**alt, "g": "40"}),
+        Clip("vp9_g40.mkv", "libvpx-vp9", {**alt, "g": "40"}, count=100),
         Clip("vp9.mp4", "libvpx-vp9", alt),
         Clip("av1.mp4", "libsvtav1", {"g": "17"}),
-        Clip("av1.webm", "libsvtav1", {"g": "32"}),
+        Clip("av1.webm", "libsvtav1", {"g": "32"}, count=100),
         Clip("av1_open.mkv", "libsvtav1", {"g": "17", "svtav1-params": "irefresh-type=1"}),
         Clip("mjpeg.mov", "mjpeg", pixels="yuvj420p"),
         Clip("mjpeg.avi", "mjpeg", pixels="yuvj420p"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from fractions import Fraction
-from typing import Any, final
+from typing import Any, Literal, final
 
 JOIN = 1.0
 """Seconds by which the clock must step back to be one that began again: recordings joined into one file."""
@@ -22,11 +22,11 @@ class Clock:
         base: seconds of one tick; None if the file has no clock.
         first: the pts of the first frame; None if it has none.
         rate: frames a second, where the clock says nothing.
-        in_order: whether times stand in the order of decoding.
+        order: which of a packet's times stand in the order of decoding; None if the frames' own are right.
     """
 
-    def __init__(self, base: Fraction | None, first: int | None, rate: float, in_order: bool) -> None:
-        self._base, self._first, self._rate, self._in_order = base, first, rate, in_order
+    def __init__(self, base: Fraction | None, first: int | None, rate: float, order: Literal["pts", "dts"] | None):
+        self._base, self._first, self._rate, self._order = base, first, rate, order
         self._waiting: list[int] = []  # times of packets, where they are in order
         self._zero: int | None = None  # the first of them
         self._shift = 0.0  # seconds added to the file's own times
@@ -42,13 +42,13 @@ class Clock:
         if dts is not None:
             self._stepped = self._stepped or (self._last_dts is not None and dts < self._last_dts)
             self._last_dts = dts
-        tick = dts if dts is not None else packet.pts
-        if self._in_order and tick is not None and not packet.is_discard:
+        tick = packet.pts if self._order == "pts" else dts
+        if self._order and tick is not None and not packet.is_discard:
             heapq.heappush(self._waiting, tick)
 
     def read(self, pts: int | None) -> float | None:
         """Return the time of the frame that follows, or None where only its index can tell."""
-        if pts is None or self._first is None or self._base is None or self._in_order:
+        if pts is None or self._first is None or self._base is None or self._order:
             return None
         time = float((pts - self._first) * self._base) + self._shift
         if self._index < 0 or time >= self.time:
@@ -70,7 +70,7 @@ class Clock:
         return time
 
     def _by_index(self, index: int) -> float:
-        if not self._in_order or self._base is None:
+        if not self._order or self._base is None:
             return index / self._rate
         tick = None
         for _ in range(index - self._index):

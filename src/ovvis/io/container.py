@@ -50,6 +50,9 @@ class Watcher(Protocol):
     def doubted(self, reason: str) -> None:
         """Note that data are missing before the packet that is fed next; whether frames are, the clock tells."""
 
+    def broke(self, reason: str) -> None:
+        """Note that the data cannot be read on."""
+
 
 class Reasons:
     """A watcher that keeps why anything was lost, and nothing else."""
@@ -65,6 +68,10 @@ class Reasons:
         self.reasons.append(reason)
 
     def doubted(self, reason: str) -> None:
+        """Keep the reason."""
+        self.reasons.append(reason)
+
+    def broke(self, reason: str) -> None:
         """Keep the reason."""
         self.reasons.append(reason)
 
@@ -193,5 +200,5 @@ def packets(opened: Opened, watcher: Watcher) -> Iterator[av.Packet[VideoStream]
             if packet.stream_index == index:
                 yield packet  # type: ignore[misc]
     except av.FFmpegError as error:
-        watcher.failed(reason(error))
+        watcher.broke(reason(error))
     yield None

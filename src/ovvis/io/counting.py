@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 from typing import Any, final
 
-from ovvis.io.clock import JOIN
 from ovvis.io.container import MAX_DELAY
+from ovvis.io.ranks import Ranks
 
 
 @final
@@ -18,40 +17,43 @@ class Counting:
     are counted as they come, and the clock tells where a frame that was reported lost had its place.
 
     Args:
-        second: ticks of the clock in a second if each packet is one frame with a time of its own, else None.
+        ranks: tells the place of each frame, if the packets do.
         rate: frames a second.
         steady: whether the clock's steps are even, so that a long step tells how many frames are missing.
-        first: the index of the first frame that will come.
-        origin: its pts.
     """
 
-    def __init__(self, second: float | None, rate: float, steady: bool, first: int = 0, origin: int | None = None):
-        self._pending = None if second is None else _Pending(second, origin)
-        self._rate, self._steady = rate, steady
-        self.index = first - 1  # of the last readable frame
+    def __init__(self, ranks: Ranks | None, rate: float, steady: bool) -> None:
+        self._ranks, self._rate, self._steady = ranks, rate, steady
+        self.index = -1  # of the furthest readable frame
         self._time: float | None = None  # its time by the clock, seconds
         self._begun = False
-        self.skipped = 0  # lost frames with a readable one behind them
+        self._passed = 0  # lost frames with a readable one behind them, but for those that the ranks know of
+        self._absent = 0  # those of them that no packet speaks of
         self.uncounted = False  # more were lost, but nothing tells how many
-        self.why = ""  # why the last of them could not be read
-        self.open: list[str] = []  # why frames were lost that no readable frame was seen behind
-        self._open_before = 0  # their number at the frame before
-        self._since_loss = 0  # readable frames since the last report
+        self._why = ""  # why the last of them could not be read
+        self._reports: list[str] = []  # why frames were lost whose place is not known
+        self._reports_before = 0  # their number at the frame before
+        self._since_report = 0  # readable frames since the last report
+        self._broken = ""  # why the data end
         self._doubt = ""  # why data are missing near here
         self._doubt_left = 0  # for how many more frames
 
     def fed(self, packet: Any) -> None:
         """Note a packet, in the order of decoding."""
-        if self._pending is not None and packet.pts is not None and not packet.is_discard:
-            self._pending.fed(packet.pts, packet.dts)
+        if self._ranks is not None and packet.pts is not None and not packet.is_discard:
+            self._ranks.fed(packet.pts, packet.dts)
 
     def failed(self, reason: str) -> None:
         """Note that a frame could not be read, some frames ahead of its place."""
-        self.open.append(reason)
+        self._reports.append(reason)
 
     def doubted(self, reason: str) -> None:
         """Note that data are missing before the packet that is fed next."""
         self._doubt, self._doubt_left = reason, MAX_DELAY
+
+    def broke(self, reason: str) -> None:
+        """Note that the data cannot be read on."""
+        self._broken = reason
 
     def place(self, pts: int | None, time: float | None) -> int:
         """Return the index of the frame that follows, and settle which lost frames it leaves behind.
@@ -60,72 +62,58 @@ class Counting:
             pts: the frame's.
             time: in seconds, by a clock that tells a gap; None where there is none.
         """
-        lost = self._pending.taken(pts) if self._pending is not None else None
-        if not self._begun:
-            self._begun, lost, room = True, 0, 0
-        elif time is None or self._time is None:
-            room = None
-        else:
+        room = None  # for frames between the last one and this, by the clock
+        if self._begun and time is not None and self._time is not None:
             room = max(round((time - self._time) * self._rate) - 1, 0)
-        if lost is None:
-            lost = len(self.open) if room is None else min(room, len(self.open))
+        index = self._counted(room) if self._ranks is None else self._ranks.taken(pts) + self._absent
         if self._doubt_left:
             self._doubt_left -= 1
-            if room is not None and room > lost:
-                lost, self.uncounted = (room, self.uncounted) if self._steady else (lost, True)
-                self.why = self._doubt
-        self._settle(lost)
-        self.index, self._time = self.index + 1 + lost, time
-        return self.index
+            between = index - self.index - 1
+            if room is not None and room > between >= 0:
+                self._why = self._doubt
+                if self._steady:
+                    self._absent, self._passed = self._absent + room - between, self._passed + room - between
+                    index += room - between
+                else:
+                    self.uncounted = True
+        self._begun, self._time = True, time
+        self.index = max(self.index, index)
+        return index
 
-    def _settle(self, lost: int) -> None:
-        self._since_loss = self._since_loss + 1 if len(self.open) == self._open_before else 0
-        if lost:
-            self.skipped += lost
-            self.why = self.open[0] if self.open else self._doubt or "the decoder made nothing of them"
-            del self.open[:lost]
-        if self._since_loss > MAX_DELAY and self.open:  # no gap showed it, but it is too long ago to lie ahead
-            self.skipped, self.why = self.skipped + len(self.open), self.open[0]
-            self.open.clear()
-        self._open_before = len(self.open)
+    def _counted(self, room: int | None) -> int:
+        """Return the index by counting, settling reports of losses where the clock has room for them."""
+        self._since_report = self._since_report + 1 if len(self._reports) == self._reports_before else 0
+        lost = 0 if not self._begun else len(self._reports) if room is None else min(room, len(self._reports))
+        settled = lost
+        if self._since_report > MAX_DELAY:  # no gap showed it, but it is too long ago to lie ahead
+            settled = len(self._reports)
+        if settled:
+            self._passed, self._why = self._passed + settled, self._reports[0]
+            del self._reports[:settled]
+        self._reports_before = len(self._reports)
+        return self.index + 1 + lost
 
+    @property
+    def harmed(self) -> bool:
+        """Whether any loss was reported so far."""
+        return bool(self._reports or self._doubt or self._broken or self.skipped)
 
-@final
-class _Pending:
-    """The times of packets whose frames have not come out of the decoder, from `origin` on."""
+    @property
+    def skipped(self) -> int:
+        """How many frames before the furthest one could not be read."""
+        return self._passed + (0 if self._ranks is None else self._ranks.missing)
 
-    def __init__(self, second: float, origin: int | None) -> None:
-        self._far = JOIN * second
-        self._origin = origin
-        self._heaps: list[list[int]] = [[]]  # one for each recording, where several were joined
-        self._last_fed: int | None = None  # dts
-        self._last_out: int | None = None  # pts
+    @property
+    def why(self) -> str:
+        """Why the skipped ones could not be read."""
+        if self._ranks is not None and self._ranks.missing and self._reports:
+            return self._reports[0]
+        return self._why or self._doubt or "the decoder made nothing of the data"
 
-    def fed(self, pts: int, dts: int | None) -> None:
-        """Note a packet."""
-        back = dts is not None and self._last_fed is not None and dts < self._last_fed - self._far
-        self._last_fed = dts if dts is not None else self._last_fed
-        if not back and len(self._heaps) == 1 and self._origin is not None and pts < self._origin:
-            return  # shown before the first frame, so that nobody misses it
-        if back or (len(self._heaps) == 1 and self._last_out is not None and pts < self._last_out):
-            self._heaps.append([])
-            self._origin = None
-        heapq.heappush(self._heaps[-1], pts)
-
-    def taken(self, pts: int | None) -> int:
-        """Take a frame out that came; return how many before it did not come."""
-        if pts is None:
-            return 0
-        lost = 0
-        while len(self._heaps) > 1 and pts not in self._heaps[0] and pts in self._heaps[1]:
-            lost += len(self._heaps.pop(0))
-        heap = self._heaps[0]
-        while heap and heap[0] < pts:
-            heapq.heappop(heap)
-            lost += 1
-        if heap and heap[0] == pts:
-            heapq.heappop(heap)
-        else:
-            lost = max(lost - 1, 0)  # it came under another time than its packet's
-        self._last_out = pts
-        return lost
+    @property
+    def broken(self) -> str:
+        """Why no readable frame came behind the furthest one, though data did; empty if none did."""
+        if self._broken:
+            return self._broken
+        lost_behind = bool(self._reports) if self._ranks is None else self._ranks.waiting > 0 and bool(self._reports)
+        return self._reports[-1] if lost_behind else ""

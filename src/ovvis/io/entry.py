@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import av
@@ -31,11 +31,17 @@ class Entry:
         """The keyframe's index."""
         return bisect_left(self.times, self.key)
 
-    def led(self, frames: Generator[av.VideoFrame, None, None]) -> Generator[av.VideoFrame, None, None]:
+    def led(
+        self, frames: Generator[av.VideoFrame, None, None], harmed: Callable[[], bool]
+    ) -> Generator[av.VideoFrame, None, None]:
         """Yield the frames from the keyframe on.
 
+        Args:
+            frames: what is decoded.
+            harmed: tells whether a loss was reported so far.
+
         Raises:
-            AstrayError: up to the target, they are not those that must come.
+            AstrayError: up to the target, they are not those that must come, or there was a loss.
         """
         rank = self.rank
         for frame in frames:
@@ -43,7 +49,9 @@ class Entry:
                 continue  # the container led to an earlier keyframe, or it is shown before this one
             if rank == self.rank and not (frame.key_frame and frame.pict_type == PictureType.I):
                 raise AstrayError
-            if rank < len(self.times) and self.times[rank] <= self.target and frame.pts != self.times[rank]:
+            awaited = rank < len(self.times) and self.times[rank] <= self.target
+            # What a decoder makes up in place of lost data depends on all that it saw before.
+            if awaited and (harmed() or frame.pts != self.times[rank]):
                 raise AstrayError
             rank += 1
             yield frame
@@ -55,7 +63,8 @@ def find_entry(location: str, name: str, start: Moment, facts: Facts) -> Entry |
     """Return where to enter a file for `start`, or None where reading from the beginning is the sure way.
 
     It reads the packets up to `start` without decoding them, so that an index is a frame's true place in the
-    file whatever its rate. Any irregularity among them gives None.
+    file whatever its rate. Any irregularity among them gives None. The entry is the last keyframe but one before
+    the start: where data are damaged, what a decoder puts in their place comes from frames before the last one.
     """
     first, base = facts.first.pts, facts.base
     if not facts.by_rank or first is None or base is None:
@@ -89,5 +98,6 @@ def find_entry(location: str, name: str, start: Moment, facts: Facts) -> Entry |
     if doubts.reasons or not times or times[0] != first or len(set(times)) != len(times):
         return None
     target = next((t for i, t in enumerate(times) if start.reached(i, float((t - first) * base))), times[-1])
-    key = max((k for k in keys if k <= target), default=first)
+    before = [key for key in keys if key <= target]
+    key = before[-2] if len(before) > 1 else first
     return None if key == first else Entry(times, key, target)

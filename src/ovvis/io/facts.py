@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import av
+from av.video.stream import VideoStream
 
 from ovvis.errors import InputError
 from ovvis.io.container import MATROSKA, MP4, Opened, Reasons, decode, open_video, packets
@@ -36,7 +37,7 @@ class Facts:
     base: Fraction | None  # seconds of a tick of the clock
     rate: float  # frames a second
     steady: bool  # whether the clock's steps are even
-    in_order: bool  # whether times stand in the order of decoding, as in AVI
+    order: Literal["pts", "dts"] | None  # the packets' times that stand in the order of decoding, as in AVI
     by_rank: bool  # whether each packet is one frame with a time of its own
     announced: int | None  # frames, as the header says
     length: float | None  # seconds, as the header says; the least that it can mean
@@ -79,10 +80,13 @@ def _look(opened: Opened, first: av.VideoFrame) -> Facts:
             held += packet.size
     shown = [p.pts for p in peeked if p.pts is not None]
     coded = [p.dts for p in peeked if p.dts is not None]
-    # A codec that puts frames out of order under times that never step back: they are the packets' order.
+    order: Literal["pts", "dts"] | None = None
     reorders = bool(stream.codec_context.has_b_frames)
-    in_order = (kind == "avi" and reorders) or (len(shown) < len(peeked) and bool(coded))
-    ticks = coded if in_order else shown
+    if 2 * len(shown) < len(coded) or (kind == "avi" and reorders):
+        order = "dts"
+    elif reorders and _steps_back(stream, peeked):
+        order = "pts"
+    ticks = coded if order == "dts" else shown
     times = [float(tick * base) for tick in ticks] if base else []
     lengths = [float(p.duration * base) for p in peeked if p.duration] if base else []
     rate = frame_rate(_float(stream.average_rate), _float(stream.guessed_rate), times, lengths)
@@ -94,8 +98,8 @@ def _look(opened: Opened, first: av.VideoFrame) -> Facts:
         base=base,
         rate=rate,
         steady=is_steady(times),
-        in_order=in_order,
-        by_rank=not in_order
+        order=order,
+        by_rank=order is None
         and kind in (MATROSKA, MP4)
         and stream.codec_context.name.removeprefix("lib").replace("dav1d", "av1") in _ONE_FRAME_A_PACKET
         and first.pts is not None
@@ -106,6 +110,21 @@ def _look(opened: Opened, first: av.VideoFrame) -> Facts:
         stated_aspect=stream.sample_aspect_ratio,
         own_length=own,
     )
+
+
+def _steps_back(stream: VideoStream, peeked: list[av.Packet[Any]]) -> bool:
+    """Return whether frames come in another order than their times, as the packets' order was written for them.
+
+    AVI has no other times, and some recorders write such ones into other containers.
+    """
+    fed = [p.pts for p in peeked if p.pts is not None]
+    if len(fed) < 3 or fed != sorted(fed):
+        return False  # packets are in another order than their times: these are those of the frames
+    came: list[int] = []
+    for packet in peeked:
+        with suppress(av.FFmpegError):
+            came += [frame.pts for frame in stream.decode(packet) if frame.pts is not None]
+    return came != sorted(came)
 
 
 def _length(opened: Opened, begin: int | None) -> tuple[float | None, bool]:

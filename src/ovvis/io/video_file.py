@@ -11,11 +11,12 @@ import av
 from ovvis.errors import InputError
 from ovvis.io.aspect import pixel_aspect
 from ovvis.io.clock import Clock
-from ovvis.io.container import decode
+from ovvis.io.container import MAX_DELAY, decode
 from ovvis.io.counting import Counting
 from ovvis.io.entry import AstrayError, Entry, find_entry
 from ovvis.io.facts import Facts, facts
 from ovvis.io.levels import Image8
+from ovvis.io.ranks import Ranks
 from ovvis.io.rgb import RgbFrames
 from ovvis.io.source import Source, Span
 from ovvis.io.turn import display_turn
@@ -28,10 +29,12 @@ class _Pass:
 
     def __init__(self, known: Facts, entry: Entry | None = None) -> None:
         first = known.first.pts
-        self.clock = Clock(known.base, first, known.rate, known.in_order)
-        place = (0, first) if entry is None else (entry.rank, entry.key)
-        second = float(1 / known.base) if known.by_rank and known.base else None
-        self.counting = Counting(second, known.rate, known.steady, *place)
+        self.clock = Clock(known.base, first, known.rate, known.order)
+        ranks = None
+        if known.by_rank and known.base is not None and first is not None:
+            place = (first, 0) if entry is None else (entry.key, entry.rank)
+            ranks = Ranks(float(1 / known.base), *place)
+        self.counting = Counting(ranks, known.rate, known.steady)
         self.used = 0  # frames given to the caller
         self.started = False  # whether a frame at the start or behind it was met
         self.ended = False  # the file's data ended before the options did
@@ -49,6 +52,10 @@ class _Pass:
     def doubted(self, reason: str) -> None:
         """Note that data are missing."""
         self.counting.doubted(reason)
+
+    def broke(self, reason: str) -> None:
+        """Note that the data cannot be read on."""
+        self.counting.broke(reason)
 
 
 @final
@@ -117,14 +124,18 @@ class FileSource(Source):
 
     def _wanted(self, seen: _Pass, span: Span, entry: Entry | None) -> Generator[Frame, None, None]:
         """Yield the frames asked for; keep account in `seen`."""
-        reached = 0
+        reached = beyond = 0
         with closing(self._placed(seen, entry)) as frames:
             for index, time, frame in frames:
                 if span.start and not span.start.reached(index, time):
                     continue
                 seen.started = True
                 if span.end and span.end.reached(index, time):
-                    return
+                    beyond += 1
+                    # In a damaged file, a frame before the end may come late.
+                    if not seen.counting.skipped or beyond > MAX_DELAY:
+                        return
+                    continue
                 if reached % span.every == 0:
                     seen.used += 1
                     yield Frame(self._image(frame, seen), index, time)
@@ -137,7 +148,7 @@ class FileSource(Source):
         """Yield index, time (seconds) and frame, from the entry or the beginning on."""
         at = None if entry is None else entry.key
         with closing(decode(self._location, self._name, seen, self._facts.number, at)) as decoded:
-            for frame in decoded if entry is None else entry.led(decoded):
+            for frame in decoded if entry is None else entry.led(decoded, lambda: seen.counting.harmed):
                 by_clock = seen.clock.read(frame.pts)
                 index = seen.counting.place(frame.pts, by_clock)
                 yield index, seen.clock.settle(by_clock, index), frame
@@ -158,8 +169,8 @@ class FileSource(Source):
         if count.skipped or count.uncounted:
             lost = _frames(count.skipped) if not count.uncounted else "a number of frames that nothing tells"
             told.append(f"{lost} could not be read ({count.why}) and left out; {used} were used")
-        if seen.ended and (count.open or short):
-            why = count.open[-1] if count.open else "the file ends early"
+        if seen.ended and (count.broken or short):
+            why = count.broken or "the file ends early"
             about = f" of about {self._facts.total}" if self._facts.total else ""
             before = "it was" if seen.used == 1 else "it were"
             told.append(f"frame {count.index + 1}{about} could not be read ({why}); the {used} before {before} used")
@@ -174,8 +185,8 @@ class FileSource(Source):
     def _nothing(self, seen: _Pass) -> InputError:
         """Return the error for a pass in which no frame was used."""
         count = seen.counting
-        if seen.ended and (count.open or self._short(seen)):
-            why = count.open[-1] if count.open else "the file ends early"
+        if seen.ended and (count.broken or self._short(seen)):
+            why = count.broken or "the file ends early"
             return InputError(
                 f"{self._name}: frame {count.index + 1} could not be read ({why}) and start lies behind it;"
                 " give an earlier start, or encode the video again"
