@@ -77,6 +77,39 @@ def test_what_a_person_sees():
         assert 0.85 < grey[2, 0] < 0.95
 
 
+# Signals of 255; what ffmpeg 5.1 makes of them by "setparams=color_primaries=bt2020:color_trc=TRANSFER,zscale=t=linear:
+# npl=203:agamma=0,format=gbrpf32le,zscale=p=bt709,tonemap=CURVE:desat=0,zscale=t=bt709", with clip:peak=1 and mobius.
+FFMPEG = {
+    HLG: [
+        ([0.1, 0.1, 0.1], [28.6, 28.6, 28.6], [28.6, 28.6, 28.6]),
+        ([0.4, 0.35, 0.3], [120.1, 99.1, 86.6], [120.1, 99.1, 86.6]),
+        ([0.3, 0.45, 0.4], [47.1, 130.6, 114.1], [47.1, 130.6, 114.1]),
+        ([0.75, 0.7, 0.65], [255.0, 212.9, 191.9], [218.7, 182.6, 164.7]),
+        ([0.75, 0.75, 0.75], [255.0, 255.0, 255.0], [214.9, 214.9, 214.9]),
+        ([0.9, 0.9, 0.85], [255.0, 253.4, 223.1], [240.5, 239.0, 210.4]),
+    ],
+    PQ: [  # mobius with peak=4.926, which is 1,000 cd/m2
+        ([0.1, 0.1, 0.1], [17.4, 17.4, 17.4], [17.4, 17.4, 17.4]),
+        ([0.35, 0.3, 0.28], [105.0, 69.6, 63.9], [105.0, 69.6, 63.9]),
+        ([0.3, 0.38, 0.36], [0.0, 111.7, 97.8], [0.0, 111.7, 97.8]),
+        ([0.55, 0.52, 0.5], [241.4, 196.0, 181.0], [211.6, 171.9, 158.7]),
+        ([0.58, 0.58, 0.58], [254.3, 254.3, 254.3], [216.7, 216.7, 216.7]),
+        ([0.7, 0.7, 0.68], [255.0, 253.9, 232.5], [248.2, 247.1, 226.3]),
+    ],
+}
+
+
+@pytest.mark.parametrize("transfer", [HLG, PQ])
+def test_beside_ffmpegs_tone_mapping(transfer):
+    """The same where no curve bends; where they do, between its curve that keeps most and the cut."""
+    for signal, clip, mobius in FFMPEG[transfer]:
+        shown = 255 * to_screen(np.array(signal), special(transfer, 9, None))
+        if clip == mobius:
+            np.testing.assert_allclose(shown, clip, atol=0.06)
+        else:
+            assert (shown > np.array(mobius) + 2).all() and (shown < np.array(clip) + 0.06).all()
+
+
 @pytest.mark.parametrize(
     ("transfer", "primaries", "peak", "expected"),
     [

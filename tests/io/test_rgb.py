@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ovvis.errors import InputError
-from ovvis.io import colour
+from ovvis.io import colour, rgb
 from ovvis.io.colour import special, to_screen
 from ovvis.io.rgb import RgbFrames
 from ovvis.io.video import open_source
@@ -121,11 +121,21 @@ def test_hdr_in_eight_bits_and_in_rgb() -> None:
 def test_kinds_may_change_in_the_middle() -> None:
     plain = flat((180, 128, 128), colorspace=1, color_range=1, color_trc=1, color_primaries=1)
     hlg = flat((721, 512, 512), "yuv420p10le", colorspace=9, color_range=1, color_trc=18, color_primaries=9)
-    rgb = RgbFrames("a.ts", plain)
-    assert rgb.notes == []
-    levels = [int(rgb(frame, 16, 32)[8, 8, 0]) for frame in (plain, hlg, plain, hlg)]
+    convert = RgbFrames("a.ts", plain)
+    assert convert.notes == []
+    levels = [int(convert(frame, 16, 32)[8, 8, 0]) for frame in (plain, hlg, plain, hlg)]
     assert levels == [190, 230, 190, 230]
-    assert rgb.notes == ["a.ts is HDR (HLG, BT.2020): converted to SDR"]
+    assert convert.notes == ["a.ts is HDR (HLG, BT.2020): converted to SDR"]
+
+
+def test_dolby_vision_without_an_ordinary_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Profile 5 carries no tags: its colours mean nothing to an ordinary decoder. Profile 8.4's base is HLG."""
+    monkeypatch.setattr(rgb, "_side_data", lambda frame, kind: b"dolby" if kind == "DOVI_METADATA" else None)
+    bare = RgbFrames("five.mp4", flat((300, 500, 500), "yuv420p10le", color_trc=2, colorspace=2)).notes
+    assert len(bare) == 1 and "five.mp4 is Dolby Vision of a kind (profile 5)" in bare[0] and "are wrong" in bare[0]
+    tags = {"colorspace": 9, "color_range": 1, "color_trc": 18, "color_primaries": 9}
+    phone = RgbFrames("phone.mov", flat((300, 500, 500), "yuv420p10le", **tags)).notes
+    assert phone == ["phone.mov is HDR (HLG, BT.2020): converted to SDR"]
 
 
 # --- files
