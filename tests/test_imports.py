@@ -48,7 +48,7 @@ WITHIN_A_LEVEL = {
 # Rooms that may use less than what lies below them.
 ONLY = {
     "tracking": {"structures"},
-    "io": {"structures", "fields", "masks", "errors", "paths"},
+    "io": {"structures", "fields", "masks", "errors", "paths", "file_kind"},
     "evaluation": {"structures", "fields", "masks", "borders", "errors"},
     "world": {"paths", "masks", "errors", "io"},
 }

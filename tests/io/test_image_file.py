@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from image_files import png_file
 from ovvis.io.frames import read_image
 from ovvis.io.image_file import MAX_PIXELS, open_image, upright_size
 from ovvis.io.source import FrameError
@@ -17,14 +18,8 @@ from ovvis.io.source import FrameError
 
 def png(width: int, height: int) -> bytes:
     """Return a PNG that declares a size and holds almost nothing."""
-    body = b""
-    for kind, data in (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(b"\0" * 1000)),
-        (b"IEND", b""),
-    ):
-        body += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    return b"\x89PNG\r\n\x1a\n" + body
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return png_file([(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")])
 
 
 def bmp(width: int, height: int) -> bytes:
@@ -94,3 +89,19 @@ def test_upright_size(tmp_path: Path, suffix: str, orientation: int) -> None:
     Image.fromarray(np.zeros((10, 20, 3), np.uint8)).save(path, exif=exif)
     with open_image(path) as image:
         assert upright_size(image) == read_image(path).shape[:2] == ((10, 20) if orientation < 5 else (20, 10))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"\x89PNG\r\n", "damaged, or of a kind"),
+        (b"hello", "damaged, or of a kind"),
+    ],
+)
+def test_what_lies_under_an_images_name(tmp_path: Path, data: bytes, words: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(FrameError, match=f"{words}.*every frame must be"):
+        read_image(tmp_path / "a.jpg")

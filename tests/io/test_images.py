@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 import torch
 from PIL import Image, TiffImagePlugin
 
+from image_files import gif, png16, tiff
 from ovvis.errors import InputError
 from ovvis.io.frames import read_image
 from ovvis.io.source import FrameError
@@ -108,27 +107,13 @@ def test_a_picture_that_asks_for_no_time_gets_what_browsers_give_it(tmp_path: Pa
     assert len(times) == 3 and all(0.05 < b - a < 0.11 for a, b in pairwise(times))
 
 
-def gif(parts: list[tuple[tuple[int, int, int, int], int, int, int | None]]) -> bytes:
-    """Return a GIF of one-colour parts: (left, top, width, height), colour, disposal, transparent colour."""
-    data = b"GIF89a" + struct.pack("<HHBBB", W, H, 0x91, 0, 0) + bytes([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
-    for (left, top, width, height), colour, disposal, clear in parts:
-        flags = disposal << 2 | (clear is not None)
-        data += b"\x21\xf9\x04" + struct.pack("<BHBB", flags, 10, clear or 0, 0)
-        data += b"\x2c" + struct.pack("<HHHHB", left, top, width, height, 0) + b"\x02"
-        bits = "".join(format(code, "03b")[::-1] for _ in range(width * height) for code in (4, colour)) + "101"
-        packed = bytes(int(bits[i : i + 8][::-1], 2) for i in range(0, len(bits), 8))
-        data += b"".join(bytes([len(packed[i : i + 255])]) + packed[i : i + 255] for i in range(0, len(packed), 255))
-        data += b"\0"
-    return data + b";"
-
-
 BLACK, RED, GREEN, BLUE, WHITE = (0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
 def test_disposal_as_a_viewer_does_it(tmp_path: Path) -> None:
     whole, left, right = (0, 0, W, H), (0, 0, 2, H), (4, 0, 2, H)
     parts = [(whole, 1, 1, None), (left, 2, 3, None), (right, 3, 1, None), (left, 3, 2, 0), (right, 2, 0, None)]
-    (tmp_path / "a.gif").write_bytes(gif(parts))
+    (tmp_path / "a.gif").write_bytes(gif(parts, (W, H)))
     images = images_of(open_source(tmp_path / "a.gif"))
     row = [[tuple(image[0, x].tolist()) for x in (0, 3, 5)] for image in images]
     assert row[:4] == [[RED, RED, RED], [GREEN, RED, RED], [RED, RED, BLUE], [BLUE, RED, BLUE]]
@@ -244,49 +229,6 @@ def test_a_heic_image_is_refused(tmp_path: Path) -> None:
 
 
 # --- more than 8 bits
-
-
-def png16(values: np.ndarray, bits: int | None = None) -> bytes:
-    """Return a PNG of 16 bits: H x W (grey), or H x W x 2, 3, 4."""
-    channels = 1 if values.ndim == 2 else values.shape[2]
-    colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour, 0, 0, 0))]
-    chunks += [] if bits is None else [(b"sBIT", bytes([bits] * channels))]
-    out = b"\x89PNG\r\n\x1a\n"
-    for kind, data in [*chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]:
-        out += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    return out
-
-
-def tiff(values: np.ndarray, extra: dict[int, int] | None = None, photometric: int | None = None, **tags: Any) -> bytes:
-    """Return an uncompressed TIFF of any kind of number; `low` and `high` are SMinSampleValue and SMaxSampleValue."""
-    order = ">" if values.dtype.byteorder == ">" else "<"
-    height, width = values.shape[:2]
-    channels = 1 if values.ndim == 2 else values.shape[2]
-    colour = photometric if photometric is not None else 2 if channels >= 3 else 1
-    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
-    data = values.tobytes() + b"\0" * (values.nbytes % 2)
-    found: dict[int, tuple[str, list[float]]] = {
-        256: ("I", [width]), 257: ("I", [height]), 258: ("H", [values.dtype.itemsize * 8] * channels),
-        259: ("H", [1]), 262: ("H", [colour]), 273: ("I", [8]), 277: ("H", [channels]), 278: ("I", [height]),
-        279: ("I", [values.nbytes]), 339: ("H", [kind] * channels),
-    }  # fmt: skip
-    if channels in (2, 4):
-        found[338] = "H", [2]
-    for tag, number in (extra or {}).items():
-        found[tag] = "H", [number]
-    for name, tag in (("low", 340), ("high", 341)):
-        if name in tags:
-            found[tag] = ("f" if kind == 3 else "H"), [tags[name]] * channels
-    entries, far, behind = b"", b"", 8 + len(data) + 2 + 12 * len(found) + 4
-    for tag, (letter, numbers) in sorted(found.items()):
-        packed = struct.pack(f"{order}{len(numbers)}{letter}", *numbers)
-        entries += struct.pack(order + "HHI", tag, {"H": 3, "I": 4, "f": 11}[letter], len(numbers))
-        entries += packed.ljust(4, b"\0") if len(packed) <= 4 else struct.pack(order + "I", behind + len(far))
-        far += packed + b"\0" * (len(packed) % 2) if len(packed) > 4 else b""
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8 + len(data))
-    return head + data + struct.pack(order + "H", len(found)) + entries + bytes(4) + far
 
 
 RAMP = np.linspace(0, 65535, H * W * 4).astype(np.uint16).reshape(H, W, 4)

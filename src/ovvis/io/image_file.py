@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ovvis.errors import OvvisError
+from ovvis.file_kind import HEAD, foreign
 from ovvis.io.source import FrameError
 
 MAX_PIXELS = 2**26
@@ -52,6 +53,8 @@ def open_image(path: Path, what: str = "frame", data: bytes | None = None) -> It
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(path, str(error).partition(" exceeds")[0]) from error
+    except UnidentifiedImageError as error:
+        raise _no_image(path, what) from error
     except Exception as error:  # damaged files make Pillow's readers raise nearly anything
         raise unreadable(path, why(error, path), what) from error
 
@@ -82,6 +85,15 @@ def unreadable(path: Path, reason: str, what: str = "frame") -> FrameError:
     return FrameError(
         f"{path} could not be read as an image ({reason}): every {what} must be readable; mend or remove it"
     )
+
+
+def _no_image(path: Path, what: str) -> FrameError:
+    """Return the error for a file that no reader knows: what else it is, where its first bytes say so."""
+    with path.open("rb") as file:
+        kind = foreign(file.read(HEAD))
+    if kind is None or kind[0].startswith("a PNG") or kind[0].startswith("a JPEG"):
+        return unreadable(path, "it is damaged, or of a kind that is not read", what)
+    return FrameError(f"{path} is {kind[0]}: every {what} must be an image; {kind[1]}")
 
 
 def why(error: BaseException, path: Path) -> str:

@@ -36,18 +36,25 @@ class Levels:
         Whole numbers that can be shared out evenly are (of 16 bits, the upper 8 stay); others are rounded.
         """
         taken = colours(values)
-        out = np.empty(taken.shape, np.uint8)
-        whole = values.dtype.kind in "ui" and (self.high - self.low + 1) % 256 == 0
-        rows = max(_STRIP // max(math.prod(taken.shape[1:]), 1), 1)
-        for top in range(0, len(taken), rows):
-            strip = np.nan_to_num(taken[top : top + rows].astype(np.float64), nan=self.low)
-            share = np.clip(strip, self.low, self.high) - self.low
-            if whole:
-                share = np.floor(share * 256 / (self.high - self.low + 1))
-            else:
-                share = np.rint(share * (255 / (self.high - self.low)))
-            out[top : top + rows] = share
+        if taken.dtype.kind in "ui" and taken.dtype.itemsize <= 2:  # few values: each is scaled once
+            limits = np.iinfo(taken.dtype)
+            table = self._scaled(np.arange(int(limits.min), int(limits.max) + 1, dtype=np.int64))
+            out = table[taken if limits.min == 0 else taken.astype(np.int32) - int(limits.min)]
+        else:
+            out = np.empty(taken.shape, np.uint8)
+            rows = max(_STRIP // max(math.prod(taken.shape[1:]), 1), 1)
+            for top in range(0, len(taken), rows):
+                out[top : top + rows] = self._scaled(taken[top : top + rows])
         return np.repeat(out, 3, axis=2) if taken.shape[2] == 1 else out
+
+    def _scaled(self, values: Values) -> Image8:
+        """Return values as 0 to 255, of the same shape."""
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            wide = np.nan_to_num(values.astype(np.float64), nan=self.low)
+        share = np.clip(wide, self.low, self.high) - self.low
+        if values.dtype.kind in "ui" and (self.high - self.low + 1) % 256 == 0:
+            return np.floor(share * 256 / (self.high - self.low + 1)).astype(np.uint8)
+        return np.rint(share / (self.high - self.low) * 255).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,7 @@ def parse_levels(levels: object) -> Levels | None:
         low, high = (float(part) for part in parts)
     except (TypeError, ValueError):
         low = high = math.nan
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    if not (math.isfinite(high - low) and low < high):
         raise InputError(
             f"levels {levels!r}: they must be two numbers, the value that becomes black and a higher one that becomes"
             " white; write them like 2900,3400"

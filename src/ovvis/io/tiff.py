@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ class Page:
         """The lowest and the highest value that the page says it uses, or None."""
         for low, high in ((MIN_SAMPLE, MAX_SAMPLE), (MIN_USHORT, MAX_USHORT)):
             least, most = min(self.numbers(low), default=0.0), max(self.numbers(high), default=0.0)
-            if least < most:
+            if least < most and math.isfinite(most - least):
                 return float(least), float(most)
         return None
 
