@@ -4,9 +4,11 @@
 """
 
 import copy
+import io
 import json
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,13 +16,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ovvis import masks
+from ovvis.data.annotations import Annotations, Video
 from ovvis.data.burst import read_burst
 from ovvis.data.check import check
 from ovvis.data.coco import read_coco
+from ovvis.data.coco_video import read_coco_video
 from ovvis.data.open import find_dataset, open_dataset
 from ovvis.data.problems import Problems
+from ovvis.data.result_files import ResultFiles
 from ovvis.data.youtube_vis import read_youtube_vis
 from ovvis.errors import InputError
+from ovvis.evaluation.records import Category
 
 TRIES = int(os.environ.get("OVVIS_FUZZ", "100"))
 many = settings(max_examples=TRIES, suppress_health_check=list(HealthCheck))
@@ -73,16 +79,57 @@ BURST = {
         }
     ],
 }
-FORMATS = {"youtube-vis": (YOUTUBE_VIS, read_youtube_vis), "coco": (COCO, read_coco), "burst": (BURST, read_burst)}
+COCO_VIDEO = {
+    "videos": [{"id": 7, "height": 2, "width": 3, "neg_category_ids": [4]}, {"id": 0}],
+    "images": [
+        {"id": 1, "video_id": 7, "frame_id": 4, "file_name": "a/1.jpg"},
+        {"id": 0, "video_id": 7, "frame_id": 0, "file_name": "a/0.jpg"},
+        {"id": 5, "video_id": 0, "frame_index": 0, "file_name": "b\\0.jpg", "height": 4, "width": 4},
+    ],
+    "categories": CATEGORIES,
+    "annotations": [
+        {"id": 0, "image_id": 0, "instance_id": 0, "category_id": 1, "segmentation": CODE, "iscrowd": 0},
+        {"id": 1, "image_id": 1, "instance_id": 0, "category_id": 1, "segmentation": NUMBERS},
+        {"id": 2, "image_id": 5, "track_id": 3, "segmentation": POLYGON},
+    ],
+    "tracks": [{"id": 3, "category_id": 4}],
+}
+FORMATS = {
+    "youtube-vis": (YOUTUBE_VIS, read_youtube_vis),
+    "coco": (COCO, read_coco),
+    "burst": (BURST, read_burst),
+    "coco-video": (COCO_VIDEO, read_coco_video),
+}
+TRUTHS = {"youtube-vis": 3, "coco": 3, "burst": 2, "coco-video": 2}
+RESULTS = [
+    {"video_id": 7, "category_id": 1, "score": 0.5, "segmentations": [CODE, None]},
+    {"video_id": 0, "category_id": 4, "score": 1, "segmentations": [POLYGON]},
+    {"image_id": 7, "category_id": 4, "score": 0.1, "segmentation": NUMBERS, "bbox": [0, 0, 1, 1]},
+]
 FILE = Path(tempfile.gettempdir()) / f"ovvis-fuzz-{os.getpid()}.json"
 
-texts = st.text(max_size=5) | st.sampled_from(["", "024", "6", "O", "\ud800", "a\0b", "..", "/", "é", "P" * 30])
+STRANGE = [
+    "7",
+    "1.0",
+    "-0",
+    "0" * 99,
+    "a\\..\\b",
+    "C:\\a\\0.jpg",
+    "/etc/passwd",
+    "../a.jpg",
+    "NaN",
+    "\u202e",
+    "\x1b[2J",
+]
+texts = st.text(max_size=5) | st.sampled_from(
+    ["", "024", "6", "O", "\ud800", "a\0b", "..", "/", "é", "P" * 30, *STRANGE]
+)
 numbers = (
     st.integers(-3, 10)
     | st.integers()
     | st.sampled_from([2**31, 2**63, 2**64, 10**30, -(2**63) - 1])
     | st.floats()
-    | st.sampled_from([0.0, -0.0, 1e308, float("nan"), float("inf")])
+    | st.sampled_from([0.0, -0.0, 1e308, float("nan"), float("inf"), 7.0, 1.0, 2.0**53, -1e300])
 )
 scalars = st.none() | st.booleans() | numbers | texts
 KEYS = sorted({key for root, _ in FORMATS.values() for key in root} | {"id", "size", "counts", "rle", "height", "name"})
@@ -91,7 +138,17 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS) | texts, inner, max_size=4),
     max_leaves=12,
 )
-known = st.sampled_from([CODE, NUMBERS, POLYGON, CATEGORIES, {"size": [3, 2], "counts": "024"}, [None], [], {}])
+POLYGONS = [
+    [[0, 0, 1, 1]],
+    [[0, 0, 2, 0, 2, 2, 0]],
+    [[]],
+    [[-1e9, 0, 2, 0, 2, 2]],
+    [[0, 0, 1e300, 0, 2, 2]],
+    POLYGON * 2,
+]
+CODES = [{"size": [3, 2], "counts": "024"}, {"size": [2.0, 3.0], "counts": "024"}, {"size": [2, 3], "counts": "0" * 90}]
+known = st.sampled_from([CODE, NUMBERS, POLYGON, CATEGORIES, [None], [], {}, [CODE] * 2, *CODES, *POLYGONS])
+marks = st.sampled_from(["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -132,8 +189,10 @@ def mutated(draw, root):
     return root
 
 
-def write(root):
-    FILE.write_bytes(root if isinstance(root, bytes) else json.dumps(root).encode())
+def write(root, encoding="utf-8"):
+    # Another file each time: of COCO's the masks are read from it later.
+    FILE.unlink(missing_ok=True)
+    FILE.write_bytes(root if isinstance(root, bytes) else json.dumps(root).encode(encoding))
 
 
 def sound(call):
@@ -178,6 +237,12 @@ def read_every_way(reader):
     ):
         if (read := sound(call)) is not None:
             verify(read)
+    skipped = sound(lambda: open_dataset(FILE, problems=Problems(refuse=False)))
+    if skipped is not None:  # what is bad is left out, so that nothing is refused later
+        verify(skipped)
+        assert all(list(truth.masks) for truth in skipped.truths)
+        assert all("\n" not in str(note) for note in skipped.notes)
+        skipped.renumbered(), skipped.asked, skipped.headed()
     report = sound(lambda: check(find_dataset(FILE), look_at_frames=False))
     if report is not None:
         json.dumps(report.as_json())
@@ -189,7 +254,8 @@ def test_the_documents_are_valid(name):
     write(root)
     read = reader(FILE, FILE.parent)
     verify(read)
-    assert len(read.truths) == (2 if name == "burst" else 3)
+    assert len(read.truths) == TRUTHS[name]
+    assert len(open_dataset(FILE).truths) == TRUTHS[name]
     assert [list(truth.masks) for truth in read.truths]
 
 
@@ -198,7 +264,7 @@ def test_the_documents_are_valid(name):
 @given(data=st.data())
 def test_a_changed_document(name, data):
     root, reader = FORMATS[name]
-    write(data.draw(mutated(root)))
+    write(data.draw(mutated(root)), data.draw(marks))
     read_every_way(reader)
 
 
@@ -222,6 +288,57 @@ def test_damaged_bytes(name, data):
         text[start:end] = data.draw(st.binary(max_size=3))
     write(bytes(text))
     read_every_way(reader)
+
+
+DATASET = Annotations(
+    "two",
+    Path(),
+    (Category(1, "cat"), Category(4, "dog")),
+    (Video(7, "a", 2, 3, ("a/0.jpg", "a/1.jpg")), Video(0, "b", 4, 4, ("b/0.jpg",))),
+    (),
+)
+
+
+def read_results():
+    for skip in (False, True):
+        files = ResultFiles(FILE, DATASET, skip_bad=skip)
+        for track in sound(lambda files=files: [one for tracks in files for one in tracks]) or ():
+            video = {video.id: video for video in DATASET.videos}[track.video_id]
+            for mask in track.masks:
+                assert mask is None or masks.decode(mask).shape == (video.height, video.width)
+        assert all("\n" not in str(note) for note in files.problems.left_out())
+
+
+@many
+@given(data=st.data())
+def test_changed_results(data):
+    write(data.draw(mutated(RESULTS)), data.draw(marks))
+    read_results()
+
+
+@many
+@given(root=values)
+def test_any_json_as_results(root):
+    write(root)
+    read_results()
+
+
+@many
+@given(data=st.data())
+def test_damaged_results(data):
+    """As text, and in a zip whose bytes are damaged too."""
+    text = json.dumps(RESULTS).encode()
+    if data.draw(st.booleans()):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", data.draw(st.sampled_from([0, 8, 8, 12, 14]))) as archive:
+            archive.writestr("results.json", text)
+        text = packed.getvalue()
+    damaged = bytearray(text)
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(damaged)))
+        damaged[start : start + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=8))
+    write(bytes(damaged))
+    read_results()
 
 
 codes = st.lists(st.binary(max_size=8) | st.text("0123456789:;<=>?@OPno", max_size=12).map(str.encode), max_size=4)

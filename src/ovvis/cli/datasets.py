@@ -50,7 +50,7 @@ def datasets(context: typer.Context, data_root: DataRoot = None, as_json: AsJson
         _tell(list(family))
     out.print(_listing(found, data_folder(data_root)))  # last: it is what a terminal of few lines shows
     out.print(
-        "Your own: every command takes the path of a YouTube-VIS, COCO or BURST JSON in place of a name; "
+        "Your own: every command takes the path of a YouTube-VIS, COCO, BURST, CocoVID or TAO JSON in place of a name; "
         "ovvis datasets convert makes one from frames and masks.",
         soft_wrap=True,
     )

@@ -138,8 +138,9 @@ def _truths(
     truths: dict[int, TruthTrack] = {}
     path = checker.path
     for i, instance in enumerate(instances):
-        id, image, kind, place = instance.id, instance.image_id, instance.category_id, f"annotations[{i}]"
+        id, image, kind = instance.id, instance.image_id, instance.category_id
         if type(id) is not int or image not in videos or kind not in kinds or id in truths or not 0 <= id < 2**63:
+            place = f"annotations[{i}]"
             number = checker.new_id(id, truths, place)
             known = None if number is None else checker.known(image, videos, "image", f"{place}.image_id")
             known_kind = None if known is None else checker.known(kind, kinds, "category", f"{place}.category_id")
@@ -147,7 +148,7 @@ def _truths(
                 continue
             id, image, kind = number, known, known_kind
         video = videos[int(image)]
-        segmentation = _proper(instance.segmentation, place, checker)
+        segmentation = _proper(instance.segmentation, i, checker)
         if segmentation is None:
             continue
         truths[id] = TruthTrack(
@@ -161,16 +162,30 @@ def _truths(
     return tuple(truths.values())
 
 
-def _proper(raw: msgspec.Raw, place: str, checker: Checker) -> msgspec.Raw | None:
+def _proper(raw: msgspec.Raw, index: int, checker: Checker) -> msgspec.Raw | None:
     """Return a mask without polygons that enclose nothing; None if no other is left."""
     text = bytes(raw)
-    if not text.startswith(b"[[") or (text.count(b"[") == 2 and text.count(b",") > 4 and text.count(b",") % 2):
-        return raw  # no polygons, or one of three corners or more: nearly all, told without reading their numbers
+    if not text.startswith(b"[[") or _all_proper(text):
+        return raw
     try:
         given = msgspec.json.decode(text, type=list[list[float]])
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return raw  # told when it is asked for
     kept: list[Segmentation] = [given]
-    if not checker.proper(kept, f"{place}.segmentation"):
+    if not checker.proper(kept, f"annotations[{index}].segmentation"):
         return None
     return raw if kept[0] is given else msgspec.Raw(msgspec.json.encode(kept[0]))
+
+
+def _all_proper(text: bytes) -> bool:
+    """Return whether each of a mask's polygons, as JSON, has three corners or more; numbers are not read for that.
+
+    >>> _all_proper(b"[[1,2,3,4,5,6], [1,2,3,4,5,6,7,8]]"), _all_proper(b"[[1,2,3,4,5,6],[1,2]]"), _all_proper(b"[[]]")
+    (True, False, False)
+    """
+    first, *others, _, _ = text.split(b"]")
+    commas = first.count(b",")
+    if commas < 5 or commas % 2 == 0:
+        return False
+    counts = [other.count(b",") for other in others]  # one before each polygon
+    return all(count >= 6 and count % 2 == 0 for count in counts)
