@@ -7,6 +7,8 @@ from rich.console import Console
 
 from ovvis.errors import InputError
 from ovvis.evaluation.evaluator import Evaluator
+from ovvis.evaluation.explain import Explainer
+from ovvis.evaluation.hota import HOTA_RULES, HotaEvaluator
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
 from ovvis.evaluation.report import METRICS
 from ovvis.evaluation.rules import BURST, COCO, LVVIS, YOUTUBE_VIS
@@ -23,6 +25,8 @@ def square(side: int, left: int = 0):
 
 HERE, THERE = [square(10)] * 3, [square(10, 20)] * 3
 EMPTY = encode(np.zeros((20, 40), dtype=bool))
+SMALL = encode(np.ones((4, 4), dtype=bool))
+TURNED = square(10) | {"size": [40, 20]}
 
 
 def truth(masks=HERE, category=5, number=1, video=1, **more):
@@ -163,12 +167,26 @@ def test_report_in_three_forms():
         ([truth(category=6)], [], "category id 6 of a truth is not one of the 3"),
         ([], [result(video=8)], "video 8 of a result is not in the data set"),
         ([], [result(score=float("nan"))], "score nan is not finite"),
-        ([truth()], [result([encode(np.ones((4, 4), dtype=bool))])], r"video 1: .* 4 x 4 .* 20 x 40"),
+        ([truth()], [result([SMALL])], r"video 1: .* 4 x 4 .* 20 x 40"),
+        ([truth()], [result([SMALL], category=9)], r"video 1: .* 4 x 4 .* 20 x 40"),  # a category without a truth
+        # The same code of another size, after a right one: as many pixels, in as many runs.
+        ([truth()], [result(), result([TURNED] * 5)], r"video 1: .* 20 x 40 .* 40 x 20"),
+        ([truth()], [result(), result([None, TURNED], category=2)], r"video 1: .* 20 x 40 .* 40 x 20"),
+        ([truth()], [result(score=0.9)] * 101 + [result([SMALL], score=0.1)], r"video 1: .* 4 x 4 .* 20 x 40"),
     ],
 )
-def test_errors(truths, results, message):
+@pytest.mark.parametrize("kind", [Evaluator, Explainer])
+def test_errors(kind, truths, results, message):
     with pytest.raises(InputError, match=message):
-        Evaluator(CATEGORIES, truths, videos=[1]).update(results)
+        kind(CATEGORIES, truths, videos=[1]).update(results)
+
+
+@pytest.mark.parametrize("masks", [[SMALL], [TURNED] * 5, [None, TURNED]])
+@pytest.mark.parametrize("category", [5, 9])
+@pytest.mark.parametrize("rules", HOTA_RULES)
+def test_hota_refuses_masks_of_another_size(masks, category, rules):
+    with pytest.raises(InputError, match=r"video 1: masks of .* are in one video"):
+        HotaEvaluator(CATEGORIES, [truth()], rules=rules).update([result(), result(masks, category=category)])
 
 
 def test_categories_that_share_an_id():

@@ -15,7 +15,7 @@ from ovvis.evaluation.explain import Explainer
 from ovvis.evaluation.explanation import ORACLES
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
 from ovvis.evaluation.repairs import REPAIRS
-from ovvis.evaluation.rules import BURST, COCO, LVVIS, YOUTUBE_VIS
+from ovvis.evaluation.rules import BURST, COCO, LVIS, LVVIS, YOUTUBE_VIS
 from ovvis.masks import encode
 
 CATEGORIES = [Category(5, "dog", ("novel",)), Category(9, "cat", ("base",)), Category(2, "cow", ("base",))]
@@ -216,11 +216,20 @@ def noisy(seed):
     return truths, results
 
 
-@pytest.mark.parametrize("rules", [LVVIS, BURST, YOUTUBE_VIS, COCO], ids=lambda rules: rules.name)
+def strange_areas(truths, seed):
+    """Return truths of which some state an area that no track has."""
+    rng = np.random.default_rng(seed)
+    choices = [None, None, [-5.0] * FRAMES, [2e10] * FRAMES, [0] * FRAMES, [900.5] * FRAMES]
+    return [replace(t, areas=choices[rng.integers(len(choices))]) for t in truths]
+
+
+@pytest.mark.parametrize("rules", [LVVIS, BURST, YOUTUBE_VIS, COCO, LVIS], ids=lambda rules: rules.name)
 @pytest.mark.parametrize("seed", range(5))
 def test_the_ap_is_the_evaluators_and_no_repair_lowers_it(rules, seed):
     truths, results = noisy(seed)
-    explainer, evaluator = Explainer(CATEGORIES, truths, rules), Evaluator(CATEGORIES, truths, rules)
+    truths = strange_areas(truths, seed)
+    said = {video: [DOG, CAT, COW][: video % 4] for video in range(1, 9)}, {video: [CAT] for video in (2, 3)}
+    explainer, evaluator = (kind(CATEGORIES, truths, rules, None, *said) for kind in (Explainer, Evaluator))
     for start in range(0, len(results), 7):
         explainer.update(results[start : start + 7])
     evaluator.update(results)
@@ -242,6 +251,16 @@ def test_the_ap_is_the_evaluators_and_no_repair_lowers_it(rules, seed):
             key = level, error.entry, error.truth if error.entry < 0 else None
             assert key not in verdicts
             verdicts[key] = error.kind
+
+
+@pytest.mark.parametrize("area", [-1.0, 2e10])
+def test_a_truth_of_an_impossible_stated_area_explains_nothing(area):
+    """The evaluator passes over it, and over what is found on it."""
+    truths = [truth(areas=[area] * FRAMES), truth(B, CAT, 2)]
+    explanation = explain(truths, [result(), result(A, CAT, 0.9), result(B, CAT)])
+    assert explanation.precisions.tolist() == explanation.report.precisions[:, 0].tolist()
+    assert {name: n for name, n in explanation.counts().items() if n} == {"background": 1}
+    assert explanation.figures()["AP50"] == pytest.approx(0.5)
 
 
 def test_the_worst_videos():

@@ -91,3 +91,32 @@ def test_errors_of_images_are_tides(seed):
     for name, gain in GAINS[seed].items():
         if name != "AP50":
             assert losses[NAMES[name]] == pytest.approx(gain, abs=1e-9), name
+
+
+# What tidecv 1.0.1 says of each at an overlap of 0.5: the errors, and AP50.
+DIFFER = {
+    # On its own truth, which another has, and as much on one of another name: tidecv looks for the name first.
+    "two": ([(1, 0), (2, 5)], [(1, 0.9, 0), (1, 0.8, 3)], {"Cls": 1}, 50, {"duplicate": 1, "missed": 1}, 50),
+    # Near its own truth, which another has, and on one of another name: tidecv looks for the mask first.
+    "near": ([(1, 0), (2, 20)], [(1, 0.9, 0), (1, 0.8, 18)], {"Loc": 1, "Miss": 1}, 50, {"name": 1}, 50),
+    # A category of results alone: tidecv averages it as AP 0.
+    "alone": ([(1, 0)], [(1, 0.9, 0), (3, 0.8, 100)], {"Bkg": 1}, 50, {"background": 1}, 100),
+    # An overlap of exactly the threshold with a truth that another has.
+    "edge": ([(1, 0)], [(1, 0.9, 0), (1, 0.8, -15)], {"Loc": 1}, 100, {"duplicate": 1}, 100),
+}
+
+
+@pytest.mark.parametrize("case", DIFFER)
+def test_where_we_differ_from_tide(case):
+    truths, results, theirs, their_ap, ours, our_ap = DIFFER[case]
+    explainer = Explainer(
+        CATEGORIES,
+        [TruthTrack(n, 1, kind, [bar(left)]) for n, (kind, left) in enumerate(truths, 1)],
+        replace(LVVIS, loses_id_zero=False),
+    )
+    explainer.update(ResultTrack(1, kind, score, [bar(left)]) for kind, score, left in results)
+    explanation = explainer.explain()
+    given = {name: count for name, count in explanation.counts().items() if count}
+    assert given == ours
+    assert 100 * explanation.figures()["AP50"] == pytest.approx(our_ap)
+    assert ({NAMES[name]: count for name, count in theirs.items()}, their_ap) != (ours, our_ap)

@@ -27,7 +27,7 @@ from ovvis.evaluation.counting import Counting, existing
 from ovvis.evaluation.records import Category, Masks, ResultTrack, TruthTrack
 from ovvis.evaluation.report import Report
 from ovvis.evaluation.rules import LVVIS, Rules
-from ovvis.evaluation.temporal_iou import Volume, temporal_iou, volume
+from ovvis.evaluation.temporal_iou import Volume, same_size, size_of, temporal_iou, volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class Evaluator:
             self._check(truth, "truth")
             self._truths_of[truth.video_id, truth.category_id].append(g)
         self._named = {truth.category_id for truth in self._truths}
+        self._sizes_of: dict[int, set[tuple[int, int] | None]] = defaultdict(set)  # of the truths of each video
         self._rows: list[tuple[int, int, float, float]] = []  # of each result: video id, category index, score, area
         self._pairs: list[tuple[int, int, float]] = []  # result, truth, overlap
 
@@ -103,6 +104,7 @@ class Evaluator:
             if not math.isfinite(track.score):
                 raise InputError(f"video {track.video_id}: score {track.score} is not finite; write a number")
             groups[track.video_id, track.category_id].append(n)
+        self._check_sizes(tracks)
         videos: dict[int, dict[int, list[int]]] = defaultdict(dict)
         for (video, kind), members in groups.items():
             # A result without a truth to match matters by its size, unless its category has no truths at all.
@@ -151,6 +153,18 @@ class Evaluator:
             precisions[k] = average_precision(hit, miss, positives).reshape(sizes[1:])
             recalls[k] = recall(hit, rank[mine], positives, limits).reshape(*sizes[1:], len(limits))
         return Report(self._rules.name, self._categories, precisions, recalls, limits, self._rules.is_federated)
+
+    def _check_sizes(self, tracks: Sequence[ResultTrack]) -> None:
+        if not self._sizes_of:
+            for truth in self._truths:
+                self._sizes_of[truth.video_id].add(size_of(truth.masks))
+        found: dict[int, set[tuple[int, int] | None]] = defaultdict(set)
+        for track in tracks:
+            try:
+                found[track.video_id].add(size_of(track.masks))
+                same_size(found[track.video_id] | self._sizes_of.get(track.video_id, set()))
+            except InputError as error:
+                raise InputError(f"video {track.video_id}: {error}") from error
 
     def _check(self, track: TruthTrack | ResultTrack, what: str) -> None:
         if track.category_id not in self._index:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from ovvis.evaluation.records import Masks
-from ovvis.evaluation.temporal_iou import volume
-from ovvis.evaluation.track_overlap import frame_areas, one_size, shared_pixels
+from ovvis.evaluation.temporal_iou import same_size, volume
+from ovvis.evaluation.track_overlap import frame_areas, shared_pixels
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -61,7 +61,7 @@ def by_boxes(truths: Sequence[Masks], results: Sequence[Masks], frames: int) -> 
     >>> [by([[{"size": [3, 3], "counts": b"09"}]], [[ring]], 1).overlaps.round(2).item() for by in (by_masks, by_boxes)]
     [0.89, 1.0]
     """
-    one_size([volume(masks) for masks in (*truths, *results)])
+    same_size(volume(masks).size for masks in (*truths, *results))
     mine, theirs = are_there(truths, frames), are_there(results, frames)
     overlaps = np.zeros((frames, len(truths), len(results)))
     for t in np.flatnonzero(mine.any(axis=1) & theirs.any(axis=1)).tolist():

@@ -20,7 +20,7 @@ from ovvis.errors import InputError, nearest
 from ovvis.evaluation.burst_categories import BurstCategories
 from ovvis.evaluation.frame_overlap import are_there, by_boxes, by_masks
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
-from ovvis.evaluation.temporal_iou import volume
+from ovvis.evaluation.temporal_iou import same_size, size_of, volume
 from ovvis.evaluation.track_overlap import frame_areas
 
 Bools = NDArray[np.bool_]
@@ -245,6 +245,10 @@ class HotaEvaluator:
             true[self._kind(truth)].append(truth)
         absent, partial = self._absent.get(video, ()), self._partial.get(video, ())
         everything = [truth.masks for truths in true.values() for truth in truths]
+        try:
+            same_size(size_of(masks) for masks in (*everything, *(track.masks for track in tracks)))
+        except InputError as error:
+            raise InputError(f"video {video}: {error}") from error
         frames = max((len(masks) for masks in (*everything, *(track.masks for track in tracks))), default=0)
         counted = np.ones((frames, len(tracks)), dtype=np.bool_)  # T, M; masks that count, if they are there
         if self._released:  # the authors' program numbers the frames that have truths, and knows no others

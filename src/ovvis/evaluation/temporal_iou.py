@@ -6,7 +6,7 @@ overlap fully only if they agree in space and in time: a frame in which one of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,21 +44,48 @@ def volume(masks: Masks) -> Volume:
     [4, 0]
     """
     if isinstance(masks, BorderedMasks):
-        found, size = masks.borders(), masks.size
-        return Volume(masks, found.areas, size if found.frame else None, found)
+        found = masks.borders()
+        return Volume(masks, found.areas, masks.size if found.frame else None, found)
     masks = tuple(masks)
-    sizes = [tuple(mask["size"]) for mask in masks if mask]
-    if sizes.count(sizes[0]) < len(sizes) if sizes else False:
-        (h, w), (other_h, other_w) = sizes[0], next(size for size in sizes if size != sizes[0])
-        raise InputError(f"a track has masks of {h} x {w} and of {other_h} x {other_w}; resize them")
+    size = size_of(masks)
     try:
         found = borders(masks)
     except DamagedMaskError as error:
-        h, w = sizes[0]
+        h, w = size or (0, 0)
         raise InputError(
             f"frame {error.frame} of a track: the run-length code is not that of {h} x {w} pixels; encode it anew"
         ) from error
-    return Volume(masks, found.areas, (sizes[0][0], sizes[0][1]) if sizes else None, found)
+    return Volume(masks, found.areas, size, found)
+
+
+def size_of(masks: Masks) -> tuple[int, int] | None:
+    """Return the height and width of a track's masks; None if it has none.
+
+    Raises:
+        InputError: two differ.
+    """
+    if isinstance(masks, BorderedMasks):
+        return masks.size
+    sizes = dict.fromkeys((mask["size"][0], mask["size"][1]) for mask in masks if mask)
+    if len(sizes) > 1:
+        (h, w), (other_h, other_w), *_ = sizes
+        raise InputError(f"a track has masks of {h} x {w} and of {other_h} x {other_w}; resize them")
+    return next(iter(sizes), None)
+
+
+def same_size(sizes: Iterable[tuple[int, int] | None]) -> None:
+    """Check that the masks of a video's tracks are of one size.
+
+    Args:
+        sizes: height and width of each track; None of one that is never seen.
+
+    Raises:
+        InputError: two differ.
+    """
+    found = {size for size in sizes if size}
+    if len(found) > 1:
+        (h, w), (other_h, other_w) = sorted(found)[:2]
+        raise InputError(f"masks of {h} x {w} and of {other_h} x {other_w} are in one video; resize them")
 
 
 def temporal_iou(

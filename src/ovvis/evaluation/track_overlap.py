@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from ovvis.errors import InputError
-from ovvis.evaluation.temporal_iou import Volume
+from ovvis.evaluation.temporal_iou import Volume, same_size
 
 TOUCH = 0.1
 """Least overlap, in a frame or over all, that ties a result to a truth; below it lies the background (TIDE's t_b)."""
@@ -69,7 +68,7 @@ def shared_pixels(results: Sequence[Volume], truths: Sequence[Volume], frames: i
     Raises:
         InputError: a result and a truth differ in size.
     """
-    one_size((*results, *truths))
+    same_size(track.size for track in (*results, *truths))
     result_masks, truth_masks = [tuple(v.masks) for v in results], [tuple(v.masks) for v in truths]
     shared = np.zeros((frames, len(results), len(truths)), dtype=np.int64)
     for frame in range(frames):
@@ -84,18 +83,6 @@ def shared_pixels(results: Sequence[Volume], truths: Sequence[Volume], frames: i
         own = np.array([results[i].areas[frame] for i in rows])
         shared[np.ix_([frame], rows, columns)] = np.rint(shares * own[:, None]).astype(np.int64)
     return shared
-
-
-def one_size(tracks: Sequence[Volume]) -> None:
-    """Check that the tracks of a video have masks of one size.
-
-    Raises:
-        InputError: two differ.
-    """
-    sizes = {volume.size for volume in tracks if volume.size}
-    if len(sizes) > 1:
-        (h, w), (other_h, other_w) = sorted(sizes)[:2]
-        raise InputError(f"masks of {h} x {w} and of {other_h} x {other_w} are in one video; resize them")
 
 
 def track_overlaps(
