@@ -1,5 +1,6 @@
 import sqlite3
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,6 +9,7 @@ from ovvis.errors import InputError
 from ovvis.models import text as text_room
 from ovvis.models.clip import ensemble
 from ovvis.models.text import embed_vocabulary
+from ovvis.models.text_cache import TextCache
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary
 
 WORDS = Vocabulary(["dog", ("cat", "kitten"), "red panda"])
@@ -121,20 +123,98 @@ def short_vectors(path):
     database.close()
 
 
+def not_a_number(path):
+    """As an interrupted copy, or a bad disk, leaves it: the right length, wrong values."""
+    with sqlite3.connect(path) as database:
+        rows = database.execute("SELECT rowid, vector FROM embedding").fetchall()
+        for row, vector in rows:
+            bad = np.full(24, np.nan, np.float32).tobytes() + vector[96:]
+            database.execute("UPDATE embedding SET vector = ? WHERE rowid = ?", (bad, row))
+    database.close()
+
+
+def one_bit(path):
+    with sqlite3.connect(path) as database:
+        (row, vector) = database.execute("SELECT rowid, vector FROM embedding").fetchone()
+        bad = bytes([vector[0] ^ 4]) + vector[1:]
+        database.execute("UPDATE embedding SET vector = ? WHERE rowid = ?", (bad, row))
+    database.close()
+
+
+def as_text(path):
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE embedding SET vector = 'text'")
+    database.close()
+
+
+def foreign(path):
+    path.unlink()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE bookmarks (address TEXT)")
+    database.close()
+
+
 def become_a_folder(path):
     path.unlink()
     path.mkdir()
 
 
-@pytest.mark.parametrize(
-    "damage", [damage_header, damage_middle, truncate, other_table, short_vectors, become_a_folder]
-)
-def test_a_damaged_cache_costs_time_only(clip, tmp_path, damage):
+ASIDE = ["cache.sqlite", "cache.sqlite.damaged"]
+DAMAGE = {
+    damage_header: ("it is now cache.sqlite.damaged", ASIDE),
+    damage_middle: ("it is now cache.sqlite.damaged", ASIDE),
+    truncate: ("it is now cache.sqlite.damaged", ASIDE),
+    other_table: ("it is now cache.sqlite.damaged", ASIDE),
+    foreign: ("it is now cache.sqlite.damaged", ASIDE),
+    short_vectors: ("4 of the texts", ["cache.sqlite"]),
+    not_a_number: ("4 of the texts", ["cache.sqlite"]),
+    as_text: ("4 of the texts", ["cache.sqlite"]),
+    one_bit: ("1 of the texts", ["cache.sqlite"]),
+    become_a_folder: ("", ["cache.sqlite"]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_cache_costs_time_only(clip, tmp_path, damage, caplog):
+    said, files = DAMAGE[damage]
     cache = tmp_path / "cache.sqlite"
     wanted = embed_vocabulary(clip, WORDS, PROMPTS, cache)
     damage(cache)
-    got = embed_vocabulary(clip, WORDS, PROMPTS, cache)
-    assert torch.allclose(got.vectors, wanted.vectors, atol=1e-6)
+    with caplog.at_level("WARNING", "ovvis"):
+        for _ in range(2):  # and is whole after it
+            got = embed_vocabulary(clip, WORDS, PROMPTS, cache)
+            assert torch.allclose(got.vectors, wanted.vectors, atol=1e-6)
+    assert len(caplog.messages) == bool(said) and said in "".join(caplog.messages)
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+
+
+def test_nothing_that_was_set_aside_is_lost(clip, tmp_path):
+    cache = tmp_path / "cache.sqlite"
+    for text in ("first", "second"):
+        cache.write_text(text * 100)
+        embed_vocabulary(clip, WORDS, PROMPTS, cache)
+    kept = [tmp_path / f"cache.sqlite.damaged{end}" for end in ("", "-2")]
+    assert [path.read_text()[:5] for path in kept] == ["first", "secon"]
+
+
+def test_what_is_not_finite_is_not_kept(tmp_path):
+    with TextCache.open(tmp_path / "cache.sqlite", ["a"], 3) as cache:
+        cache.write(["dog", "cat"], torch.tensor([[1.0, 0, 0], [float("nan"), 0, 0]]))
+        assert set(cache.read(["dog", "cat"])) == {"dog"}
+
+
+def test_a_cache_that_can_only_be_read(clip, embedded, tmp_path, monkeypatch):
+    cache = tmp_path / "cache.sqlite"
+    wanted = embed_vocabulary(clip, WORDS, PROMPTS, cache)
+    before = cache.read_bytes()
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path, **more: connect(f"file:{path}?mode=ro", uri=True, **more))
+    embedded.clear()
+    assert torch.equal(embed_vocabulary(clip, WORDS, PROMPTS, cache).vectors, wanted.vectors) and embedded == []
+    embed_vocabulary(clip, Vocabulary(["zebra"]), PROMPTS, cache)
+    assert embedded and cache.read_bytes() == before
+    assert embed_vocabulary(clip, WORDS, PROMPTS, tmp_path / "none.sqlite").vectors.shape == (4, 24)
+    assert [path.name for path in tmp_path.iterdir()] == ["cache.sqlite"]
 
 
 def test_a_folder_that_cannot_be_made(clip, tmp_path):

@@ -24,7 +24,20 @@ def quiet_libraries() -> None:
         warnings.simplefilter("ignore")
     # Else a library's first word to the root logger lets all of them print there.
     logging.getLogger().addHandler(logging.NullHandler())
+    ours = logging.getLogger("ovvis")
+    if not ours.handlers:
+        ours.addHandler(_Told())
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # each retry; the last error is told
+
+
+class _Told(logging.Handler):
+    """Prints what the rooms below have to say as one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        from ovvis.cli.console import warn
+
+        warn(record.getMessage())
 
 
 def share_cores() -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ovvis.models.clip import FrozenClip, ensemble
+from ovvis.models.text_cache import TextCache
 from ovvis.paths import cache_folder
 from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, check_prompts
@@ -53,7 +50,7 @@ def embed_vocabulary(
     longest = max(prompts, key=clip.count_tokens)
     for word in words:
         clip.check_length(word, longest)
-    with _Cache.open(cache, clip, prompts) as store:
+    with TextCache.open(cache, [clip.text_fingerprint(), *prompts] if cache else [], clip.width) as store:
         known = store.read(words)
         new = [word for word in words if word not in known]
         for start in range(0, len(new), WORDS_A_WRITE):
@@ -69,55 +66,3 @@ def embed_vocabulary(
         label_of_row=torch.tensor([k for k, label in enumerate(vocabulary) for _ in label.synonyms]),
         labels=vocabulary.names,
     )
-
-
-class _Cache:
-    """Embeddings in an SQLite file: safe with several programs at once, and after a crash.
-
-    A cache that cannot be opened or written serves as an empty one: it saves time, nothing else.
-    """
-
-    def __init__(self, database: sqlite3.Connection | None, key: bytes, width: int) -> None:
-        self._database, self._key, self._width = database, key, width
-
-    @classmethod
-    @contextlib.contextmanager
-    def open(cls, path: Path | None, clip: FrozenClip, prompts: Sequence[str]) -> Iterator[_Cache]:
-        if path is None:
-            yield cls(None, b"", clip.width)
-            return
-        key = hashlib.blake2b("\n".join([clip.text_fingerprint(), *prompts]).encode(), digest_size=16).digest()
-        database = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(path, timeout=30)
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS embedding (key BLOB, word TEXT, vector BLOB, PRIMARY KEY (key, word))"
-            )
-        except (OSError, sqlite3.Error):
-            if database is not None:
-                database.close()
-            database = None
-        try:
-            yield cls(database, key, clip.width)
-        finally:
-            if database is not None:
-                database.close()
-
-    def read(self, words: Sequence[str]) -> dict[str, Tensor]:
-        if self._database is None:
-            return {}
-        with contextlib.suppress(sqlite3.Error):
-            rows = self._database.execute("SELECT word, vector FROM embedding WHERE key = ?", (self._key,))
-            asked = set(words)
-            found = {word: bytearray(vector) for word, vector in rows if word in asked}
-            size = self._width * 4
-            return {w: torch.frombuffer(v, dtype=torch.float32) for w, v in found.items() if len(v) == size}
-        return {}
-
-    def write(self, words: Sequence[str], vectors: Tensor) -> None:
-        if self._database is None:
-            return
-        rows = [(self._key, word, vector.numpy().tobytes()) for word, vector in zip(words, vectors, strict=True)]
-        with contextlib.suppress(sqlite3.Error), self._database:
-            self._database.executemany("INSERT OR REPLACE INTO embedding VALUES (?, ?, ?)", rows)
