@@ -57,6 +57,14 @@ def test_declared_size(tmp_path: Path, name: str, data: bytes) -> None:
     assert name in message and "67,108,864 pixels at most" in message and "\n" not in message
 
 
+def test_a_declared_size_of_16_bit_colours(tmp_path: Path) -> None:
+    header = struct.pack(">IIBBBBB", 8192, 8192, 16, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    (tmp_path / "a.png").write_bytes(png_file(chunks))
+    with pytest.raises(FrameError, match="33,554,432 pixels at most"):
+        read_image(tmp_path / "a.png")
+
+
 def test_the_largest_size_is_opened(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(8192, 8192))
     with open_image(tmp_path / "a.png") as image:

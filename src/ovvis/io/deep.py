@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ovvis.io import tiff
-from ovvis.io.image_file import check_size, open_image, unreadable, why
+from ovvis.io.image_file import MAX_DEEP_BYTES, check_size, open_image, unreadable, why
 from ovvis.io.levels import Values
 from ovvis.io.source import FrameError
 
@@ -67,6 +67,9 @@ def page_picture(page: tiff.Page) -> Picture:
     grey = samples == 1 and colour in (tiff.WHITE_IS_ZERO, tiff.BLACK_IS_ZERO)
     deep = bits > 8 or (kind == tiff.SIGNED and grey)
     values: Values
+    if deep and not grey:
+        most = MAX_DEEP_BYTES // max(samples * bits // 8, 1)
+        check_size(path, page.number(tiff.WIDTH, 0), page.number(tiff.LENGTH, 0), most)
     try:
         # Readers turn zero from white to black for some kinds of values and not for others: here it is done once.
         data = page.alone(tiff.BLACK_IS_ZERO if deep and colour == tiff.WHITE_IS_ZERO else None)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ovvis.errors import InputError
 from ovvis.io.deep import Picture
-from ovvis.io.levels import Image8, Levels, choose, colours, survey
+from ovvis.io.levels import Image8, Levels, Values, choose, colours, survey
 from ovvis.io.pictures import Pictures, look
 from ovvis.io.source import DEFAULT_FPS, FrameError, Source, Span
 from ovvis.structures import Frame, SourceInfo
@@ -152,13 +152,21 @@ class ImageSource(Source):
             return
         if self._levels is not None:
             return
-        stated = first.stated
         steps = sorted({round(k * (len(self._wanted) - 1) / (_LOOKED_AT - 1)) for k in range(_LOOKED_AT)})
-        found = survey(p.values for p in self._read([self._wanted[k] for k in steps]) if p.values.dtype == self._dtype)
-        if stated is None and self._files[0].kind != "TIFF":
-            chosen = (p.stated for p in self._read([self._wanted[k] for k in steps]))
-            stated = next((s for s in chosen if s is not None), None)
-        self._levels, note = choose(self.info.name, self._dtype, stated, found)
+        rest = [self._wanted[k] for k in steps if self._wanted[k]]  # the very first has been read
+        stated = [first.stated]
+
+        def looked_at() -> Iterator[Values]:
+            if len(rest) < len(steps):
+                yield first.values
+            for picture in self._read(rest):
+                if picture.values.dtype == self._dtype:
+                    stated.append(picture.stated)
+                    yield picture.values
+
+        found = survey(looked_at())
+        said = next((s for s in stated if s is not None), None)
+        self._levels, note = choose(self.info.name, self._dtype, said, found)
         self._automatic = True
         if note:
             self._said.append(note)

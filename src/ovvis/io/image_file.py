@@ -17,6 +17,9 @@ from ovvis.io.source import FrameError
 MAX_PIXELS = 2**26
 """Pixels that an image may have (8192 x 8192): reading one costs up to 16 bytes a pixel, so 1 GiB at most."""
 
+MAX_DEEP_BYTES = 2**28
+"""Bytes of values that an image of more than 8 bits a colour may have: 44 million pixels of 16-bit RGB."""
+
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF", "QOI")
 """Pillow's names of the formats that are read. Others run a helper program (EPS), or cut values in silence (SGI)."""
 
@@ -59,14 +62,14 @@ def open_image(path: Path, what: str = "frame", data: bytes | None = None) -> It
         raise unreadable(path, why(error, path), what) from error
 
 
-def check_size(path: Path, width: int, height: int) -> None:
+def check_size(path: Path, width: int, height: int, most: int = MAX_PIXELS) -> None:
     """Raise if an image of a declared size may not be read.
 
     Raises:
-        FrameError: it has no pixel or more than `MAX_PIXELS`; names the file, the rule and the remedy.
+        FrameError: it has no pixel or more than `most`; names the file, the rule and the remedy.
     """
-    if width * height > MAX_PIXELS:
-        raise _too_large(path, f"{width}x{height} pixels")
+    if width * height > most:
+        raise _too_large(path, f"{width}x{height} pixels", most)
     if width < 1 or height < 1:
         raise FrameError(f"{path} declares {width}x{height} pixels: it must have one or more; mend or remove it")
 
@@ -111,8 +114,8 @@ def _check_tiles(path: Path, image: Image.Image) -> None:
         check_size(path, int(tags[_TILE_WIDTH]), int(tags[_TILE_LENGTH]))
 
 
-def _too_large(path: Path, found: str) -> FrameError:
+def _too_large(path: Path, found: str, most: int = MAX_PIXELS) -> FrameError:
     return FrameError(
-        f"{path} declares {found}: an image may have {MAX_PIXELS:,} pixels at most; make it smaller, or mend it if"
+        f"{path} declares {found}: an image may have {most:,} pixels at most; make it smaller, or mend it if"
         " it is damaged"
     )

@@ -35,16 +35,16 @@ class Levels:
 
         Whole numbers that can be shared out evenly are (of 16 bits, the upper 8 stay); others are rounded.
         """
-        taken = colours(values)
+        taken, table, low = colours(values), None, 0
         if taken.dtype.kind in "ui" and taken.dtype.itemsize <= 2:  # few values: each is scaled once
             limits = np.iinfo(taken.dtype)
-            table = self._scaled(np.arange(int(limits.min), int(limits.max) + 1, dtype=np.int64))
-            out = table[taken if limits.min == 0 else taken.astype(np.int32) - int(limits.min)]
-        else:
-            out = np.empty(taken.shape, np.uint8)
-            rows = max(_STRIP // max(math.prod(taken.shape[1:]), 1), 1)
-            for top in range(0, len(taken), rows):
-                out[top : top + rows] = self._scaled(taken[top : top + rows])
+            low = int(limits.min)
+            table = self._scaled(np.arange(low, int(limits.max) + 1, dtype=np.int64))
+        out = np.empty(taken.shape, np.uint8)
+        rows = max(_STRIP // max(math.prod(taken.shape[1:]), 1), 1)
+        for top in range(0, len(taken), rows):
+            strip = taken[top : top + rows]
+            out[top : top + rows] = self._scaled(strip) if table is None else table[strip.astype(np.intp) - low]
         return np.repeat(out, 3, axis=2) if taken.shape[2] == 1 else out
 
     def _scaled(self, values: Values) -> Image8:

@@ -11,7 +11,7 @@ from PIL import ImageOps
 from ovvis.io import tiff
 from ovvis.io.animation import animated, significant_bits, timing
 from ovvis.io.deep import Picture, decode_alone, page_picture, to_rgb, turned
-from ovvis.io.image_file import open_image, unreadable, why
+from ovvis.io.image_file import MAX_DEEP_BYTES, check_size, open_image, unreadable, why
 from ovvis.io.levels import Values, colours
 
 _MARKS = {b"\x89PNG": "PNG", b"GIF8": "GIF", **dict.fromkeys(tiff.MARKS, "TIFF")}
@@ -106,6 +106,7 @@ def _still(path: Path) -> Picture:
     """Return the picture of a file that holds one."""
     with open_image(path) as image:
         if image.format == "PNG" and _png_depth(path) == 16:
+            check_size(path, *image.size, MAX_DEEP_BYTES // 8)
             orientation = image.getexif().get(tiff.ORIENTATION, 1)
             values = decode_alone(path, path.read_bytes(), "png")
             return Picture(turned(values, orientation), _png_stated(path, values))
