@@ -422,6 +422,13 @@ def test_bgr_is_for_arrays(tmp_path: Path) -> None:
         open_source(tmp_path, bgr=True)
 
 
+def test_images_have_no_streams(tmp_path: Path) -> None:
+    Image.fromarray(flat(0)).save(tmp_path / "0.png")
+    for source in (tmp_path, tmp_path / "0.png", str(tmp_path / "*.png"), [flat(0)]):
+        with pytest.raises(InputError, match="images have no streams"):
+            open_source(source, stream=0)
+
+
 @pytest.mark.parametrize("frames", [[RAMP[..., :3]], [RAMP[..., :3] / 65535], torch.tensor(RAMP[..., :3] / 65535)])
 def test_arrays_of_other_kinds_need_levels(frames: Any) -> None:
     with pytest.raises(InputError) as error:

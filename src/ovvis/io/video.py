@@ -62,6 +62,7 @@ def open_source(
     _check_stream(stream)
     scale = parse_levels(levels)
     if not isinstance(source, (str, PathLike)):
+        _no_stream(stream)
         return ArraySource(in_memory(source), span, rate, scale, bgr)
     if bgr:
         raise InputError(
@@ -76,9 +77,11 @@ def open_source(
     except (OSError, ValueError) as error:  # no permission on the way, a name too long
         raise InputError(f"{text!r} cannot be opened ({error}): give a path that can be read") from error
     if path.is_dir():
+        _no_stream(stream)
         images, notes = images_in_folder(path)
         return ImageSource(images, path.resolve().name or str(path), span, fps, scale, notes=notes)
     if not exists and re.search(r"[*?[]", text):
+        _no_stream(stream)
         images, notes = images_of_pattern(str(path))
         return ImageSource(images, text, span, fps, scale, notes=notes)
     if not exists:
@@ -86,6 +89,7 @@ def open_source(
     if not path.is_file():
         raise InputError(f"{text} is neither a file nor a folder: pipes and devices cannot be read; give a file")
     if _is_image(path):
+        _no_stream(stream)
         return ImageSource([path], path.name, span, fps, scale)
     return _video(f"file:{path}", path.name, span, fps, stream, scale)
 
@@ -95,6 +99,11 @@ def _check_stream(stream: int | None) -> None:
         raise InputError(
             f"stream is {stream!r}: it must be the number of a video stream, from 0; leave it out for the default"
         )
+
+
+def _no_stream(stream: int | None) -> None:
+    if stream is not None:
+        raise InputError(f"stream is {stream}: images have no streams, only video files have; leave it out")
 
 
 def _is_image(path: Path) -> bool:
