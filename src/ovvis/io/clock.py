@@ -1,4 +1,4 @@
-"""The times of a video's frames: seconds from its first frame, never going back."""
+"""The times of a video's frames: seconds from its first frame."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Clock:
     """Turns the file's times into seconds from the first frame.
 
     A file whose times stand in the order of decoding (AVI) gives the k-th frame shown the k-th time. Where the
-    clock steps far back, recordings were joined: time goes on one frame after the last. A small step back is a
-    flaw in one frame's time, which takes the time of the frame before and moves no other.
+    clock steps far back, recordings were joined: time goes on one frame after the last. A small step back is that
+    of one frame, which comes late or has a flaw in its time, and moves no other.
 
     Args:
         base: seconds of one tick; None if the file has no clock.
@@ -33,7 +33,7 @@ class Clock:
         self._last_dts: int | None = None
         self._stepped = False  # the packets' clock went back since the last join
         self._index = -1  # of the last frame
-        self.time = 0.0  # of the last frame
+        self.time = 0.0  # of the furthest frame
         self.longest_gap = 0.0  # between two frames
 
     def fed(self, packet: Any) -> None:
@@ -51,22 +51,22 @@ class Clock:
         if pts is None or self._first is None or self._base is None or self._order:
             return None
         time = float((pts - self._first) * self._base) + self._shift
-        if self._index < 0 or time >= self.time:
-            return time
         back = self.time - time
+        if self._index < 0:
+            return time
         if back > JOIN or (self._stepped and back > max(0.1, 3 / self._rate)):
             self._stepped = False
             self._shift += back + 1 / self._rate
             return self.time + 1 / self._rate
-        return self.time
+        return time
 
     def settle(self, time: float | None, index: int) -> float:
-        """Return the time of the frame at `index`, for which `read` gave `time`; the clock stands there now."""
+        """Return the time of the frame at `index`, for which `read` gave `time`; the clock is there now, or ahead."""
         if time is None:
             time = self._by_index(index)
         if self._index >= 0:
             self.longest_gap = max(self.longest_gap, time - self.time)
-        self._index, self.time = index, time
+        self._index, self.time = max(self._index, index), max(self.time, time)
         return time
 
     def _by_index(self, index: int) -> float:

@@ -103,6 +103,11 @@ def open_video(location: str, name: str, stream: int | None = None) -> Iterator[
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if container.format.name == "tty":
             raise InputError(f"{name} is a text file: the source must be a video; give a video file")
+        if not streams and not container.streams and timeout is not None:
+            raise InputError(
+                f"{name} told of no video before it ended or fell silent for {TIMEOUT:g} s: check the address and the"
+                " network, or download it first"
+            )
         if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise InputError(f"{name} has no video stream, only {kinds}: the source must be a video; give another file")

@@ -35,6 +35,7 @@ class Counting:
         self._reports_before = 0  # their number at the frame before
         self._since_report = 0  # readable frames since the last report
         self._broken = ""  # why the data end
+        self._free: list[int] = []  # numbers of the frames that were lost of late
         self._doubt = ""  # why data are missing near here
         self._doubt_left = 0  # for how many more frames
 
@@ -64,7 +65,12 @@ class Counting:
         """
         room = None  # for frames between the last one and this, by the clock
         if self._begun and time is not None and self._time is not None:
-            room = max(round((time - self._time) * self._rate) - 1, 0)
+            steps = round((time - self._time) * self._rate)
+            if self._ranks is None and self.index + steps in self._free:  # it comes late
+                self._free.remove(self.index + steps)
+                self._passed -= 1
+                return self.index + steps
+            room = max(steps - 1, 0)
         index = self._counted(room) if self._ranks is None else self._ranks.taken(pts) + self._absent
         if self._doubt_left:
             self._doubt_left -= 1
@@ -76,7 +82,9 @@ class Counting:
                     index += room - between
                 else:
                     self.uncounted = True
-        self._begun, self._time = True, time
+        if self._begun:
+            self._free = [*self._free, *range(self.index + 1, index)][-MAX_DELAY:]
+        self._begun, self._time = True, time if self._time is None or time is None else max(self._time, time)
         self.index = max(self.index, index)
         return index
 
