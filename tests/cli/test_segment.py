@@ -198,7 +198,7 @@ def test_a_video_that_breaks_off_is_used_as_far_as_it_goes(quick, monkeypatch, t
     assert segment(monkeypatch, path, out, "--short-edge", 32) == 3
     content = json.loads((out / "tracks.json").read_text())
     assert 0 < len(content["video"]["frames"]) < 40 and content["problem"]
-    assert "broke off" in capsys.readouterr().err
+    assert "Used in part" in capsys.readouterr().err
     with av.open(str(out / "overlay.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == len(content["video"]["frames"])
 
@@ -234,6 +234,26 @@ def test_a_phones_video_is_told_seen_and_painted_as_a_person_sees_it(quick, monk
         frame = next(video.decode(stream))
         assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) == (1, 1, 1, 1)
         assert frame.to_ndarray(format="rgb24").mean() == pytest.approx(230, abs=2)
+
+
+def test_a_file_of_two_videos(quick, monkeypatch, tmp_path, capsys):
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as video:
+        streams = [video.add_stream("libx264", rate=10) for _ in range(2)]
+        for number, stream in enumerate(streams):
+            stream.height, stream.width, stream.pix_fmt, stream.disposition = 64, 96 + 32 * number, "yuv420p", number
+        for _ in range(3):
+            for stream in streams:
+                video.mux(stream.encode(av.VideoFrame(stream.width, 64, "yuv420p")))
+        for stream in streams:
+            video.mux(stream.encode(None))
+    assert segment(monkeypatch, path, tmp_path / "one") == 0
+    assert "two.mkv has 2 video streams: number 1 is used" in capsys.readouterr().err
+    assert load_tracks(tmp_path / "one" / "tracks.json").width == 128
+    assert segment(monkeypatch, path, tmp_path / "other", "--stream", 0) == 0
+    assert load_tracks(tmp_path / "other" / "tracks.json").width == 96
+    assert segment(monkeypatch, path, tmp_path / "none", "--stream", 2) == 2
+    assert "stream is 2: two.mkv has video streams 0 to 1" in capsys.readouterr().err
 
 
 def test_frames_that_were_not_painted_are_told(quick, monkeypatch, clip, tmp_path, capsys):

@@ -28,7 +28,7 @@ from ovvis.paths import user_path
 from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.vocabulary import Vocabulary
 
-BROKE_OFF = 3  # exit code: the video ended early, its readable part was used
+IN_PART = 3  # exit code: frames of the video could not be read or had another size, the others were used
 ROWS = 25  # tracks that the table shows
 
 WRITTEN = TRACKS, VIDEO = "tracks.json", "overlay.mp4"
@@ -224,8 +224,8 @@ def _conclude(result: VideoResult, folder: Path, video: bool, unpainted: Sequenc
     names = f"{TRACKS} and {VIDEO}" if video else TRACKS
     out.print(f"Results: {escape(str(folder))} ({names})", soft_wrap=True)
     if result.problem is not None:
-        warn(f"The video broke off: {result.problem}")
+        warn(f"Used in part: {result.problem}")
     for line in unpainted:
         warn(line)
     if result.problem is not None or unpainted:
-        raise typer.Exit(BROKE_OFF)
+        raise typer.Exit(IN_PART)
