@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ovvis.cli.console import out
+from ovvis.cli.console import out, warn
 from ovvis.cli.options import Overwrite
 from ovvis.cli.process import quiet_libraries
 from ovvis.cli.stopping import STOPPING
@@ -25,7 +25,7 @@ def convert(
         from ovvis.models import load
 
     quiet_libraries()
-    entry = load.convert(checkpoint, target, model, overwrite=overwrite)
+    entry = load.convert(checkpoint, target, model, overwrite=overwrite, tell=warn)
     size = user_path(target).stat().st_size / 2**20
     out.print(
         f"{target}: {entry.name}, {size:.0f} MiB; use it with --model {entry.name} --weights {target}", soft_wrap=True

@@ -219,6 +219,8 @@ class SegmenterOptions:
                 precision=cast(Precision, self.precision),
                 on_progress=fetched,
             )
+        for told in network.notes:
+            note(told)
         if self.model is None and self.weights is None and find_model(DEFAULT_MODEL).packaged:
             note(
                 f"{DEFAULT_MODEL} knows {len(categories())} kinds of illustrated objects and nothing else; for real "

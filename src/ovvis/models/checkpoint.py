@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import pickle
-import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,6 +15,8 @@ from torch import Tensor
 from ovvis.errors import InputError
 from ovvis.io.output import whole_file
 from ovvis.models.convert import TensorDict, class_matrix, convert_state, is_authors
+from ovvis.models.prefixes import unwrapped
+from ovvis.models.torch_file import check_kind, check_tensor, line_of, read_pickle, tensors_by_name
 from ovvis.paths import user_path
 
 METADATA_KEY = "ovvis"
@@ -34,6 +32,7 @@ class Checkpoint:
     family: str | None  # from the metadata; None in the authors' files
     config: dict[str, Any] | None  # likewise
     classes: Tensor | None = None  # K, E; embeddings of the labels that an OVFormer of its authors was trained with
+    unwrapped: str = ""  # what all names began with before: "module." of several GPUs, Lightning's "model."
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -48,19 +47,15 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not path.is_file():
         kind = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"checkpoint {str(path)!r} {kind}; give a .pth or .safetensors file")
-    try:
-        with path.open("rb") as file:
-            head = file.read(9)
-    except OSError as error:
-        raise InputError(
-            f"checkpoint {str(path)!r} cannot be read ({error.strerror}); check its permissions"
-        ) from error
+    check_kind(path, "checkpoint")
+    with path.open("rb") as file:
+        head = file.read(9)
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _read_safetensors(path)
-    state = _read_pickle(path)
     where = f"checkpoint {str(path)!r}"
-    ours = convert_state(state, where) if is_authors(state) else dict(state)
-    return Checkpoint(path, ours, None, None, class_matrix(state))
+    state, removed = unwrapped(_read_pickle(path), where)
+    ours = convert_state(state, where) if is_authors(state) else state
+    return Checkpoint(path, ours, None, None, class_matrix(state), removed)
 
 
 def read_safetensors(path: Path, what: str = "checkpoint") -> tuple[TensorDict, dict[str, str]]:
@@ -69,13 +64,14 @@ def read_safetensors(path: Path, what: str = "checkpoint") -> tuple[TensorDict, 
     Raises:
         InputError: a damaged or foreign file.
     """
+    check_kind(path, what)
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
             return state, file.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # the library's own error, and PyTorch's of types that it does not know
         raise InputError(
-            f"{what} {str(path)!r} is damaged or no safetensors file ({_line(error)}); fetch it again"
+            f"{what} {str(path)!r} is damaged or no safetensors file ({line_of(error)}); fetch it again"
         ) from error
 
 
@@ -89,64 +85,23 @@ def _read_safetensors(path: Path) -> Checkpoint:
     try:
         made = json.loads(metadata[METADATA_KEY])
         classes = state.pop(CLASSES, None)
-        return Checkpoint(path, state, str(made["family"]), dict(made["config"]), classes)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"checkpoint {str(path)!r} has damaged metadata ({_line(error)}); fetch it again") from error
-
-
-def read_pickle(path: Path, what: str = "checkpoint") -> Any:
-    """Return what PyTorch saved in a file, nothing executed; `what` is the file's name in a message.
-
-    Raises:
-        InputError: a truncated or foreign file, or one that tries to execute code.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        found = re.search(r"(?:GLOBAL|Unsupported global:|Unsupported class)\s+([\w.]+)", str(error))
-        if found is None and "Unsupported operand" in str(error):
-            raise _damaged(path, "it holds no tensors", what) from error  # PyTorch's advice would mislead
-        asked = f"it asks for {found[1]}" if found else _line(error)
-        raise InputError(
-            f"{what} {str(path)!r} is refused: opening it would execute code ({asked}); give a file of plain "
-            "tensors from a source you trust"
-        ) from error
-    except (
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        IndexError,
-        TypeError,
-    ) as error:
-        raise _damaged(path, _line(error), what) from error
+        state, removed = unwrapped(state, f"checkpoint {str(path)!r}")
+        return Checkpoint(path, state, str(made["family"]), dict(made["config"]), classes, removed)
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"checkpoint {str(path)!r} has damaged metadata ({line_of(error)}); fetch it again") from error
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
-    content = read_pickle(path)
-    # detectron2 writes {"model": ..., "optimizer": ..., "iteration": ...}.
-    if isinstance(content, Mapping):
-        state = next(
-            (content[key] for key in ("model", "state_dict") if isinstance(content.get(key), Mapping)),
-            content,
-        )
+    where = f"checkpoint {str(path)!r}"
+    # detectron2 writes {"model": ..., "optimizer": ..., "iteration": ...}, Lightning "state_dict".
+    for _, state in tensors_by_name(read_pickle(path)):
         if state and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
+            for name, value in state.items():
+                check_tensor(name, value, where)
             return {name: value.detach() for name, value in state.items()}
-    raise InputError(
-        f"checkpoint {str(path)!r} holds no tensors under 'model'; give a checkpoint of the model's authors"
-    )
-
-
-def _damaged(path: Path, reason: str, what: str) -> InputError:
-    return InputError(f"{what} {str(path)!r} is truncated or no PyTorch file ({reason}); fetch it again")
-
-
-def _line(error: Exception) -> str:
-    """Return the first line of an error, shortened."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:120] if lines else type(error).__name__
+    raise InputError(f"{where} holds no tensors under 'model'; give a checkpoint of the model's authors")
 
 
 def write_checkpoint(
@@ -170,4 +125,4 @@ def write_checkpoint(
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial, metadata=metadata)
             partial.chmod(mode)
     except SafetensorError as error:
-        raise OSError(f"cannot write {str(path)!r}: {_line(error)}") from error
+        raise OSError(f"cannot write {str(path)!r}: {line_of(error)}") from error

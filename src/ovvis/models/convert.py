@@ -179,7 +179,7 @@ def _unpack(name: str, tensor: Tensor, where: str) -> TensorDict:
 
 def decoder_depth(names: Iterable[str]) -> int:
     """Return the number of query decoder layers that our tensor names speak of."""
-    depths = [int(m[1]) for m in (re.match(r"network\.query_decoder\.layers\.(\d+)\.", n) for n in names) if m]
+    depths = [int(m[1]) for m in (re.match(r"network\.query_decoder\.layers\.([0-9]{1,9})\.", n) for n in names) if m]
     return max(depths, default=-1) + 1
 
 
@@ -218,6 +218,8 @@ def load_strictly(module: torch.nn.Module, state: Mapping[str, Tensor], where: s
                 f"{where}: tensor {name} has shape {tuple(tensor.shape)}, this model has {tuple(own[name].shape)}; "
                 "give the checkpoint of this model, or name the model that the checkpoint belongs to"
             )
+        if own[name].is_floating_point() != tensor.is_floating_point():
+            raise InputError(f"{where}: tensor {name} holds {tensor.dtype} where this model has {own[name].dtype}")
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(f"{where}: tensor {name} holds values that are not finite; the file is damaged")
     module.load_state_dict({**{n: own[n] for n in counters}, **state})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -23,6 +23,7 @@ from ovvis.models.model import Model
 from ovvis.models.packaged import packaged_clip, packaged_model
 from ovvis.models.places import packaged_path, weights_path
 from ovvis.models.settings import UNTRAINED, Precision
+from ovvis.models.stated import check_depth, stated_config
 from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model
 from ovvis.paths import user_path
 from ovvis.structures import TextEmbeddings
@@ -93,17 +94,19 @@ def build_from(
     """
     where = f"checkpoint {str(checkpoint.path)!r}"
     _check_architecture(checkpoint, entry, where)
-    depth = decoder_depth(checkpoint.state)
+    depth = check_depth(decoder_depth(checkpoint.state), where)
     if pinned_depth is not None and depth != pinned_depth:
         deep = [other.name for other in _alike(checkpoint) if other.config.decoder_layers == depth]
         raise InputError(
             f"{where} has {depth} decoder layers, but {entry.name} was asked for with {pinned_depth}; name the model "
             f"that the file belongs to{': ' if deep else ''}{' or '.join(deep)}"
         )
-    config = FAMILIES[entry.family].config(**checkpoint.config) if checkpoint.config else entry.config
+    config: FamilyConfig = entry.config
+    if checkpoint.config:
+        config = stated_config(FAMILIES[entry.family].config, checkpoint.config, checkpoint.state, where)
     queries = query_count(checkpoint.state) or config.queries
     config = replace(config, **{"queries": queries, **options, "decoder_layers": depth})
-    model = build_model(config, entry.name)
+    model = _built(config, entry, where)
     state = checkpoint.state
     if not has_clip(state):
         state = {**state, **pretrained_clip(config)}
@@ -113,8 +116,21 @@ def build_from(
         where,
     )
     model.source = checkpoint.path.name
+    if checkpoint.unwrapped:
+        model.notes = (f"{where}: {checkpoint.unwrapped!r} before every tensor's name is left out",)
     model.texts = _texts(checkpoint, entry)
     return model
+
+
+def _built(config: FamilyConfig, entry: ModelEntry, where: str) -> Model:
+    """Return the untrained model of a configuration."""
+    try:
+        return build_model(config, entry.name)
+    except InputError:
+        raise
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise InputError(f"{where}: its configuration makes no model ({reason}); fetch it again, or mend it") from error
 
 
 def _texts(checkpoint: Checkpoint, entry: ModelEntry) -> TextEmbeddings | None:
@@ -127,7 +143,14 @@ def _texts(checkpoint: Checkpoint, entry: ModelEntry) -> TextEmbeddings | None:
     return TextEmbeddings(F.normalize(checkpoint.classes.float(), dim=-1), torch.arange(len(names)), names)
 
 
-def convert(source: str | Path, target: str | Path, name: str | None = None, *, overwrite: bool = True) -> ModelEntry:
+def convert(
+    source: str | Path,
+    target: str | Path,
+    name: str | None = None,
+    *,
+    overwrite: bool = True,
+    tell: Callable[[str], object] | None = None,
+) -> ModelEntry:
     """Convert an authors' checkpoint into our safetensors, after loading it strictly.
 
     Args:
@@ -135,6 +158,7 @@ def convert(source: str | Path, target: str | Path, name: str | None = None, *, 
         target: the file to write.
         name: the model it must be; None finds out.
         overwrite: whether an older file may be replaced.
+        tell: is called with what was changed in reading it.
 
     Returns:
         The zoo's line of the model that it is.
@@ -148,6 +172,9 @@ def convert(source: str | Path, target: str | Path, name: str | None = None, *, 
     checkpoint = read_checkpoint(source)
     entry = find_model(name) if name else _recognise(checkpoint)
     model = build_from(checkpoint, entry, entry.config.decoder_layers if name else None, {})
+    if tell is not None:
+        for note in model.notes:
+            tell(note)
     try:
         state = model.state_dict()
         if checkpoint.classes is not None:

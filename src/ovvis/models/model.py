@@ -52,9 +52,10 @@ class Model(nn.Module):
         super().__init__()
         self.name, self.family, self.config, self.video = name, family, config, video
         self.short_edge = short_edge
-        # Set by whoever loads the weights: where they came from, and the vocabulary that came with them.
+        # Set by whoever loads the weights: where they came from, the vocabulary that came with them.
         self.source = "untrained"
         self.texts: TextEmbeddings | None = None
+        self.notes: tuple[str, ...] = ()  # what was changed in reading them
         self.clip = clip
         self.network = network
         self.classifier = classifier

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ovvis.errors import InputError, nearest
-from ovvis.models.checkpoint import read_pickle, read_safetensors
+from ovvis.models.array_file import MAGIC, ZIP, read_npy, read_npz
+from ovvis.models.checkpoint import read_safetensors
+from ovvis.models.torch_file import check_kind, check_tensor, read_pickle
 from ovvis.paths import user_path
 from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import Label, Vocabulary, builtin_names, plain_word
@@ -22,7 +23,7 @@ from ovvis.vocabulary import Label, Vocabulary, builtin_names, plain_word
 WHAT = "text embeddings"
 TENSOR, LABELS = "text_embeddings", "labels"  # names in a safetensors file: of the matrix, and in its metadata
 
-_RULE = "give a .npy, .safetensors or .pt file with one matrix, a row for each label"
+_RULE = "give a .npy, .npz, .safetensors or .pt file with one matrix, a row for each label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,10 @@ def text_from_file(path: str | Path, vocabulary: Vocabulary, rows: Vocabulary | 
 
 
 def read_text_matrix(path: str | Path) -> TextMatrix:
-    """Read a matrix of text embeddings: `.npy`, `.safetensors` or `.pt`, none of which may execute code.
+    """Read a matrix of text embeddings: `.npy`, `.npz`, `.safetensors` or `.pt`, none of which may execute code.
 
     A safetensors file holds one matrix, or several of which one is called "text_embeddings"; its metadata may name
-    the rows ("labels", a JSON list).
+    the rows ("labels", a JSON list). An `.npz` likewise, with an array "labels" of texts.
 
     Raises:
         InputError: no such file, no matrix in it, or a row that is all zero or not finite.
@@ -68,16 +69,21 @@ def read_text_matrix(path: str | Path) -> TextMatrix:
     if not path.is_file():
         kind = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"{where} {kind}; {_RULE}")
+    check_kind(path, WHAT)
     names = None
-    if path.suffix == ".npy":
-        vectors = _read_npy(path, where)
-    elif path.suffix == ".safetensors":
+    kind = _kind(path)
+    if kind == "npy":
+        vectors = read_npy(path, where, _RULE)
+    elif kind == "npz":
+        vectors, names = read_npz(path, where, _RULE, TENSOR)
+    elif kind == "safetensors":
         vectors, names = _read_safetensors(path, where)
     else:
         content = read_pickle(path, WHAT)
         vectors = _only_matrix(content if isinstance(content, dict) else {"": content}, where)
     if vectors.ndim != 2 or not vectors.numel():
         raise InputError(f"{where} holds an array of {tuple(vectors.shape)}; {_RULE}")
+    check_tensor("", vectors, where)
     vectors = vectors.detach().float()
     wrong = ~vectors.isfinite().all(1) | (vectors == 0).all(1)
     if wrong.any():
@@ -175,20 +181,24 @@ class _Index:
         return [row for label in vocabulary if (row := self.row(label)) is not None]
 
 
-def _read_npy(path: Path, where: str) -> Tensor:
-    try:
-        array = np.load(path, allow_pickle=False)
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-    except (OSError, ValueError, EOFError, TypeError) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise InputError(f"{where} is no array of numbers ({line}); {_RULE}") from error
+def _kind(path: Path) -> str:
+    """Return which kind of file it is: its ending says so, or its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    ending = path.suffix.lower().removeprefix(".")
+    if ending in ("npy", "npz", "safetensors"):
+        swapped = {("npy", ZIP): "npz", ("npz", MAGIC): "npy"}  # numpy reads these by their bytes too
+        return next(
+            (kind for (end, magic), kind in swapped.items() if end == ending and head.startswith(magic)), ending
+        )
+    return "npy" if head.startswith(MAGIC) else "safetensors" if head[8:9] == b"{" else "pickle"
 
 
 def _read_safetensors(path: Path, where: str) -> tuple[Tensor, tuple[str, ...] | None]:
     tensors, metadata = read_safetensors(path, WHAT)
     try:
         names = json.loads(metadata.get(LABELS, "null"))
-    except ValueError:
+    except (ValueError, RecursionError):
         names = metadata[LABELS]
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise InputError(f"{where}: its metadata {LABELS!r} is no list of names; make the file again")

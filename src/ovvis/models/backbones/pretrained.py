@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from ovvis.errors import InputError, nearest
 from ovvis.models import download
-from ovvis.models.checkpoint import read_pickle, read_safetensors
+from ovvis.models.checkpoint import read_safetensors
+from ovvis.models.prefixes import unwrapped
+from ovvis.models.torch_file import check_tensor, read_pickle, tensors_by_name
 from ovvis.paths import user_path
 
 IMAGENET_21K = "imagenet-21k"
@@ -68,12 +70,16 @@ def _state(path: Path, where: str) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise InputError(f"{where} do not exist; give a file, or {IMAGENET_21K}")
     content = read_safetensors(path, WHAT)[0] if path.suffix == ".safetensors" else read_pickle(path, WHAT)
-    for key in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+    state = next(
+        (part for _, part in tensors_by_name(content) if part and all(isinstance(x, Tensor) for x in part.values())),
+        None,
+    )
+    if state is None:
         raise InputError(f"{where} hold no tensors by name; give a classifier's weights")
-    return {str(name): tensor.float() if tensor.is_floating_point() else tensor for name, tensor in content.items()}
+    for name, tensor in state.items():
+        check_tensor(str(name), tensor, where)
+    named, _ = unwrapped({str(name): tensor for name, tensor in state.items()}, where)
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in named.items()}
 
 
 def _fetched(architecture: str, on_progress: download.Progress | None) -> Path:
