@@ -14,6 +14,7 @@ LEVELS = {
     "version": 0,
     "paths": 0,
     "file_kind": 0,
+    "plain": 0,
     "fields": 1,
     "masks": 1,
     "borders": 1,
@@ -49,7 +50,7 @@ WITHIN_A_LEVEL = {
 ONLY = {
     "tracking": {"structures"},
     "io": {"structures", "fields", "masks", "errors", "paths", "file_kind"},
-    "evaluation": {"structures", "fields", "masks", "borders", "errors"},
+    "evaluation": {"structures", "fields", "masks", "borders", "errors", "plain"},
     "world": {"paths", "masks", "errors", "io"},
 }
 STRANGERS = [("training", "inference"), ("data", "inference")]

@@ -152,6 +152,13 @@ def test_report_in_three_forms():
     by_category = report.as_csv(by_category=True).splitlines()
     assert [line.split(",")[:2] for line in by_category[1:]] == [["5", "dog"], ["9", "cat"], ["2", "cow"]]
 
+    formula = replace(report, categories=tuple(replace(c, name=f"={c.name}") for c in report.categories))
+    assert [line.split(",")[1] for line in formula.as_csv(by_category=True).splitlines()[1:]] == [
+        "'=dog",
+        "'=cat",
+        "'=cow",
+    ]
+
     console = Console(width=160, record=True, file=None, quiet=False, force_terminal=False)
     with console.capture() as capture:
         console.print(report.as_table())

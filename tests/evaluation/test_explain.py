@@ -291,6 +291,7 @@ def test_three_forms():
         ("0", "name", "1", "dog"), ("1", "both", "1", "dog"),
     ]  # fmt: skip
     assert lines[1]["overlap"] == "0.333333" and lines[1]["video_name"] == "park"
+    assert ",'@park," in explanation.errors_csv({1: "@park"})  # no formula to a spreadsheet
     console = Console(width=120)
     with console.capture() as capture:
         console.print(explanation.as_table())

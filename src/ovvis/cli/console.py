@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook, RenderResult
+from rich.control import Control
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,10 +22,41 @@ from rich.progress import (
     TaskID,
     TextColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
 
-out = Console(highlight=False)
-notes = Console(stderr=True, highlight=False)
+from ovvis.plain import visible
+
+
+class _Visible:
+    """What is printed, with every character of it shown: names and paths may hold what a terminal obeys."""
+
+    def __init__(self, inside: RenderableType) -> None:
+        self._inside = inside
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for piece in console.render(self._inside, options):
+            yield piece if piece.control else Segment(visible(piece.text), piece.style)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self._inside)
+
+
+class _Shown(RenderHook):
+    """Makes everything that a console prints visible, whoever prints it."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [item if isinstance(item, Control) else _Visible(item) for item in renderables]
+
+
+def _console(stderr: bool = False) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    console.push_render_hook(_Shown())
+    return console
+
+
+out = _console()
+notes = _console(stderr=True)
 
 
 SILENCE = 60.0  # seconds between the lines of long work where there is no terminal
@@ -44,7 +77,7 @@ def count(number: int, thing: str, things: str = "") -> str:
 def complain(message: str) -> None:
     """Print an error as one line on standard error."""
     # Rich would wrap it; a line is easier to search for and to copy.
-    print(f"ovvis: {' '.join(message.split())}", file=sys.stderr)
+    print(f"ovvis: {visible(' '.join(message.split()))}", file=sys.stderr)
 
 
 def warn(message: str) -> None:
@@ -64,7 +97,7 @@ def progress(what: str, unit: str, total: int | None = None) -> Iterator[Advance
     A bar on a terminal; in a file, where a bar would be noise, a line every minute.
     """
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         _Rate(unit),
@@ -81,8 +114,8 @@ def progress(what: str, unit: str, total: int | None = None) -> Iterator[Advance
         # The bar appears with the first step: work that has nothing to do, or fails before it, shows none.
         if not task:
             bar.start()
-            task.append(bar.add_task(what, total=in_all or total))
-        bar.update(task[0], completed=done, total=in_all or total, description=now or what)
+            task.append(bar.add_task(visible(what), total=in_all or total))
+        bar.update(task[0], completed=done, total=in_all or total, description=visible(now or what))
         if not notes.is_terminal and time.monotonic() - spoken >= SILENCE:
             spoken = time.monotonic()
             notes.print(escape(_line(bar.tasks[0], unit)), soft_wrap=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from ovvis.cli.console import out, warn
 from ovvis.cli.options import Overwrite
@@ -28,5 +30,7 @@ def convert(
     entry = load.convert(checkpoint, target, model, overwrite=overwrite, tell=warn)
     size = user_path(target).stat().st_size / 2**20
     out.print(
-        f"{target}: {entry.name}, {size:.0f} MiB; use it with --model {entry.name} --weights {target}", soft_wrap=True
+        f"{escape(str(target))}: {entry.name}, {size:.0f} MiB; use it with --model {entry.name} --weights "
+        f"{escape(shlex.quote(str(target)))}",
+        soft_wrap=True,
     )

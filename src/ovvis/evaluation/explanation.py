@@ -19,6 +19,7 @@ from ovvis.evaluation.error_types import KINDS, MISSED
 from ovvis.evaluation.judged import Bools, Floats, Ints, TruthTable
 from ovvis.evaluation.repairs import REPAIRS
 from ovvis.evaluation.report import Report
+from ovvis.plain import cell
 
 ORACLES = {
     "oracle names": "each result has the name of the truth it overlaps most",
@@ -179,7 +180,9 @@ class Explanation:
             measures = [f"{value:.6f}" for value in (e.overlap, e.space, e.time)]
             thresholds = " ".join(step for step, on in zip(steps, e.levels, strict=True) if on)
             row = [video, (names or {}).get(video, ""), *track, kinds[e.kind], *truth, *measures]
-            writer.writerow([*row, e.frames_on, e.frames_lost, e.frames_switched, int(e.regains), thresholds])
+            writer.writerow(
+                [*map(cell, row), e.frames_on, e.frames_lost, e.frames_switched, int(e.regains), thresholds]
+            )
         return text.getvalue()
 
     def as_table(self) -> Table:

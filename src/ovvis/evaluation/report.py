@@ -15,6 +15,7 @@ from rich.table import Table
 from ovvis.evaluation.average_precision import AREA_NAMES
 from ovvis.evaluation.records import Category
 from ovvis.evaluation.rules import LIMITS
+from ovvis.plain import cell
 
 Floats = NDArray[np.float64]
 
@@ -99,11 +100,11 @@ class Report:
         if by_category:
             writer.writerow(["id", "category", *self.names])
             for category, figures in zip(self.categories, self.category_metrics, strict=True):
-                writer.writerow([category.id, category.name, *(figures[name] for name in self.names)])
+                writer.writerow([category.id, cell(category.name), *(figures[name] for name in self.names)])
         else:
             writer.writerow(["group", *self.names])
             for group, figures in self.metrics.items():
-                writer.writerow([group, *(figures[name] for name in self.names)])
+                writer.writerow([cell(group), *(figures[name] for name in self.names)])
         return text.getvalue()
 
     def as_table(self) -> Table:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
 from ovvis.evaluation.error_types import KINDS
 from ovvis.evaluation.explanation import ORACLES, Explanation
-from ovvis.report.page import bars, figures, page, section, table
+from ovvis.report.page import bars, escape, figures, page, section, table
 from ovvis.report.strips import Legend, Strip
 from ovvis.version import __version__
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
-from html import escape
 from importlib.resources import files
+
+from ovvis.plain import visible
+
+
+def escape(text: str) -> str:
+    """Return text for a page: no mark-up, and every character of it shows."""
+    return html.escape(visible(text))
 
 
 def page(title: str, subtitle: str, sections: Iterable[str], foot: str) -> str:
