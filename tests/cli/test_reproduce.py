@@ -13,6 +13,7 @@ from ovvis.data.words import dataset_vocabulary
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import ResultTrack
 from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.io.lock import release_lock, take_lock
 from ovvis.io.video import open_frames
 from ovvis.models import load as loading
 from ovvis.reproduction.experiments import EXPERIMENTS
@@ -141,6 +142,27 @@ def test_shards(command, measured):
     assert code == 0 and "left to other shards" in out and len(measured) == 2  # video 2 of val and of val-hard
     code, out, _ = command(*words, "--shard", "1/2")
     assert code == 0 and "The model on each split" in out and len(measured) == 7
+
+
+def test_a_shard_belongs_to_one_process(command, measured, tmp_path):
+    words = (*QUICK, "--tables", "splits", "--seeds", 0)
+    output = tmp_path / "reproduction"
+    output.mkdir()
+    lock = take_lock(output, ".1-of-2")
+    code, _, err = command(*words, "--shard", "1/2")
+    assert code == 2 and "another process is measuring shard 1/2" in err
+    code, _, err = command(*words, "--restart")
+    assert code == 2 and "would drop what other shards are measuring" in err
+    release_lock(lock)
+    assert measured == [] and list(output.iterdir()) == []
+
+
+def test_tables_that_no_run_made_are_not_replaced(command, measured, tmp_path):
+    path = tmp_path / "reproduction" / "tables.md"
+    path.parent.mkdir()
+    path.write_text("mine")
+    code, _, err = command(*QUICK, "--tables", "splits", "--seeds", 0)
+    assert code == 2 and "tables.md is of another run" in err and measured == [] and path.read_text() == "mine"
 
 
 def test_a_network_of_some_rows(command, measured):

@@ -86,6 +86,18 @@ with entry.STOPPING.reading():
     assert (done.returncode, done.stderr) == (130, "ovvis: stopped; nothing was written\n")
 
 
+def test_a_signal_while_python_ends_changes_nothing():
+    work = """
+    class Last:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+    sys.last = [Last()]  # goes with the interpreter's own modules
+    print("done")
+"""
+    done = run(work, signal.SIGTERM)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
 def test_what_is_ignored_stays_ignored():
     """As after nohup, or in a script's background."""
     code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + VERB

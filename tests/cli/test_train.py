@@ -446,6 +446,18 @@ def test_a_folder_belongs_to_one_run_at_a_time(home):
     release_lock(lock)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("model.safetensors", "mine"), ("config.yaml", "mine: 1"), ("config.yaml", "[1"), ("metrics.jsonl", "mine")],
+)
+def test_files_that_no_run_made_are_not_replaced(home, name, content):
+    (home / "run").mkdir()
+    (home / "run" / name).write_text(content)
+    line = refused(home)
+    assert name in line and "choose another --output" in line and "\n" not in line
+    assert [(file.name, file.read_text()) for file in (home / "run").iterdir()] == [(name, content)]
+
+
 def test_a_wrong_key(home):
     assert "there is no setting 'run.stepz'; did you mean steps?" in refused(home, "--set", "run.stepz=3")
 

@@ -2,8 +2,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
-from ovvis.io.lock import release_lock, take_lock
+from ovvis.io.lock import clear_locks, hold, release_lock, take_lock
 
 HOLD = """
 import sys
@@ -25,6 +26,33 @@ def test_one_at_a_time_and_suffixes_apart(tmp_path):
     release_lock(again)
     release_lock(other)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_waits_is_told_and_gets_it(tmp_path):
+    order = []
+
+    def wait():
+        with hold(tmp_path, on_wait=lambda: order.append("waits")) as waited:
+            order.append(waited)
+
+    with hold(tmp_path) as waited:
+        assert not waited
+        thread = threading.Thread(target=wait)
+        thread.start()
+        while not order:
+            thread.join(0.01)
+        order.append("done")
+    thread.join()
+    assert order == ["waits", "done", True] and list(tmp_path.iterdir()) == []
+
+
+def test_locks_of_the_dead_go_and_those_of_the_living_are_named(tmp_path):
+    (tmp_path / ".lock.1-of-3").touch()
+    own, other = take_lock(tmp_path, ".2-of-3"), take_lock(tmp_path, ".3-of-3")
+    assert clear_locks(tmp_path, ".2-of-3") == [".3-of-3"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock.2-of-3", ".lock.3-of-3"]
+    release_lock(own)
+    release_lock(other)
 
 
 def test_a_killed_process_holds_nothing(tmp_path):

@@ -8,6 +8,7 @@ import torch
 
 from fakes import authors_checkpoint, build_tiny, tiny_config
 from ovvis.errors import InputError, ResourceError
+from ovvis.io.lock import hold
 from ovvis.models import zoo
 from ovvis.models.download import check_checksum, record_checksum, sha256, weights_folder
 from ovvis.models.load import fetch_weights, load_model
@@ -84,6 +85,34 @@ def test_fetched_once_checked_and_recorded(server, entry):
     model = load_model("clip-vis-r50")
     assert len(server.served) == asked
     assert torch.equal(model.network.query_decoder.query_code, build_tiny().network.query_decoder.query_code)
+
+
+def test_two_that_want_the_same_fetch_it_once(server, entry):
+    one, paths = entry("/good"), []
+    several = [threading.Thread(target=lambda: paths.append(fetch_weights(one))) for _ in range(3)]
+    before = len(server.served)
+    with hold(make_folder(weights_folder()), "-clip-vis-r50.safetensors"):  # another process is fetching it
+        for thread in several:
+            thread.start()
+        several[0].join(0.2)
+        assert paths == [] and len(server.served) == before
+    for thread in several:
+        thread.join()
+    assert len(server.served) == before + 1 and len(set(paths)) == 1
+    assert names() == ["clip-vis-r50.safetensors", "sha256.json"]
+
+
+def test_what_a_killed_download_left_goes_with_the_next(entry):
+    left = make_folder(weights_folder()) / ".clip-vis-r50.safetensors.partial-abc"
+    make_folder(left)
+    (left / "download").write_text("half")
+    fetch_weights(entry("/good"))
+    assert names() == ["clip-vis-r50.safetensors", "sha256.json"]
+
+
+def make_folder(path):
+    path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def test_a_changed_file_is_refused(entry):

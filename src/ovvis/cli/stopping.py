@@ -7,6 +7,7 @@ command wants ignored (nohup) stays so.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -74,6 +75,9 @@ class Stopping:
 
     def over(self) -> None:
         """Pass over all further signals: the work is done."""
+        if not self._over:
+            # While it ends, Python gives signals back to the system, which ends a process that does not ignore them.
+            atexit.register(_ignore)
         self._over = True
 
     @contextmanager
@@ -93,6 +97,12 @@ class Stopping:
             self._raised = None
             signal.signal(signal.SIGALRM, lambda *_: self.came(self._number or signal.SIGINT))
             signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+
+
+def _ignore() -> None:
+    for number in ENDING:
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _leave_it_to_the_parent() -> None:
