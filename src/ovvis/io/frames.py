@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -17,19 +15,6 @@ from ovvis.io.levels import Image8, Levels, Values, choose, colours, survey
 from ovvis.io.pictures import Pictures, look
 from ovvis.io.source import DEFAULT_FPS, FrameError, Source, Span
 from ovvis.structures import Frame, SourceInfo
-
-IMAGE_SUFFIXES = (
-    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif"),
-    *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".avif", ".tga", ".qoi"),
-)
-"""The endings, in any case, by which a file counts as a frame image."""
-
-OTHER_MEDIA = (
-    *(".heic", ".heif", ".hif", ".jxl", ".exr", ".dpx", ".hdr", ".psd", ".svg", ".ico", ".eps", ".sgi", ".dds", ".pcx"),
-    *(".fits", ".dcm", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"),
-    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv"),
-)
-"""Endings of pictures and videos that are no frame images: where they lie among frames, it is said."""
 
 _LOOKED_AT = 8  # pictures whose values are looked at to judge the scale of a source
 
@@ -251,90 +236,6 @@ def _beyond(picture: Picture, levels: Levels) -> bool:
     return bool((values < levels.low).any() or (values > levels.high).any())
 
 
-def images_in_folder(folder: Path) -> tuple[list[Path], list[str]]:
-    """Return a folder's frame images in natural order, hidden files left out, and what is to be said of them.
-
-    Raises:
-        InputError: the folder holds none, or may not be read.
-    """
-    try:
-        files = [p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()]
-    except OSError as error:
-        raise InputError(
-            f"{folder} could not be listed ({error.strerror}): the folder must be readable; change its permissions"
-        ) from error
-    paths, notes = _frames_among(files)
-    if not paths:
-        found = f" but {_counted(files)}" if files else ""
-        raise InputError(
-            f"{folder} holds no images{found}: a folder must hold frames ({', '.join(IMAGE_SUFFIXES)}); give the"
-            " folder that does, or a video file"
-        )
-    return paths, notes
-
-
-def images_of_pattern(pattern: str) -> tuple[list[Path], list[str]]:
-    """Return the images that match a glob pattern in natural order, hidden files left out, and what is to be said.
-
-    Raises:
-        InputError: nothing matches, or no image does.
-    """
-    path = Path(pattern)
-    root = Path(path.anchor or ".")
-    try:
-        matches = [p for p in root.glob(str(path.relative_to(path.anchor))) if p.is_file() and p.name[0] != "."]
-    except (ValueError, NotImplementedError, OSError) as error:
-        raise InputError(
-            f"{pattern} is no usable pattern ({_one_line(str(error))}); write it like frames/*.jpg"
-        ) from error
-    paths, notes = _frames_among(matches)
-    if not paths:
-        found = f"only files that are no images, such as {matches[0].name}" if matches else "no file"
-        raise InputError(
-            f"{pattern} matches {found}: a pattern must match frames ({', '.join(IMAGE_SUFFIXES)}); check the"
-            " folder and the ending"
-        )
-    return paths, notes
-
-
-def _frames_among(files: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Return those of some files that are frames, in natural order, and what is to be said of the others."""
-    paths = sorted((p for p in files if p.suffix.lower() in IMAGE_SUFFIXES), key=natural_key)
-    notes = []
-    others = [p for p in files if p.suffix.lower() in OTHER_MEDIA]
-    if paths and others:
-        notes.append(f"left out: {_counted(others)}, which are not read as frames")
-    names = Counter(p.with_suffix("") for p in paths)
-    twice = [p for p in paths if names[p.with_suffix("")] > 1]
-    if twice:
-        count = len({p.with_suffix("") for p in twice})
-        notes.append(
-            f"{count} {'name stands' if count == 1 else 'names stand'} there with several endings, such as"
-            f" {twice[0].name} and {twice[1].name}: every file is a frame; choose with a pattern, such as '*.png'"
-        )
-    return paths, notes
-
-
-def _counted(files: Sequence[Path]) -> str:
-    """Return how many files there are of each ending: "2 .heic, 1 .mp4"."""
-    endings = Counter(p.suffix.lower() or "without ending" for p in files)
-    return ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5))
-
-
-def natural_key(path: Path) -> tuple[list[str | int], str]:
-    """Return a sort key under which numbers in names count as numbers.
-
-    >>> [p.name for p in sorted([Path("img10.png"), Path("img2.png")], key=natural_key)]
-    ['img2.png', 'img10.png']
-    """
-    parts = re.split(r"([0-9]+)", str(path).casefold())
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)], str(path)
-
-
 def _size(shape: Sequence[int]) -> str:
     """Return a height and width as people write sizes: width first."""
     return f"{shape[1]}x{shape[0]}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

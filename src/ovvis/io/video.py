@@ -10,8 +10,9 @@ from typing import Any
 
 from ovvis.errors import InputError
 from ovvis.io.arrays import ArraySource, in_memory
-from ovvis.io.frames import IMAGE_SUFFIXES, ImageSource, images_in_folder, images_of_pattern
+from ovvis.io.frames import ImageSource
 from ovvis.io.levels import Levels, parse_levels
+from ovvis.io.listing import IMAGE_SUFFIXES, images_in_folder, images_of_pattern
 from ovvis.io.pictures import kind_of
 from ovvis.io.source import FrameError, Source, Span, check_fps, parse_span
 from ovvis.io.video_file import FileSource
