@@ -200,6 +200,15 @@ def test_lvis_files_are_counted_as_lvis_does(monkeypatch, capsys, tmp_path, said
         assert (tmp_path / "out" / "metrics.csv").read_text().splitlines()[0].endswith("APr,APc,APf,AR300,ARs,ARm,ARl")
 
 
+def test_lvis_is_explained_and_shown_by_category(monkeypatch, capsys, tmp_path):
+    truth, results = of_images(tmp_path, 2)
+    assert call(monkeypatch, truth, results, "--output", tmp_path / "out", "--explain", "--by-category") == 0
+    printed, page = capsys.readouterr().out, (tmp_path / "out" / "explain.html").read_text()
+    assert "AR300" in printed and "AR300" in page and "AR100" not in printed + page
+    content = json.loads((tmp_path / "out" / "explain.json").read_text())
+    assert sum(content["groups"]["all"]["errors_at_50"].values()) == 0  # the bed does not count
+
+
 def test_lvis_needs_to_know_what_is_annotated(monkeypatch, capsys, tmp_path):
     assert call(monkeypatch, *of_images(tmp_path, 0), "--rules", "lvis") == 2
     assert "neg_category_ids" in capsys.readouterr().err

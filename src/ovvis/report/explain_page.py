@@ -56,7 +56,9 @@ def explain_page(explanation: Explanation, dataset: str, results: str, strips: S
 def _overview(explanation: Explanation) -> str:
     metrics = explanation.report.metrics
     results, truths = len(explanation.results.score), int((~explanation.truths.ignored).sum())
-    large = [(name, _percent(metrics["all"][name])) for name in ("AP", "AP50", "AP75", "AR100")]
+    large = [
+        (name, _percent(metrics["all"][name])) for name in ("AP", "AP50", "AP75", f"AR{explanation.report.limits[-1]}")
+    ]
     losses = {kind: gain["AP"] for kind, gain in explanation.losses().items() if kind in KINDS}
     kind = max(losses, key=lambda name: losses[name])
     lead = f"{results:,} results for {truths:,} objects in {len(explanation.videos):,} videos; in percent."
