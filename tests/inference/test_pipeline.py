@@ -406,3 +406,21 @@ def test_arrays_of_opencv_and_notes():
         assert result.notes == ["half of it was left out"]
     with pytest.raises(InputError, match="belongs to open_source"):
         segmenter(video(0, 2)[1])(source, bgr=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (({"a": "b"},), "model is a dict"),
+        (([3],), "model is a list"),
+        ((None, "dog"), "model is nothing"),
+        ((FakeModel([]), {"a": "b"}), "labels are a dict"),
+        ((FakeModel([]), [3]), "label 1 is a number"),
+        ((FakeModel([]), b"dog"), "labels are bytes"),
+        ((FakeModel([]), ["dog", ["cat", ["kitten"]]]), "label 2 is a list"),
+    ],
+)
+def test_what_is_no_model_and_no_label(arguments, said):
+    with pytest.raises(InputError, match=said) as caught:
+        VideoSegmenter(*arguments)
+    assert "\n" not in str(caught.value)

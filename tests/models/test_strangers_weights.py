@@ -25,6 +25,7 @@ from ovvis.models.text_file import read_text_matrix
 
 NAME = "sem_seg_head.predictor.query_feat.weight"
 OTHER = "sem_seg_head.predictor.query_embed.weight"
+LABELS = "sem_seg_head.predictor.class_embed.zs_weight"
 OURS = "network.query_decoder.query_features"
 
 
@@ -113,6 +114,9 @@ DETECTRON2 = {"model": {"conv1.weight": np.ones((2, 3), np.float32)}, "__author_
             ["holds a network twice", "'model.'", "'model_ema.'"],
         ),
         (saved({f"network.query_decoder.layers.{10**8}.x": torch.ones(1)}), None),
+        (saved({NAME: torch.ones(2, 3), LABELS: torch.full((2, 3), float("nan"))}), ["embeddings of labels"]),
+        (saved({NAME: torch.ones(2, 3), LABELS: torch.ones(2, 3, dtype=torch.int64)}), ["embeddings of labels"]),
+        (saved({NAME: torch.ones(2, 3), LABELS: torch.ones(3)}), None),
     ],
 )
 def test_what_a_file_is(tmp_path, content, named, capsys):

@@ -19,6 +19,7 @@ from ovvis.inference.recording import Recording
 from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.tubes import Tubes
 from ovvis.io.video import Source, open_source
+from ovvis.labels.label import told
 from ovvis.masks import box
 from ovvis.models.model import Model
 from ovvis.models.settings import VideoSettings
@@ -97,6 +98,8 @@ class VideoSegmenter:
         memory_limit: int = DEFAULT_LIMIT,
         on_text: Progress | None = None,
     ) -> None:
+        if not hasattr(model, "short_edge"):
+            raise InputError(f"model is {told(model)}: give what load_model returns, and the labels behind it")
         self.short_edge = model.short_edge if short_edge is None else short_edge
         for name, value, least in (
             ("short_edge", self.short_edge or 32, 32),

@@ -55,7 +55,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     where = f"checkpoint {str(path)!r}"
     state, removed = unwrapped(_read_pickle(path), where)
     ours = convert_state(state, where) if is_authors(state) else state
-    return Checkpoint(path, ours, None, None, class_matrix(state), removed)
+    return Checkpoint(path, ours, None, None, _classes(class_matrix(state), where), removed)
 
 
 def read_safetensors(path: Path, what: str = "checkpoint") -> tuple[TensorDict, dict[str, str]]:
@@ -84,13 +84,22 @@ def _read_safetensors(path: Path) -> Checkpoint:
         )
     try:
         made = json.loads(metadata[METADATA_KEY])
-        classes = state.pop(CLASSES, None)
+        classes = _classes(state.pop(CLASSES, None), f"checkpoint {str(path)!r}")
         state, removed = unwrapped(state, f"checkpoint {str(path)!r}")
         return Checkpoint(path, state, str(made["family"]), dict(made["config"]), classes, removed)
     except InputError:
         raise
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"checkpoint {str(path)!r} has damaged metadata ({line_of(error)}); fetch it again") from error
+
+
+def _classes(matrix: Tensor | None, where: str) -> Tensor | None:
+    """Return the embeddings of labels that came with weights; refuse what are none."""
+    if matrix is None:
+        return None
+    if matrix.ndim != 2 or not matrix.is_floating_point() or not matrix.isfinite().all():
+        raise InputError(f"{where}: its embeddings of labels are no matrix of finite numbers; fetch it again")
+    return matrix
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:

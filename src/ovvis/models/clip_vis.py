@@ -104,6 +104,7 @@ def fits(config: ClipVisConfig, state: Mapping[str, Tensor]) -> bool:
         text is not None
         and shape is not None
         and not any(name.startswith("network.backbone.") for name in state)  # a CLIP-VIS's backbone is its CLIP
+        and text.ndim > 0
         and text.shape[-1] == shape["embed_dim"]
         and trunk == ("timm_model_name" in shape["vision_cfg"])
     )

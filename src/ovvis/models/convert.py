@@ -129,7 +129,7 @@ def class_matrix(state: Mapping[str, Tensor]) -> Tensor | None:
     They are nobody's weights: a vocabulary that the checkpoint was trained with.
     """
     matrix = state.get(_CLASS_MATRIX)
-    return None if matrix is None else matrix[:, :-1].T
+    return None if matrix is None or matrix.ndim != 2 else matrix[:, :-1].T
 
 
 def convert_state(state: Mapping[str, Tensor], where: str) -> TensorDict:
