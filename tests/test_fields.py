@@ -144,12 +144,12 @@ def test_what_nobody_reads_may_be_no_number(tmp_path, value):
     assert file.decode(Whole) == Whole([Part(1, ['a: NaN, " Infinity \\'])])
 
 
-@pytest.mark.parametrize("value", ['"' + "0" * 600 + '"', "[" + "0," * 300 + "0]"])
+@pytest.mark.parametrize("value", ['"' + "0" * 600 + '"', "[" + "0," * 300 + "0]", "[" + "[]," * 50 + "0]"])
 def test_a_value_of_no_use_is_told_before_it_is_read(tmp_path, monkeypatch, value):
-    monkeypatch.setattr("ovvis.fields._WINDOW", 2**7)
-    with pytest.raises(InputError, match=r"a\.json holds a text or a list of numbers of more than 0 MiB"):
+    monkeypatch.setattr("ovvis.fields._WINDOW", 2**6)
+    with pytest.raises(InputError, match=r"a\.json holds a text or a list of numbers of more than 0 MiB, or millions"):
         opened(tmp_path, '{"parts": [], "x": ' + " " * 120 + value + " " * 300 + "}").decode(Whole)
-    many = '{"parts": [' + ", ".join('{"id": 1}' for _ in range(200)) + "]}"
+    many = '{"parts": [' + ", ".join('{"id": 1}' for _ in range(200)) + '], "x": [' + "[1,2,3,4,5,6]," * 90 + "0]}"
     assert len(opened(tmp_path, many).decode(Whole).parts) == 200
 
 

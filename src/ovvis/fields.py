@@ -35,7 +35,8 @@ _KINDS: dict[Kind, str] = {
     (str, list): "a text or a list",
 }
 _LIMIT = 2**63  # what every reader of the field can hold
-_WINDOW = 2**26  # bytes: a value that fills such a part of a file is none that a reader here can use
+_WINDOW = 2**23  # bytes
+_WINDOWS = 8  # a text or list of numbers that fills so many of them is of no use to any reader here
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?(?:NaN|Infinity)', re.DOTALL)
 _BEYOND = b"9e999"  # stands for NaN and Infinity: refused with its place where it is read, passed over where not
 
@@ -205,11 +206,12 @@ class JsonFile:
             found = "UTF-16 text: save it as UTF-8" if head[0] or head[1] else None
         if found is not None:
             raise InputError(f"{self.path} must be JSON, but it is {found}")
-        for start in range(0, len(text) - _WINDOW + 1, _WINDOW):
-            if _is_one_value(text, start):
-                raise InputError(
-                    f"{self.path} holds a text or a list of numbers of more than {_WINDOW >> 20} MiB: {self.remedy}"
-                )
+        if _unfolds(text):
+            most = _WINDOW * _WINDOWS >> 20
+            raise InputError(
+                f"{self.path} holds a text or a list of numbers of more than {most} MiB, or millions of empty lists in "
+                f"one place: {self.remedy}"
+            )
         return text
 
     def _damaged(self, text: memoryview, error: Exception) -> InputError:
@@ -256,11 +258,24 @@ def _without_nan(text: memoryview) -> tuple[bytes, int]:
     return _TOKENS.sub(number, text), count
 
 
-def _is_one_value(text: memoryview, start: int) -> bool:
-    """Return whether a window of a file lies within one text, or one list of numbers."""
-    window = text[start : start + _WINDOW]
-    parts = (bytes(window[begin : begin + 2**12]) for begin in range(0, _WINDOW, 2**12))
-    return not any(mark in part for part in parts for mark in (b'"', b"[", b"]", b"{", b"}"))  # mostly in the first
+def _unfolds(text: memoryview) -> bool:
+    """Return whether one value in a file would take much more memory than the file, and be of no use.
+
+    Nearly every window of a file has a quotation mark soon after its begin.
+    """
+    plain = 0
+    for start in range(0, len(text) - _WINDOW + 1, _WINDOW):
+        window = bytes(text[start : start + _WINDOW])
+        if b'"' in window:
+            plain = 0
+            continue
+        lists = window.count(b"[")
+        if lists > len(window) // 6:  # even a polygon of three corners has more than six characters
+            return True
+        plain = 0 if lists or b"]" in window or b"{" in window or b"}" in window else plain + 1
+        if plain == _WINDOWS:
+            return True
+    return False
 
 
 def _told(kinds: str) -> str:
