@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ovvis.errors import InputError, nearest
 from ovvis.labels.file import looks_like_path, read_label_file, read_text
-from ovvis.labels.label import Label, as_label, as_list, told
+from ovvis.labels.label import Label, as_label, as_list, check_count, told
 from ovvis.labels.table import read_lines
 from ovvis.labels.text import Word, line_rows
 from ovvis.labels.tree import as_labels, read_tree
@@ -60,6 +60,7 @@ class Vocabulary(Sequence[Label]):
         if items is None:
             path = "; a file's labels are read by Vocabulary.from_file" if isinstance(labels, Path) else ""
             raise InputError(f'labels are {told(labels)}; give a list of words, such as ["dog", "traffic light"]{path}')
+        check_count(len(items))
         self._labels = tuple(as_label(item, i) for i, item in enumerate(items, 1))
         if not self._labels:
             raise InputError('labels: the vocabulary is empty; name at least one thing, as in "dog, traffic light"')
@@ -121,6 +122,7 @@ class Vocabulary(Sequence[Label]):
             )
         if not word:
             return cls([])
+        check_count(sum(map(word.count, ",;\n|")))
         if (file := _as_file(_unquoted(word))) is not None:
             return cls.from_file(file)
         if (listed := _listed(word)) is not None:

@@ -12,7 +12,7 @@ import yaml
 
 from ovvis.errors import InputError
 
-MOST_CHARACTERS = 1 << 19
+MOST_CHARACTERS = 1 << 18
 MOST_VALUES = 100_000  # with every alias written out
 DEEPEST = 50  # values inside values
 

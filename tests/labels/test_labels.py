@@ -1,5 +1,6 @@
 """What strangers' label files and lists hold: read as it is meant, or refused in one line."""
 
+import itertools
 import random
 
 import numpy as np
@@ -262,6 +263,27 @@ def test_a_file_is_read_within_bounds(tmp_path, monkeypatch):
     refused(lambda: Vocabulary.from_file("/dev/zero"), "more than the 4 MiB")
     refused(lambda: read_prompts(write(tmp_path / "b.txt", b"\xff{}")), "UTF-8")
     assert read_prompts(write(tmp_path / "b.txt", "a {}".encode("utf-16"))) == ("a {}",)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: Vocabulary(itertools.count()),
+        lambda: Vocabulary(str(i) for i in itertools.count()),
+        lambda: Vocabulary.parse("a," * 60_000),
+        lambda: Vocabulary.parse("[" + "a, " * 60_000 + "]"),
+        lambda: Vocabulary.parse("a\n" * 60_000),
+    ],
+)
+def test_no_list_is_endless(call):
+    refused(call, "more than 50,000")
+
+
+@pytest.mark.parametrize(("name", "one"), [("a.txt", "a\n"), ("a.csv", "a,1\n"), ("a.txt", "a,"), ("a.txt", "a|")])
+def test_no_file_is_endless(tmp_path, name, one):
+    refused(lambda: Vocabulary.from_file(write(tmp_path / name, one * 60_000)), "more than 50,000")
+    many = f"[{','.join(['{}'] * 60_000)}]"
+    refused(lambda: Vocabulary.from_file(write(tmp_path / "a.json", many)), "more than 50,000")
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import reprlib
 import unicodedata
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from itertools import islice
 
 from ovvis.errors import InputError
 
+MOST_LABELS = 50_000  # of a list; ImageNet's 21,843 are the longest that is known
 LONGEST = 500  # characters of a word; far more than CLIP reads
 
 # Characters that show nothing: joins of lines, marks of bytes, and the directions of text.
@@ -51,13 +53,23 @@ def as_label(item: object, position: int) -> Label:
     return Label(words[0], words)
 
 
+def check_count(count: int, where: str = "labels") -> None:
+    """Refuse more labels than any list of labels holds.
+
+    Raises:
+        InputError: there are more than `MOST_LABELS`.
+    """
+    if count > MOST_LABELS:
+        raise InputError(f"{where}: more than {MOST_LABELS:,} entries, which no list of labels holds; give fewer")
+
+
 def as_list(items: object) -> list[object] | None:
     """Return things in their order, a set's sorted; None if these are no list of things."""
     if isinstance(items, (str, bytes, bytearray, memoryview, Mapping)) or not isinstance(items, Iterable):
         return None
     try:
         # A set's order is another in every run.
-        return sorted(items, key=str) if isinstance(items, Set) else list(items)
+        return sorted(items, key=str) if isinstance(items, Set) else list(islice(items, MOST_LABELS + 1))
     except TypeError:  # an array without a dimension
         return None
 

@@ -6,11 +6,10 @@ import csv
 import re
 
 from ovvis.errors import InputError
-from ovvis.labels.label import Label
+from ovvis.labels.label import Label, check_count
 from ovvis.labels.text import Row, Word, line_rows, rows, separators
 from ovvis.labels.tree import as_labels, read_tree
 
-MOST_LINES = 200_000
 HEADINGS = ("name", "names", "label", "labels", "class", "classes", "category", "categories")
 _HEADINGS = (*HEADINGS, "classname", "labelname", "categoryname", "displayname")
 
@@ -33,12 +32,13 @@ def read_lines(text: str, where: str, table: bool = False) -> list[Label]:
     Raises:
         InputError: there are none; or the lines hold columns, and none of them is clearly the labels'.
     """
+    check_count(text.count("\n") // 4, where)  # comments and empty lines may stand between
     numbered = [(i, _bare(line, table)) for i, line in enumerate(text.splitlines(), 1)]
     lines = [(i, line) for i, line in numbered if line.strip()]
     if not lines:
         raise InputError(f"{where} holds no label; write one a line")
-    if len(lines) > MOST_LINES:
-        raise InputError(f"{where} holds {len(lines):,} lines, of {MOST_LINES:,} that are read; give the labels alone")
+    check_count(len(lines), where)
+    check_count(max(sum(map(line.count, ",;\t|")) for _, line in lines), where)
     try:
         return _read(lines, text, where, table)
     except InputError as error:

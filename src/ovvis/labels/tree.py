@@ -10,7 +10,7 @@ from typing import Any
 
 from ovvis import yaml_file
 from ovvis.errors import InputError
-from ovvis.labels.label import Label, as_label, told
+from ovvis.labels.label import Label, as_label, check_count, told
 from ovvis.labels.text import Row, line_rows, unnumbered
 
 RULE = 'it must be a list of names or of {"name": ..., "synonyms": [...]}, or names by number, {"0": "dog"}'
@@ -67,6 +67,8 @@ def labels_in(tree: Any, where: str) -> list[Label]:
     Raises:
         InputError: there are none, or a name is missing or no text.
     """
+    if isinstance(tree, (dict, list)):
+        check_count(len(tree), where)
     if isinstance(tree, dict):
         return _of_object(tree, where)
     if not isinstance(tree, list):
