@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 
 from ovvis.cli.main import app
 from ovvis.cli.process import Interrupted
-from ovvis.errors import InputError
+from ovvis.errors import InputError, ResourceError
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.io.lock import release_lock, take_lock
 from ovvis.io.video import open_frames
@@ -456,6 +457,40 @@ def test_files_that_no_run_made_are_not_replaced(home, name, content):
     line = refused(home)
     assert name in line and "choose another --output" in line and "\n" not in line
     assert [(file.name, file.read_text()) for file in (home / "run").iterdir()] == [(name, content)]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "the GPU's memory is too small for this run: raise run.accum"),
+        (MemoryError(), "the machine's memory is too small"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            "the machine's memory is too small",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device", "f.png"), "f.png cannot be read or written (No space left"),
+        (OSError(errno.EROFS, "Read-only file system"), "training is kept to step-00000002, and the same command goes"),
+    ],
+)
+def test_a_machine_that_has_not_enough(home, error, said, monkeypatch):
+    def paint(*_):
+        raise error
+
+    monkeypatch.setattr("ovvis.training.build.paint_windows", paint)
+    result = train(home, "--set", "validation.every=2", code=2)
+    assert isinstance(result.exception, ResourceError), result.exception
+    assert said in str(result.exception) and "\n" not in str(result.exception)
+    assert checkpoint.latest_step(home / "run") == 2
+
+
+def test_an_output_that_can_be_no_folder(home):
+    assert "can be no folder" in refused(home, "--output", "a" * 300)
+
+
+def test_sizes_of_a_network_that_do_not_go_together(home):
+    for setting in ("width=6", "points=64"):
+        result = train(home, "--dry-run", "--set", f"model.network.{setting}", "--set", "model.network.heads=2", code=2)
+        assert result.exception is None or isinstance(result.exception, InputError), result.exception
 
 
 def test_a_wrong_key(home):

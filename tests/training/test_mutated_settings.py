@@ -132,3 +132,30 @@ def test_a_setting_given_twice():
     assert (run.steps, run.batch, run.seed) == (3, 4, 1)
     with pytest.raises(InputError, match=r"steps stands twice"):
         load_config(None, ["run={steps: 3, steps: 4}"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("model.network.decoder_layers=1000000000", "model.network.decoder_layers is 1e+09, but it must lie between 1"),
+        ("model.network.queries=9223372036854775807", "model.network.queries is 9.22337e+18, but it must lie between"),
+        ("model.network.heads=3", "model.network.width 256 must be a multiple of model.network.heads 3"),
+        ("model.network.heads=0", "model.network.heads is 0, but it must lie between 1 and 256"),
+        ("data.augment.short_edges=[64, 10000000]", "data.augment.short_edges is 1e+07, but it must lie between"),
+        ("data.weights=[-1.0]", "data.weights is -1, but it must lie between"),
+        ("loss.no_object=1e300", "loss.no_object is 1e+300, but it must lie between 0 and 1e+09"),
+        ("run.seed=-1", "run.seed is -1, but it must lie between 0"),
+        ("run.workers=100000", "run.workers is 100000, but it must lie between 0 and 512"),
+    ],
+)
+def test_numbers_that_no_run_has(tmp_path, setting, said):
+    with pytest.raises(InputError) as refused:
+        load_config(None, [setting])
+    assert said in str(refused.value)
+    key, _, value = setting.rpartition("=")
+    group, _, name = key.rpartition(".")
+    layers = [f"{'  ' * i}{part}:" for i, part in enumerate([*group.split("."), name])]
+    (tmp_path / "mine.yaml").write_text("\n".join(layers) + f" {value}\n")
+    with pytest.raises(InputError) as refused:
+        load_config(tmp_path / "mine.yaml")
+    assert "multiple" in said or str(refused.value).startswith(f"{tmp_path / 'mine.yaml'}, line {len(layers)}: ")

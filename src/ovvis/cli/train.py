@@ -20,7 +20,7 @@ from ovvis.cli.console import out, progress, warn
 from ovvis.cli.process import Interrupted, keep_freed_memory, quiet_libraries
 from ovvis.cli.stopping import STOPPING
 from ovvis.cli.validation import Look, Validation, unseen
-from ovvis.errors import InputError
+from ovvis.errors import InputError, OvvisError, ResourceError
 from ovvis.io.lock import release_lock, take_lock
 from ovvis.io.signals import ENDING
 from ovvis.paths import user_path
@@ -36,6 +36,11 @@ from ovvis.training.loop import train as run_loop
 from ovvis.training.recipes import config_of, load_config, recipes
 from ovvis.training.replay import replay
 from ovvis.training.start import EXPORT, export, export_path, refuse_foreign, starting_model, trained_model
+
+_SMALLER = (
+    "raise run.accumulate, which computes a step in parts with the same result but for rounding, or lower run.batch, "
+    "data.augment's sizes or model.network's"
+)
 
 
 def train(
@@ -78,7 +83,7 @@ def train(
         raise InputError("no recipe: give a name from `ovvis train --list`, or a YAML file")
     config = load_config(recipe, _settings(settings or [], data, frames, data_root))
     folder = user_path(output or Path(f"ovvis-train-{Path(recipe).stem}")).absolute()
-    place = next(path for path in (folder, *folder.parents) if path.exists())
+    place = _first_there(folder)
     if not place.is_dir():
         raise InputError(f"--output {folder}: {place} is a file, but it must be a folder; choose another")
     if not dry:
@@ -86,11 +91,25 @@ def train(
     keep_freed_memory()
     fabric = make_fabric(config.run.precision, device)
     if dry:
-        with _model(config, fabric) as built:
+        with _enough_memory(), _model(config, fabric) as built:
             validation = Validation(config, built.model) if config.validation.dataset else None
             out.print(dry_run(config, built, fabric, validation.rehearse if validation else None))
         return
-    _run(config, fabric, folder)
+    with _enough_memory():
+        _run(config, fabric, folder)
+
+
+def _first_there(folder: Path) -> Path:
+    """Return the folder, or the first above it that exists.
+
+    Raises:
+        InputError: it is a name that no folder can have, or lies where this user may not look.
+    """
+    try:
+        return next(path for path in (folder, *folder.parents) if path.exists())
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"--output {str(folder)[:200]!r} can be no folder ({said}); choose another") from error
 
 
 def _run(config: TrainConfig, fabric: Fabric, folder: Path) -> None:
@@ -119,12 +138,35 @@ def _run(config: TrainConfig, fabric: Fabric, folder: Path) -> None:
             last = checkpoint.checkpoints(folder)
             then = f"goes on from {last[-1].stem}" if last else "begins anew: there was no checkpoint yet"
             raise Interrupted(f"stopped at once; the same command {then}") from None
+        except OSError as error:
+            if isinstance(error, (OvvisError, BrokenPipeError)):
+                raise
+            last = checkpoint.checkpoints(folder)
+            kept = f"training is kept to {last[-1].stem}" if last else "there was no checkpoint yet"
+            raise ResourceError(
+                f"{error.filename or folder} cannot be read or written ({error.strerror or error}): free some space or "
+                f"mend its permissions; {kept}, and the same command goes on"
+            ) from error
     if not outcome.finished:
         raise Interrupted(
             f"stopped after step {outcome.step} of {config.run.steps}; the same command goes on from there"
         )
     if first:
         _conclude(outcome, folder)
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Tell a device, or a machine, whose memory is too small, with what makes a step smaller."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        where = "the GPU's" if isinstance(error, torch.OutOfMemoryError) else "the machine's"
+        raise ResourceError(f"{where} memory is too small for this run: {_SMALLER}") from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        raise ResourceError(f"the machine's memory is too small for this run: {_SMALLER}") from error
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from ovvis.models.zoo import find_model
 from ovvis.paths import user_path
 from ovvis.training.checkpoint import plain
 from ovvis.training.config import ModelConfig, TrainConfig
+from ovvis.training.limits import refuse_out_of_range
 from ovvis.training.overlay import Layer, assignments, differences, overlay, read_layer
 
 CONFIG_FILE = "config.yaml"
@@ -51,7 +52,9 @@ def load_config(recipe: str | Path | None, settings: Sequence[str] = ()) -> Trai
     if names and isinstance(names[-1], str):
         name = names[-1]
         defaults = replace(defaults, model=ModelConfig(name=name, network=find_model(name).config))
-    return overlay(TrainConfig, plain(defaults), layers)
+    config = overlay(TrainConfig, plain(defaults), layers)
+    refuse_out_of_range(config, {keys: place for layer in layers for keys, place in layer.places.items()})
+    return config
 
 
 def config_of(values: dict[str, Any], where: str) -> TrainConfig:

@@ -79,7 +79,11 @@ def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
     if asked.weights in FRESH:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.run.seed)
-            model = build_model(asked.network, asked.name)
+            try:
+                model = build_model(asked.network, asked.name)
+            except (RuntimeError, TypeError, OverflowError) as error:  # sizes that go together in no tensor
+                line = (str(error).splitlines() or [type(error).__name__])[0]
+                raise InputError(f"model.network cannot be built ({line[:200]}); change its sizes") from error
         if asked.weights == "clip":
             load_strictly(model, {**model.state_dict(), **pretrained_clip(asked.network)}, f"CLIP {asked.network.clip}")
             model.source = "CLIP's own"
