@@ -14,6 +14,8 @@ import yaml
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from ovvis.cli.main import app
@@ -190,6 +192,33 @@ def test_the_decoders_of_another_family(home):
     assert "does not exist" in refused(home, "--output", str(home / "other"), "--set", "model.decoders=gone.pth")
     two = ["--set", f"model.weights={home / 'first'}", "--set", f"model.decoders={home / 'first'}"]
     assert "decoders of their own: give one of the two" in refused(home, "--output", str(home / "two"), *two)
+
+
+def test_weights_to_begin_with(home, monkeypatch):
+    """A checkpoint of an earlier run is taken; one that is spoilt, or of another family, is refused before training."""
+    train(home, "--output", str(home / "first"), "--set", "run.steps=1", "--set", "run.carry_clip=true")
+    file = home / "first" / "checkpoints" / "step-00000001.pt"
+    model = starting_model(load_config(home / "tiny.yaml", [f"model.weights={file}"]))
+    name = "network.query_decoder.query_features"
+    assert torch.equal(model.state_dict()[name], checkpoint.read(file).weights[name])
+    monkeypatch.chdir(file.parent)
+    assert CliRunner().invoke(app, ["train", "--export", file.name]).exit_code == 0
+    with safe_open(home / "first" / "model.safetensors", "pt") as opened:
+        metadata, state = opened.metadata(), {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    spoilt = home / "spoilt.safetensors"
+    for value, said in (
+        (torch.full_like(state[name], torch.nan), "holds values that are not finite"),
+        (state[name].int(), "holds torch.int32"),
+        (state[name][:2], "has shape (2, 32), this model has (6, 32)"),
+    ):
+        save_file({**state, name: value.contiguous()}, spoilt, metadata)
+        assert said in refused(home, "--output", str(home / "next"), "--set", f"model.weights={spoilt}")
+        assert not (home / "next").exists()
+    asked = {"name": "ovformer-r50", "weights": str(home / "first"), "network": FAMILIES["ovformer-r50"]}
+    (home / "tiny.yaml").write_text(yaml.safe_dump({**RECIPE, "model": asked}))
+    for weights in (home / "first", file):
+        said = refused(home, "--output", str(home / "next"), "--dry-run", "--set", f"model.weights={weights}")
+        assert "is a clip-vis model, but ovformer-r50 (ovformer) was asked for" in said
 
 
 def test_parts_of_a_network(home):

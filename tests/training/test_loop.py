@@ -345,6 +345,67 @@ def test_bfloat16_trains_in_float32_weights(tmp_path):
     assert {x.dtype for x in weights(tmp_path).values()} == {torch.float32}
 
 
+def spoil(key, value):
+    def alter(content):
+        *above, last = key.split("/")
+        for part in above:
+            content = content[part]
+        content[last] = value
+
+    return alter
+
+
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (spoil("weights/body.0.bias", torch.full((8,), math.nan)), "body.0.bias holds values that are not finite"),
+        (spoil("weights/body.0.bias", torch.zeros(3)), "of another network, or damaged"),
+        (spoil("weights/body.9.bias", torch.zeros(3)), "this network has no body.9.bias"),
+        (spoil("weights/body.0.bias", [1.0]), "its 'weights' is none"),
+        (lambda content: content["weights"].pop("body.0.bias"), "lacks body.0.bias"),
+        (spoil("optimizer", {}), "of another network, or damaged"),
+        (spoil("random", [{}]), "of another network, or damaged"),
+        (spoil("random", 3), "its 'random' is none"),
+        (spoil("ema", {}), "of another network, or damaged"),
+        (spoil("step", -1), "its 'step' is none"),
+        (spoil("config", []), "its 'config' is none"),
+        (spoil("best", "x"), "its 'best' is none"),
+        (spoil("format", 9), "another version of ovvis"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_gone_on_from(tmp_path, alter, said):
+    """One line, and the file stays as it is."""
+    toy_train(tmp_path, toy_config(steps=2))
+    [file] = checkpoint.checkpoints(tmp_path)
+    content = torch.load(file, weights_only=True)
+    alter(content)
+    torch.save(content, file)
+    before = file.read_bytes()
+    with pytest.raises(InputError) as refused:
+        toy_train(tmp_path, toy_config(steps=2))
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("raw", [b"", b"<html>", b"\0" * 5000, b"root:x:0:0:root:/root:/bin/bash\n"])
+def test_a_file_that_is_no_checkpoint(tmp_path, raw):
+    toy_train(tmp_path, toy_config(steps=2))
+    [file] = checkpoint.checkpoints(tmp_path)
+    file.write_bytes(raw)
+    (file.parent / "step-of-mine.pt").write_bytes(raw)  # none of ours: left alone
+    with pytest.raises(InputError, match=r"step-00000002.pt' is damaged \(.*remove it to go on from the one before"):
+        toy_train(tmp_path, toy_config(steps=2))
+
+
+def test_lines_that_a_power_cut_left(tmp_path):
+    toy_train(tmp_path, toy_config(steps=4))
+    file = tmp_path / "metrics.jsonl"
+    whole = file.read_text()
+    file.write_text(whole + "\0\0\0\n[1]\n{}\n")
+    toy_train(tmp_path, toy_config(steps=4))
+    assert file.read_text() == whole
+
+
 def test_ema():
     layer = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.ones_(layer.weight)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import platform
 import random
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +23,10 @@ FORMAT = 1  # of the file; one of another number is refused
 FOLDER = "checkpoints"
 BEST = "best.pt"
 _NAME = "step-{:08d}.pt"
+_NAMED = re.compile(r"step-\d+\.pt")
+
+UNSOUND = (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+"""What reading, or taking up, values of a wrong kind ends in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ def latest(folder: Path) -> RunState | None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Return a run's checkpoint files, the earliest first."""
-    return sorted((folder / FOLDER).glob("step-*.pt"))
+    return sorted(file for file in (folder / FOLDER).glob("step-*.pt") if _NAMED.fullmatch(file.name))
 
 
 def latest_step(folder: Path) -> int | None:
@@ -129,8 +134,11 @@ def read(path: Path) -> RunState:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (EOFError, OSError, pickle.UnpicklingError, *UNSOUND) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        line = (
+            "no plain tensors" if isinstance(error, pickle.UnpicklingError) else line
+        )  # PyTorch's advice would mislead
         raise InputError(
             f"checkpoint {str(path)!r} is damaged ({line}); remove it to go on from the one before"
         ) from error
@@ -138,7 +146,41 @@ def read(path: Path) -> RunState:
         raise InputError(f"checkpoint {str(path)!r} is no checkpoint of a training run")
     if content.pop("format") != FORMAT or content.keys() != {f.name for f in fields(RunState)}:
         raise InputError(f"checkpoint {str(path)!r} was written by another version of ovvis; go on with that one")
-    return RunState(**content)
+    state = RunState(**content)
+    wrong = _wrong_kind(state)
+    if wrong is not None:
+        raise InputError(
+            f"checkpoint {str(path)!r} is damaged: its {wrong!r} is none; remove it to go on from the one before"
+        )
+    return state
+
+
+def _wrong_kind(state: RunState) -> str | None:
+    """Return the first field that holds another kind of value than it must; None where all are right."""
+
+    def tensors(values: Any) -> bool:
+        return isinstance(values, dict) and all(
+            isinstance(name, str) and isinstance(value, Tensor) for name, value in values.items()
+        )
+
+    def groups(*values: Any) -> bool:
+        return all(isinstance(value, dict) for value in values)
+
+    best = state.best
+    holds = {
+        "step": type(state.step) is int and state.step >= 0,
+        "position": type(state.position) is int and state.position >= 0,
+        "weights": tensors(state.weights),
+        "optimizer": groups(state.optimizer),
+        "scaler": groups(state.scaler),
+        "ema": tensors(state.ema),
+        "random": isinstance(state.random, list) and groups(*state.random),
+        "config": groups(state.config),
+        "versions": groups(state.versions),
+        "data": isinstance(state.data, (tuple, list)) and all(isinstance(text, str) for text in state.data),
+        "best": best is None or (isinstance(best, tuple) and [isinstance(x, (int, float)) for x in best] == [True] * 2),
+    }
+    return next((name for name, right in holds.items() if not right), None)
 
 
 def random_state() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ovvis.errors import InputError
-from ovvis.training.checkpoint import write_tensors
+from ovvis.training.checkpoint import UNSOUND, write_tensors
 from ovvis.training.task import Batch
 
 
@@ -58,7 +58,7 @@ def read_dump(path: Path) -> tuple[Dump, list[Any]]:
         raise InputError(f"dump {str(path)!r} does not exist; give a not-finite-step-N-process-P.pt of a run")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (EOFError, OSError, pickle.UnpicklingError, *UNSOUND) as error:
         raise InputError(f"dump {str(path)!r} is damaged or no dump; give a not-finite-step-N-process-P.pt") from error
     if not isinstance(content, dict) or content.keys() != {"parts", *(field.name for field in fields(Dump))}:
         raise InputError(f"dump {str(path)!r} is none of this version of ovvis; give a not-finite-step-N-process-P.pt")

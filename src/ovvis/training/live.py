@@ -199,10 +199,29 @@ class Live:
             return 0
         refuse_other_run(self._config, state.config, self._folder)
         self._refuse_other_data(state)
-        missing, _ = self._task.model.load_state_dict(state.weights, strict=False)
+        try:
+            self._take_up(state)
+        except checkpoint.UNSOUND as error:
+            if isinstance(error, InputError):
+                raise
+            line = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[:200]
+            raise InputError(
+                f"{self._folder}: its checkpoint of step {state.step} is of another network, or damaged ({line}); "
+                "remove it to go on from the one before, or choose another --output"
+            ) from error
+        return state.step
+
+    def _take_up(self, state: RunState) -> None:
+        """Put the model and all that moves it where a checkpoint has them."""
+        ill = next((name for name, weight in state.weights.items() if not weight.isfinite().all()), None)
+        if ill is not None:
+            raise ValueError(f"{ill} holds values that are not finite")
+        missing, unknown = self._task.model.load_state_dict(state.weights, strict=False)
         lost = [name for name in missing if not name.startswith(CLIP)]
         if lost:
             raise InputError(f"{self._folder}: its checkpoint lacks {lost[0]}; it was written by another ovvis")
+        if unknown:
+            raise ValueError(f"this network has no {unknown[0]}")
         self._task.optimizer.load_state_dict(state.optimizer)
         if self._scaler is not None:
             self._scaler.load_state_dict(state.scaler)
@@ -212,7 +231,6 @@ class Live:
         rank = self._fabric.global_rank
         if rank < len(state.random):  # with more processes than before the new ones keep their seeds
             checkpoint.restore_random_state(state.random[rank])
-        return state.step
 
     def _refuse_other_data(self, state: RunState) -> None:
         """Refuse to go on where a dataset is not what it was: other windows would be drawn."""

@@ -127,7 +127,16 @@ def _picture(step: int) -> str:
 
 
 def _lines(file: Path) -> list[str]:
-    """Return the whole lines of a file; a killed run may have left half of one."""
+    """Return the whole lines of a file; a killed run, or a power cut, may have left half of one, or none of it."""
     if not file.is_file():
         return []
-    return [line for line in file.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n") and _sound(line)]
+
+
+def _sound(line: str) -> bool:
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and isinstance(content.get("step"), int) and "kind" in content

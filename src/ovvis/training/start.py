@@ -32,7 +32,12 @@ DECODERS = ("network.pixel_decoder.", "network.query_decoder.")  # what every fa
 
 def export_path(run: Path) -> Path:
     """Return where the model of a run, or of one of its checkpoint files, is written."""
-    return run.parents[1] / f"model-{run.stem}.safetensors" if run.is_file() else run / EXPORT
+    return _run_of(run) / f"model-{run.stem}.safetensors" if run.is_file() else run / EXPORT
+
+
+def _run_of(file: Path) -> Path:
+    """Return the folder of the run that a checkpoint file is of."""
+    return file.absolute().parent.parent
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -128,7 +133,7 @@ def trained_model(folder: Path, on_progress: Progress | None = None) -> tuple[Mo
         InputError: the folder holds no run, or no checkpoint yet.
     """
     if folder.is_file():
-        config, state = run_config(folder.parents[1]), checkpoint.read(folder)
+        config, state = run_config(_run_of(folder)), checkpoint.read(folder)
     else:
         config, last = run_config(folder), checkpoint.latest(folder)
         if last is None:
@@ -178,6 +183,9 @@ def _made_before(place: str, on_progress: Progress | None) -> Checkpoint:
     if place in ZOO:
         return own_weights(find_model(place), on_progress)
     folder = user_path(place)
+    if folder.is_file() and folder.absolute().parent.name == checkpoint.FOLDER:
+        model, _ = trained_model(folder, on_progress)  # a checkpoint of a run
+        return Checkpoint(folder, model.state_dict(), model.family, asdict(model.config))
     if not folder.is_dir():
         return read_checkpoint(place)
     if (folder / EXPORT).is_file():
