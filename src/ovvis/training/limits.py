@@ -40,7 +40,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "data.augment.long_edge": (1, 65_536),
     "loss.points": (1, 1_000_000),
     "loss.oversample": (1, 100),
-    "optimizer.rate": (0, 1000),
+    "optimizer.rate": (0, 1e30),
+    "run.clip_gradients": (0, 1e30),  # so large: no clipping
     "run.batch": (1, 65_536),
     "run.workers": (0, 512),
     "run.seed": (0, 2**32 - 1 - 65_536),  # each process adds its number; NumPy's seeds have 32 bits
