@@ -97,6 +97,23 @@ def test_sizes_that_change_are_told(tmp_path: Path) -> None:
     assert list(open_source(path, max_frames=8)) and open_source(path, max_frames=8).problem is None
 
 
+def test_a_stream_that_appears_in_the_middle(tmp_path: Path) -> None:
+    clip = Clip("a.ts", count=30)
+    first = clip.make(tmp_path).read_bytes()
+    second = two_streams(tmp_path / "b.ts", [SIZE, (96, 128)], None).read_bytes()
+    path = tmp_path / "joined.ts"
+    path.write_bytes(first + second + first)
+    got = [told(f.image) for f in open_source(path)]
+    assert got[:30] == list(range(30)) and got[-30:] == list(range(30))
+
+
+def test_a_codec_that_is_not_known(tmp_path: Path) -> None:
+    path = Clip("a.mp4", count=5).make(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz1"))
+    with pytest.raises(InputError, match=r"a\.mp4 is encoded in a way that is not known here.* H\.264"):
+        open_source(path)
+
+
 # --- several video streams
 
 
@@ -353,3 +370,7 @@ def test_doubt_and_reports() -> None:
     uneven.place(None, 0.0)
     uneven.doubted("torn")
     assert uneven.place(None, 0.9) == 1 and uneven.uncounted
+    leapt = Counting(None, rate=10, steady=True)
+    leapt.place(None, 0.0)
+    leapt.doubted("torn")
+    assert leapt.place(None, 1e6) == 1 and leapt.uncounted

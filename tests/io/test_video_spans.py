@@ -89,5 +89,13 @@ def test_spans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Clip) -> N
         assert any(entries)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("clip", clips(), ids=lambda clip: clip.name)
+def test_many_spans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Clip) -> None:
+    monkeypatch.setenv("SVT_LOG", "1")
+    path = clip.make(tmp_path)
+    check_spans(path, list(open_source(path)), 10 * SPANS)
+
+
 def test_enough_spans() -> None:
     assert SPANS * len(clips()) > 1000

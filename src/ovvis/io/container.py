@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import dropwhile
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 from av.container import InputContainer
@@ -23,6 +23,9 @@ MATROSKA, MP4, TRANSPORT = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mpegts"
 
 TIMEOUT = 30.0
 """Seconds that a source on the network may stay silent."""
+
+_APPEARING = 64
+"""Streams that may appear in the middle of a file, as where recordings are joined."""
 
 _HOLE = 64
 """Bytes between two packets of Matroska that no header between them explains."""
@@ -111,6 +114,12 @@ def open_video(location: str, name: str, stream: int | None = None) -> Iterator[
         if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise InputError(f"{name} has no video stream, only {kinds}: the source must be a video; give another file")
+        streams = [s for s in streams if s.codec_context is not None]
+        if not streams:
+            raise InputError(
+                f"{name} is encoded in a way that is not known here, or its header is damaged: encode it again, for"
+                " example as H.264"
+            )
         if stream is not None and not 0 <= stream < len(streams):
             has = "1 video stream, number 0" if len(streams) == 1 else f"video streams 0 to {len(streams) - 1}"
             raise InputError(f"stream is {stream}: {name} has {has}; give one of these, or leave it out")
@@ -189,13 +198,23 @@ def decode(
                     yield frame
 
 
+def _demuxed(opened: Opened, all_streams: bool) -> Iterator[av.Packet[Any]]:
+    """Yield packets, also behind a place where a stream appears: PyAV stops there, and goes on when asked again."""
+    for _ in range(_APPEARING):
+        try:
+            yield from opened.container.demux() if all_streams else opened.container.demux(opened.stream)
+            return
+        except IndexError:
+            continue
+
+
 def packets(opened: Opened, watcher: Watcher) -> Iterator[av.Packet[VideoStream] | None]:
     """Yield the stream's packets, then None, which makes the decoder hand out what it still holds."""
     matroska = opened.container.format.name == MATROSKA
     index, behind = opened.stream.index, None
     try:
         # Matroska's reader passes over damage without a word: bytes that are in no stream's packet betray it.
-        for packet in opened.container.demux() if matroska else opened.container.demux(opened.stream):
+        for packet in _demuxed(opened, all_streams=matroska):
             if not packet.size:
                 continue
             if matroska and packet.pos is not None:
@@ -203,7 +222,7 @@ def packets(opened: Opened, watcher: Watcher) -> Iterator[av.Packet[VideoStream]
                     watcher.doubted("the file is damaged")
                 behind = packet.pos + packet.size
             if packet.stream_index == index:
-                yield packet  # type: ignore[misc]
+                yield packet
     except av.FFmpegError as error:
         watcher.broke(reason(error))
     yield None

@@ -7,6 +7,9 @@ from typing import Any, final
 from ovvis.io.container import MAX_DELAY
 from ovvis.io.ranks import Ranks
 
+_BELIEVED = 60.0
+"""Seconds that a damaged file's clock may leap ahead and still tell how many frames are missing."""
+
 
 @final
 class Counting:
@@ -77,7 +80,7 @@ class Counting:
             between = index - self.index - 1
             if room is not None and room > between >= 0:
                 self._why = self._doubt
-                if self._steady:
+                if self._steady and room <= _BELIEVED * self._rate:
                     self._absent, self._passed = self._absent + room - between, self._passed + room - between
                     index += room - between
                 else:
