@@ -76,6 +76,14 @@ def test_base_and_novel_come_from_the_file_else_from_the_vocabulary(tmp_path):
     assert read.rules is LVVIS
 
 
+def test_a_catalogued_dataset_means_all_its_categories(tmp_path):
+    root = youtube_vis(supercategory="dog")
+    root["annotations"].pop()
+    written(tmp_path / "ytvis2019" / "valid.json", root)
+    assert [c.name for c in open_dataset("ytvis_2019_val", tmp_path).asked] == ["Ape", "dog"]
+    assert [c.name for c in open_dataset(written(tmp_path / "own.json", root)).asked] == ["Ape"]
+
+
 def test_the_open_vocabulary_training_split_drops_novel_annotations(tmp_path):
     written(tmp_path / "lvvis" / "train" / "train_instances_.json", youtube_vis(partition=2))
     whole, base = (open_dataset(name, tmp_path) for name in ("lvvis_train", "lvvis_train_base"))

@@ -205,7 +205,7 @@ def _as_catalogued(read: Annotations, entry: Entry) -> Annotations:
     if entry.dropped:
         kept = {category.id for category in categories if entry.dropped not in category.groups}
         truths = tuple(truth for truth in truths if truth.category_id in kept)
-    return replace(read, categories=categories, truths=truths)
+    return replace(read, categories=categories, truths=truths, heads=frozenset())  # its categories are all meant
 
 
 def _grouped(category: Category, label: Label | None) -> Category:
