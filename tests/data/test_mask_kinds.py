@@ -302,6 +302,8 @@ def test_palettes_that_disagree_are_read_as_colours(tmp_path):
         (colours(scene([1, 2])).filter(ImageFilter.GaussianBlur(1.5)), "many of which only lie along edges"),
         (colours(scene([1, 2]), [(0, 0, 0), (11, 0, 0), (11, 0, 3)]), "almost black"),
         (picture(np.arange(40 * 48).reshape(40, 48), "I;16"), "1,920 values"),
+        (picture(np.random.default_rng(0).integers(0, 256, SIZE)), "pictures or measurements"),
+        (picture(np.linspace(0, 255, 40 * 48).reshape(SIZE)), "pictures or measurements|smoothed"),
     ],
 )
 def test_no_ids(tmp_path, image, said):

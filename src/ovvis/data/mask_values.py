@@ -23,6 +23,7 @@ VOID, WIDE_VOID, MOTS_VOID = 255, 65535, 10000
 CLASS = 1000  # Cityscapes and KITTI MOTS: class * 1000 + instance
 SMALL = 40  # ids and classes below it are counted, not measured or shaded
 
+MOST_SHADES = 60  # of smoothed edges, where they cover more than the objects
 _SOFT = 3  # values that only lie along edges, from which on a mask counts as smoothed
 _NEARLY = 15  # levels of grey that JPEG moves a shade by, and less than a smoothed edge rises over three pixels
 _LEAST_SIDE = 16  # pixels; in smaller masks every object is thin
@@ -208,7 +209,8 @@ def _gather(
             else:
                 found.codes.setdefault(value, [None] * len(paths))[i] = masks.encode(values == value)
                 found.area[value] += pixels
-        if form in (Form.GREY, Form.COLOUR) and encoding != "step" and split is None:
+        # Between two values nothing lies: most masks of one object need no study.
+        if len(present) > 2 and form in (Form.GREY, Form.COLOUR) and encoding != "step" and split is None:
             _study(values, found)
     return found
 
@@ -252,7 +254,14 @@ def _middle(paths: Sequence[Path], found: _Found, notes: list[str]) -> int | Non
     top = values[-1]
     core = [value for value in values if value not in edges]
     shades = [value for value in values if 0.1 * top < value < 0.9 * top]
-    one = sum(found.flat[v] for v in shades) <= 0.2 * sum(found.area[v] for v in shades)
+    shaded, whole = sum(found.area[v] for v in shades), sum(found.area[v] for v in values if v >= 0.9 * top)
+    soft = [value for value in shades if value in edges]
+    if top >= SMALL and len(soft) > MOST_SHADES and sum(found.area[v] for v in soft) > 3 * whole:
+        raise InputError(
+            f"{paths[0]} and the masks beside it hold {len(soft)} shades of grey, and more of them than of white: they "
+            "are pictures or measurements, such as depths; give masks of ids"
+        )
+    one = sum(found.flat[v] for v in shades) <= 0.2 * shaded
     # What JPEG leaves of black and white is nearly black and nearly white.
     if all(value <= 0.1 * top or value >= 0.9 * top for value in core) and one and top >= 100:
         return (top + 1) // 2
