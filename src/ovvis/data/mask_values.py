@@ -254,7 +254,8 @@ def _middle(paths: Sequence[Path], found: _Found, notes: list[str]) -> int | Non
     top = values[-1]
     core = [value for value in values if value not in edges]
     shades = [value for value in values if 0.1 * top < value < 0.9 * top]
-    shaded, whole = sum(found.area[v] for v in shades), sum(found.area[v] for v in values if v >= 0.9 * top)
+    shaded = sum(found.area[v] for v in shades)
+    whole = sum(found.area[v] for v in values if v >= 0.9 * top or v in core)
     soft = [value for value in shades if value in edges]
     if top >= SMALL and len(soft) > MOST_SHADES and sum(found.area[v] for v in soft) > 3 * whole:
         raise InputError(
