@@ -7,6 +7,7 @@ import pytest
 from fakes import build_tiny, build_tiny_ovformer
 from ovvis.cli import main as cli
 from ovvis.cli import reproduce, segmenter
+from ovvis.data import stickers
 from ovvis.data.open import open_dataset
 from ovvis.data.stickers import SPLITS, write_split
 from ovvis.data.words import dataset_vocabulary
@@ -30,7 +31,7 @@ MODEL = {"queries": 12, "short_edge": 64}
 @pytest.fixture
 def command(monkeypatch, tmp_path, capsys):
     """Return what runs the command in a world of few frames and gives its exit code, output and errors."""
-    monkeypatch.setattr(reproduce, "SPLITS", FEW)
+    monkeypatch.setattr(stickers, "SPLITS", FEW)
     monkeypatch.setattr(reproduce, "load_sprites", tiny_sprites)
     monkeypatch.setattr(loading, "load_model", lambda *args, **options: build_tiny(**MODEL))
     monkeypatch.chdir(tmp_path)

@@ -270,7 +270,7 @@ def test_a_validation_in_each_recipes_own_precision(home, trains, name, precisio
     network = {**FAMILIES[name], "window": 1} if name == "ovformer-r50" else FAMILIES[name]
     recipe = {**RECIPE, "trains": trains, "model": {"name": name, "weights": "untrained", "network": network}}
     if precision == "16-mixed":  # the command keeps it for CUDA: on a CPU it is slow, but the same
-        monkeypatch.setattr("ovvis.cli.train.make_fabric", lambda *_: half_fabric())
+        monkeypatch.setattr("ovvis.cli.training_run.make_fabric", lambda *_: half_fabric())
     recipe["validation"] = {**RECIPE["validation"], "agnostic": False, "dataset": str(home / "own.json")}
     recipe["validation"]["frames"] = str(home / "frames")
     (home / "tiny.yaml").write_text(yaml.safe_dump(recipe))

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import TINY_CLIPS
 from fakes import build_tiny
 from forked import run_forked
-from ovvis.cli.train import _gather
+from ovvis.cli.training_run import _gather
 from ovvis.cli.validation import Validation
 from ovvis.training.config import TrainConfig, ValidationConfig
 from ovvis.training.devices import make_fabric

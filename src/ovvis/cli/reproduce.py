@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
 from rich.markup import escape
 
@@ -22,9 +21,7 @@ from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import kept
 from ovvis.cli.options import Overwrite
-from ovvis.data.drawn import DrawnSplit
 from ovvis.data.predictions import PATIENCE, Shard
-from ovvis.data.stickers import SPLITS
 from ovvis.data.words import dataset_vocabulary
 from ovvis.errors import InputError, nearest
 from ovvis.inference.stopwatch import Stopwatch
@@ -36,10 +33,13 @@ from ovvis.paths import user_path
 from ovvis.reproduction.earlier import refuse_others
 from ovvis.reproduction.experiments import EXPERIMENTS, LONG, MODEL, OV2SEG, OVFORMER, Experiment, choose
 from ovvis.reproduction.figures import Outcome
-from ovvis.reproduction.measure import Job, Measurement, Network
 from ovvis.reproduction.tables import as_json, fill, page, rich_table
 from ovvis.version import __version__
 from ovvis.world.sprites import load_sprites
+
+if TYPE_CHECKING:
+    from ovvis.data.drawn import DrawnSplit
+    from ovvis.reproduction.measure import Job, Measurement, Network
 
 WORLDS = ("stickers",)
 STICKERS = "clip-vis-stickers"
@@ -108,7 +108,7 @@ def reproduce(
     )
     options.check()
     output = user_path(output)
-    chosen, numbers, part = choose(_names(tables), _names(splits)), _seeds(seeds), Shard.parse(shard)
+    part, chosen, numbers = Shard.parse(shard), choose(_names(tables), _names(splits)), _seeds(seeds)
     if restart and part.count > 1:
         raise InputError(f"--restart with --shard {part} would drop the other shards' videos: remove {output} by hand")
     if into is not None:
@@ -117,6 +117,8 @@ def reproduce(
     others = _others(network or [], options, {row.network for experiment in chosen for row in experiment.rows})
     drawn = _drawn(chosen, numbers, {LONG: long_videos}, videos)
     vocabulary = dataset_vocabulary(next(iter(drawn.values()))[0].categories)[0]
+    from ovvis.reproduction.measure import Measurement, Network
+
     with _share(output, part, restart):
         networks = {}
         for name, asked in {MODEL: options, **others}.items():
@@ -176,6 +178,8 @@ def _seeds(text: str) -> tuple[int, ...]:
         raise InputError(
             f"seeds {text!r}: they must be whole numbers with commas between, such as 0,100,200"
         ) from error
+    from ovvis.data.stickers import SPLITS
+
     own = {split.seed for split in SPLITS.values()}
     if min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds {text!r}: each must be 0 or more and stand once")
@@ -208,6 +212,9 @@ def _others(
 def _drawn(
     chosen: Sequence[Experiment], seeds: Sequence[int], counts: dict[str, int], videos: int
 ) -> dict[str, list[DrawnSplit]]:
+    from ovvis.data.drawn import DrawnSplit
+    from ovvis.data.stickers import SPLITS
+
     sprites = load_sprites()
     names = dict.fromkeys(split for experiment in chosen for split in experiment.splits)
     return {
@@ -261,7 +268,7 @@ def _write(outcomes: Sequence[Outcome], output: Path, into: Path | None, about: 
         for name, digest in about["weights_sha256"].items()
     )
     made_by = (
-        f"`{about['command']}`; weights (SHA-256): {weights}; ovvis {__version__}, torch {torch.__version__}, "
+        f"`{about['command']}`; weights (SHA-256): {weights}; ovvis {__version__}, torch {about['torch']}, "
         f"{about['date']}."
     )
     # Shards that end at once write the same, one after another.
