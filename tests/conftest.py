@@ -12,6 +12,7 @@ import torch
 from hypothesis import settings
 
 from fakes import build_tiny
+from ovvis.cli.stopping import STOPPING
 from ovvis.io.signals import ENDING
 from ovvis.models.clip import FrozenClip
 
@@ -83,7 +84,8 @@ def _own_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _global_state():
-    """Random states and torch's switches are after a test what they were before it."""
+    """Random states, torch's switches and what signals do are after a test what they were before it."""
+    heard = {number: signal.getsignal(number) for number in ENDING}
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
     yield
@@ -92,6 +94,9 @@ def _global_state():
     torch.set_rng_state(states[2])
     torch.set_grad_enabled(grad)
     torch.set_default_dtype(dtype)
+    for number, handler in heard.items():
+        signal.signal(number, handler)
+    STOPPING.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

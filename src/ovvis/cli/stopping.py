@@ -41,7 +41,7 @@ class Stopping:
 
     def listen(self) -> None:
         """Take the signals from now on; once more begins anew."""
-        self._number, self._raised, self._over = None, None, False
+        self.forget()
         if threading.current_thread() is not threading.main_thread():
             return
         for number in ENDING:
@@ -53,6 +53,10 @@ class Stopping:
             sys.unraisablehook = self._swallowed
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=_leave_it_to_the_parent)
+
+    def forget(self) -> None:
+        """Forget what was asked, for another run in the same process."""
+        self._number, self._raised, self._over = None, None, False
 
     def came(self, number: int, frame: FrameType | None = None) -> None:
         """End the work, unless it is ending."""
