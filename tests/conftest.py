@@ -80,6 +80,9 @@ def device(request, monkeypatch):
 def _own_cache(tmp_path_factory, monkeypatch):
     """No test touches the user's cache folder."""
     monkeypatch.setenv("OVVIS_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nor the network
+    for name in ("OVVIS_MIRROR", "OVVIS_COOKIES", "OVVIS_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,9 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 class OvvisError(Exception):
     """Something outside the program is not as it must be; the message says what to change."""
 
+    report: str | None = None
+    """More lines, to be pasted where somebody is asked for help; the command prints them below the message."""
+
 
 class InputError(OvvisError, ValueError):
     """A value, file or option given by the user cannot be used."""

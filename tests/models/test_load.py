@@ -114,23 +114,18 @@ def test_without_a_name_the_checkpoint_tells_the_model(tmp_path):
     refused(lambda: load_model(weights=tmp_path / "b.safetensors"), "b.safetensors", "no model of the zoo")
 
 
-def test_without_a_clip_its_own_weights_are_fetched(tmp_path, monkeypatch):
+def test_without_a_clip_its_own_weights_are_taken(tmp_path, monkeypatch):
     path = write(tmp_path / "a.pth", with_clip=False)
+    state = {n: t for n, t in build_tiny().state_dict().items() if n.startswith("clip.")}
     asked = []
 
-    def create(name, pretrained):
-        asked.append((name, pretrained))
-        return build_tiny().clip.model
+    def own(config, on_progress=None):
+        asked.append((config.clip, config.clip_weights))
+        return state
 
-    monkeypatch.setattr(load.open_clip, "create_model", create)
+    monkeypatch.setattr(load, "pretrained_clip", own)
     assert load_model("clip-vis-r50", path).network.query_decoder.query_features.shape == (6, 32)
     assert asked == [("tiny-resnet", "openai")]
-
-    def offline(name, pretrained):
-        raise OSError("no network\nand more lines")
-
-    monkeypatch.setattr(load.open_clip, "create_model", offline)
-    refused(lambda: load_model("clip-vis-r50", path), "tiny-resnet/openai", "no network", kind=ResourceError)
 
 
 def test_another_family(tmp_path):
@@ -238,8 +233,8 @@ def write_ovformer(path, labels=5, **changes):
 @pytest.fixture
 def _own_clip(monkeypatch):
     """The tiny CLIP's weights are what open_clip fetches."""
-    clip = build_tiny_ovformer().clip.model
-    monkeypatch.setattr(load.open_clip, "create_model", lambda name, pretrained: clip)
+    state = {n: t for n, t in build_tiny_ovformer().state_dict().items() if n.startswith("clip.")}
+    monkeypatch.setattr(load, "pretrained_clip", lambda config, on_progress=None: state)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,13 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from misbehaving import serving
 from ovvis.errors import InputError, ResourceError
 from ovvis.models import download
+from ovvis.models.backbones import pretrained
 from ovvis.models.backbones.pretrained import start_backbone
 from ovvis.models.backbones.timm_features import build_timm_backbone
+from ovvis.models.sources import Url
 
 CONV, SWIN = "test_resnet", "swin_s3_tiny_224"
 
@@ -75,22 +78,16 @@ def test_refused(tmp_path):
 
 def test_published_weights_are_fetched_once(monkeypatch, tmp_path):
     """What is fetched is kept as safetensors; without a network the message says what to fetch."""
-    import gdown
-
-    asked = []
-
-    def serve(url, output, **options):
-        asked.append(url)
-        torch.save({"state_dict": classifier("resnet50")}, output)
-        return output
-
-    monkeypatch.setattr(gdown, "download", serve)
-    backbone = build_timm_backbone("resnet50", True, 0.0)
-    for _ in range(2):
-        start_backbone(backbone, "resnet50", "imagenet-21k")
-    assert len(asked) == 1 and asked[0].endswith("resnet50_miil_21k.pth")
+    torch.save({"state_dict": classifier("resnet50")}, tmp_path / "r50.pth")
+    with serving() as server:
+        server.files["/resnet50_miil_21k.pth"] = (tmp_path / "r50.pth").read_bytes()
+        address = f"{server.address}/resnet50_miil_21k.pth"
+        monkeypatch.setitem(pretrained._SOURCES, "resnet50", Url(address))
+        backbone = build_timm_backbone("resnet50", True, 0.0)
+        for _ in range(2):
+            start_backbone(backbone, "resnet50", "imagenet-21k")
+        assert len(server.asked) == 1
     (kept,) = download.weights_folder().glob("*.safetensors")
     kept.unlink()
-    monkeypatch.setattr(gdown, "download", lambda *args, **options: None)
-    with pytest.raises(ResourceError, match=r"download https://.*resnet50_miil_21k.pth .*--set model.backbone=FILE"):
+    with pytest.raises(ResourceError, match=rf"download {address} .*--set model.backbone=FILE"):
         start_backbone(backbone, "resnet50", "imagenet-21k")

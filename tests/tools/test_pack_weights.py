@@ -11,7 +11,8 @@ from fakes import build_tiny, build_tiny_ovformer, tiny_config
 from ovvis.errors import InputError, ResourceError
 from ovvis.models import places, zoo
 from ovvis.models.checkpoint import read_checkpoint, write_checkpoint
-from ovvis.models.load import load_model, pretrained_clip
+from ovvis.models.load import load_model
+from ovvis.models.own_clip import pretrained_clip
 from ovvis.models.places import weights_files
 from ovvis.paths import cache_folder
 

@@ -27,6 +27,7 @@ def quiet_libraries() -> None:
     ours = logging.getLogger("ovvis")
     if not ours.handlers:
         ours.addHandler(_Told())
+        ours.setLevel(logging.INFO)
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # each retry; the last error is told
 
 
@@ -35,9 +36,9 @@ class _Told(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record."""
-        from ovvis.cli.console import warn
+        from ovvis.cli.console import note, warn
 
-        warn(record.getMessage())
+        (note if record.levelno < logging.WARNING else warn)(record.getMessage())
 
 
 def share_cores() -> None:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import open_clip
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from ovvis.errors import InputError, OvvisError, ResourceError, nearest
 from ovvis.io.output import make_way
 from ovvis.models import download
 from ovvis.models.checkpoint import CLASSES, Checkpoint, read_checkpoint, write_checkpoint
-from ovvis.models.clip import packaged_config
 from ovvis.models.convert import decoder_depth, has_clip, load_strictly, query_count
 from ovvis.models.families import FAMILIES, FamilyConfig, build_model
 from ovvis.models.model import Model
-from ovvis.models.packaged import packaged_clip, packaged_model
-from ovvis.models.places import packaged_path, weights_path
+from ovvis.models.own_clip import pretrained_clip
+from ovvis.models.packaged import packaged_model
+from ovvis.models.places import weights_path
 from ovvis.models.settings import UNTRAINED, Precision
 from ovvis.models.stated import check_depth, stated_config
 from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model
@@ -67,16 +66,21 @@ def load_model(
             torch.manual_seed(0)
             model = build_model(replace(entry.config, **options), entry.name)
     elif given is None:
-        model = build_from(own_weights(entry, on_progress), entry, pinned or entry.config.decoder_layers, options)
+        found = own_weights(entry, on_progress)
+        model = build_from(found, entry, pinned or entry.config.decoder_layers, options, on_progress)
     else:
         if name not in (None, "clip-vis-r50", "clip-vis-convnext-b"):
             pinned = pinned or entry.config.decoder_layers
-        model = build_from(given, entry, pinned, options)
+        model = build_from(given, entry, pinned, options, on_progress)
     return model.for_inference(where, dtype)
 
 
 def build_from(
-    checkpoint: Checkpoint, entry: ModelEntry, pinned_depth: int | None, options: Mapping[str, Any]
+    checkpoint: Checkpoint,
+    entry: ModelEntry,
+    pinned_depth: int | None,
+    options: Mapping[str, Any],
+    on_progress: download.Progress | None = None,
 ) -> Model:
     """Return a model with a checkpoint's weights, on the CPU, in float32, not yet changed for inference.
 
@@ -88,6 +92,7 @@ def build_from(
         entry: the zoo's line of the model asked for.
         pinned_depth: the number of decoder layers that was asked for, or None.
         options: fields of the configuration that differ from the zoo's.
+        on_progress: called with bytes done and bytes in all while the CLIP's weights are fetched, if they must be.
 
     Raises:
         InputError: the checkpoint is another model's.
@@ -109,7 +114,7 @@ def build_from(
     model = _built(config, entry, where)
     state = checkpoint.state
     if not has_clip(state):
-        state = {**state, **pretrained_clip(config)}
+        state = {**state, **pretrained_clip(config, on_progress)}
     load_strictly(
         model,
         {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()},
@@ -150,6 +155,7 @@ def convert(
     *,
     overwrite: bool = True,
     tell: Callable[[str], object] | None = None,
+    on_progress: download.Progress | None = None,
 ) -> ModelEntry:
     """Convert an authors' checkpoint into our safetensors, after loading it strictly.
 
@@ -159,6 +165,7 @@ def convert(
         name: the model it must be; None finds out.
         overwrite: whether an older file may be replaced.
         tell: is called with what was changed in reading it.
+        on_progress: called with bytes done and bytes in all while the CLIP's weights are fetched, if they must be.
 
     Returns:
         The zoo's line of the model that it is.
@@ -171,7 +178,7 @@ def convert(
     make_way(target, overwrite)
     checkpoint = read_checkpoint(source)
     entry = find_model(name) if name else _recognise(checkpoint)
-    model = build_from(checkpoint, entry, entry.config.decoder_layers if name else None, {})
+    model = build_from(checkpoint, entry, entry.config.decoder_layers if name else None, {}, on_progress)
     if tell is not None:
         for note in model.notes:
             tell(note)
@@ -199,26 +206,36 @@ def own_weights(entry: ModelEntry, on_progress: download.Progress | None = None)
     return packaged_model(entry) if entry.packaged else read_checkpoint(fetch_weights(entry, on_progress))
 
 
-def fetch_weights(entry: ModelEntry, on_progress: download.Progress | None = None) -> Path:
-    """Return the published weights of a model; fetch, convert and verify them on first use.
+def fetch_weights(entry: ModelEntry, on_progress: download.Progress | None = None, folder: Path | None = None) -> Path:
+    """Return the published weights of a model; fetch, convert and verify them on first use, its CLIP's first.
+
+    Args:
+        entry: the zoo's line.
+        on_progress: called with bytes done and bytes in all.
+        folder: where they are kept; None for the cache folder.
 
     Raises:
         InputError: the file here is not the one that was recorded.
         ResourceError: they are not here and cannot be fetched.
     """
-    target = weights_path(entry)
+    target = weights_path(entry) if folder is None else folder / entry.file
     if not entry.published and not target.is_file():
         raise ResourceError(
             f"{entry.name}: no weights of it are published; train it, or give a checkpoint as --weights"
         )
     if target.is_file():
         download.check_checksum(target)
-    else:
+        return target
 
-        def finish(raw: Path, made: Path) -> None:
-            convert(raw, made, entry.name)
+    def finish(raw: Path, made: Path) -> None:
+        found = read_checkpoint(raw) if raw.suffix == ".safetensors" else None
+        if found is not None and found.family is not None and has_clip(found.state):
+            build_from(found, entry, entry.config.decoder_layers, {})
+            shutil.copyfile(raw, made)  # bit by bit, so that its digest is the same on every machine
+        else:
+            convert(raw, made, entry.name, on_progress=on_progress)
 
-        download.fetch(entry.url, target, finish, on_progress)
+    download.fetch(entry.sources, target, finish, on_progress)
     return target
 
 
@@ -329,22 +346,3 @@ def _check_architecture(checkpoint: Checkpoint, entry: ModelEntry, where: str) -
     names = [other.name for other in _alike(checkpoint)]
     if names and not _fits(entry, checkpoint):
         raise InputError(f"{where} is one of {names[0]}, but {entry.name} was asked for; ask for {names[0]}")
-
-
-def pretrained_clip(config: FamilyConfig) -> dict[str, Tensor]:
-    """Return the frozen CLIP's own weights under our names; open_clip fetches and keeps those that are not packaged.
-
-    Raises:
-        ResourceError: they cannot be fetched.
-    """
-    if packaged_config(config.clip) is not None or packaged_path(config.clip).is_file():
-        return packaged_clip(config.clip, config.clip_weights)
-    try:
-        clip = open_clip.create_model(config.clip, pretrained=config.clip_weights)
-    except Exception as error:  # open_clip and the hub raise many kinds
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise ResourceError(
-            f"CLIP weights {config.clip}/{config.clip_weights} could not be fetched ({reason}); connect to the network "
-            "once, or give a checkpoint that carries its CLIP"
-        ) from error
-    return {f"clip.model.{name}": tensor for name, tensor in clip.state_dict().items()}

@@ -21,6 +21,11 @@ def weights_path(entry: ModelEntry) -> Path:
     return packaged_path(entry.name) if entry.packaged else weights_folder() / entry.file
 
 
+def clip_path(name: str, tag: str, folder: Path | None = None) -> Path:
+    """Return where a CLIP's own weights lie or would lie: among the downloaded weights, or in another folder."""
+    return (folder or weights_folder()) / f"clip.{name}.{tag}.safetensors"
+
+
 def weights_files(entry: ModelEntry) -> list[Path]:
     """Return all files of a model's own weights: where they lie in the package, its CLIP has a file of its own."""
     shared = [packaged_path(entry.config.clip)] if entry.packaged else []

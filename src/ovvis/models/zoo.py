@@ -11,13 +11,13 @@ from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import FamilyConfig
 from ovvis.models.ovformer import OvFormerConfig
 from ovvis.models.settings import CLIP_ENCODER
+from ovvis.models.sources import Drive, Source, in_words
 
 LVIS = "LVIS v1 (frequent and common)"
 DEFAULT_MODEL = "clip-vis-stickers"
 """What runs where neither a model nor weights are asked for."""
 
 COCO_YTVIS = "COCO, then YouTube-VIS 2019"
-DRIVE = "https://drive.google.com/uc?id="
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +29,24 @@ class ModelEntry:
     config: FamilyConfig
     training_data: str
     published_ap: dict[str, float]  # data set -> AP, percent, from the paper
-    url: str  # of the authors' checkpoint; empty where the weights lie in the package
+    sources: tuple[Source, ...]  # of the authors' checkpoint, in order; none where the weights lie in the package
     parameters: int  # millions, the frozen CLIP included
     code_licence: str
     weights_licence: str
     data_licence: str
     vocabulary: str = ""  # the built-in list that its training's labels are, where the authors' file carries them
     published: bool = True  # whether weights can be had
+    clip_apart: bool = False  # whether the authors' file leaves the frozen CLIP out, which is then fetched, too
 
     @property
     def packaged(self) -> bool:
         """Whether its weights lie in the package."""
-        return self.published and not self.url
+        return self.published and not self.sources
+
+    @property
+    def url(self) -> str:
+        """The addresses of its weights, as one line; empty where they lie in the package."""
+        return in_words(self.sources)
 
     @property
     def file(self) -> str:
@@ -86,7 +92,7 @@ def _entry(
 ) -> ModelEntry:
     numbers = dict(zip(_COLUMNS, ap, strict=True))
     return ModelEntry(
-        name, clip_vis.FAMILY, config, data, numbers, DRIVE + drive_id, parameters, _CODE, _WEIGHTS, licence
+        name, clip_vis.FAMILY, config, data, numbers, (Drive(drive_id),), parameters, _CODE, _WEIGHTS, licence
     )
 
 
@@ -109,13 +115,14 @@ def _ovformer(
         config=config,
         training_data=f"{LVIS}, then LV-VIS (base)" if on_video else LVIS,
         published_ap=ap,
-        url=DRIVE + drive_id if drive_id else "",
+        sources=(Drive(drive_id),) if drive_id else (),
         parameters=parameters,
         code_licence=_CODE if aligned else _OV2SEG_LICENCE,
         weights_licence=_WEIGHTS if aligned else f"{_OV2SEG_LICENCE}; CLIP: MIT",
         data_licence=f"{_LVIS_LICENCE}; LV-VIS: CC BY-NC-SA 4.0" if on_video else _LVIS_LICENCE,
         vocabulary="lvvis" if on_video else "lvis_v1",
         published=bool(drive_id),
+        clip_apart=True,
     )
 
 
@@ -127,7 +134,7 @@ def _small(name: str, family: str, config: FamilyConfig, parameters: int) -> Mod
         config=config,
         training_data="Stickers (base categories)",
         published_ap={},
-        url="",
+        sources=(),
         parameters=parameters,
         code_licence="Apache-2.0",
         weights_licence="Apache-2.0",

@@ -16,8 +16,9 @@ from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoin
 from ovvis.models.convert import load_strictly
 from ovvis.models.download import Progress
 from ovvis.models.families import build_model
-from ovvis.models.load import build_from, own_weights, pretrained_clip
+from ovvis.models.load import build_from, own_weights
 from ovvis.models.model import Model
+from ovvis.models.own_clip import pretrained_clip
 from ovvis.models.settings import CLIP_ENCODER
 from ovvis.models.zoo import ZOO, find_model
 from ovvis.paths import user_path
@@ -90,7 +91,11 @@ def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
                 line = (str(error).splitlines() or [type(error).__name__])[0]
                 raise InputError(f"model.network cannot be built ({line[:200]}); change its sizes") from error
         if asked.weights == "clip":
-            load_strictly(model, {**model.state_dict(), **pretrained_clip(asked.network)}, f"CLIP {asked.network.clip}")
+            load_strictly(
+                model,
+                {**model.state_dict(), **pretrained_clip(asked.network, on_progress)},
+                f"CLIP {asked.network.clip}",
+            )
             model.source = "CLIP's own"
             if asked.backbone:
                 _start_backbone(model, asked, on_progress)

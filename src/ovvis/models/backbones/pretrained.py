@@ -13,6 +13,7 @@ from ovvis.errors import InputError, nearest
 from ovvis.models import download
 from ovvis.models.checkpoint import read_safetensors
 from ovvis.models.prefixes import unwrapped
+from ovvis.models.sources import Url
 from ovvis.models.torch_file import check_tensor, read_pickle, tensors_by_name
 from ovvis.paths import user_path
 
@@ -20,11 +21,13 @@ IMAGENET_21K = "imagenet-21k"
 WHAT = "backbone weights"
 
 # Of both papers: ResNet-50 by Ridnik et al. (2021), Swin-B by Liu et al. (2021), both MIT-licensed.
-_URLS = {
-    "resnet50": "https://miil-public-eu.oss-eu-central-1.aliyuncs.com/model-zoo/ImageNet_21K_P/models/"
-    "resnet50_miil_21k.pth",
-    "swin_base_patch4_window12_384": "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/"
-    "swin_base_patch4_window12_384_22k.pth",
+_SOURCES = {
+    "resnet50": Url(
+        "https://miil-public-eu.oss-eu-central-1.aliyuncs.com/model-zoo/ImageNet_21K_P/models/resnet50_miil_21k.pth"
+    ),
+    "swin_base_patch4_window12_384": Url(
+        "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window12_384_22k.pth"
+    ),
 }
 _CLASSIFIER = ("fc.", "head.", "norm.")  # what a classifier has above its levels
 _OWN = "norms."  # of our Swin's levels; no classifier has them
@@ -84,9 +87,10 @@ def _state(path: Path, where: str) -> Mapping[str, Tensor]:
 
 def _fetched(architecture: str, on_progress: download.Progress | None) -> Path:
     """Return the file of an architecture's published weights; fetch it on first use."""
-    if architecture not in _URLS:
+    if architecture not in _SOURCES:
         raise InputError(
-            f"there are no {IMAGENET_21K} weights for {architecture!r}; {nearest(architecture, _URLS)}, or give a file"
+            f"there are no {IMAGENET_21K} weights for {architecture!r}; {nearest(architecture, _SOURCES)}, or give a "
+            "file"
         )
     target = download.weights_folder() / f"{architecture}.{IMAGENET_21K}.safetensors"
 
@@ -97,6 +101,7 @@ def _fetched(architecture: str, on_progress: download.Progress | None) -> Path:
     if target.is_file():
         download.check_checksum(target)
     else:
-        remedy = f"download {_URLS[architecture]} with a browser and give the file with --set model.backbone=FILE"
-        download.fetch(_URLS[architecture], target, finish, on_progress, remedy)
+        source = _SOURCES[architecture]
+        remedy = f"download {source.address} with a browser and give the file with --set model.backbone=FILE"
+        download.fetch([source], target, finish, on_progress, remedy)
     return target
