@@ -3,7 +3,8 @@ import torch
 
 from fakes import authors_state, build_tiny_ovformer
 from ovvis.errors import InputError
-from ovvis.models.convert import class_matrix, convert_state, decoder_depth, has_clip, is_authors, load_strictly
+from ovvis.models.convert import class_matrix, convert_state, decoder_depth, has_clip, is_authors
+from ovvis.models.strict import load_strictly
 
 
 def test_round_trip(tiny_model):

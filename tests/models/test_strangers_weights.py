@@ -18,9 +18,9 @@ from ovvis.errors import InputError
 from ovvis.models.array_file import MOST_NUMBERS
 from ovvis.models.checkpoint import read_checkpoint, write_checkpoint
 from ovvis.models.clip_vis import ClipVisConfig
-from ovvis.models.convert import load_strictly
 from ovvis.models.ovformer import OvFormerConfig
 from ovvis.models.stated import stated_config
+from ovvis.models.strict import load_strictly
 from ovvis.models.text_file import read_text_matrix
 
 NAME = "sem_seg_head.predictor.query_feat.weight"

@@ -80,6 +80,11 @@ def complain(message: str) -> None:
     print(f"ovvis: {visible(' '.join(message.split()))}", file=sys.stderr)
 
 
+def paste(report: str) -> None:
+    """Print lines on standard error that may be pasted where somebody is asked for help."""
+    print("", "To paste into an issue:", *map(visible, report.splitlines()), sep="\n", file=sys.stderr)
+
+
 def warn(message: str) -> None:
     """Print a warning as one line on standard error."""
     notes.print(f"[yellow]{escape(message)}[/yellow]", soft_wrap=True)

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from ovvis.cli.console import out, warn
-from ovvis.cli.options import Overwrite
+from ovvis.cli.options import IgnoreUnused, Overwrite
 from ovvis.cli.process import quiet_libraries
 from ovvis.cli.stopping import STOPPING
 from ovvis.paths import user_path
@@ -21,13 +21,14 @@ def convert(
     target: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
     model: Annotated[str | None, typer.Option(help="The model it must be; found out if not given.")] = None,
     overwrite: Overwrite = False,
+    ignore_unused: IgnoreUnused = False,
 ) -> None:
     """Convert a checkpoint into safetensors that carry their configuration, after loading it strictly."""
     with STOPPING.reading():
         from ovvis.models import load
 
     quiet_libraries()
-    entry = load.convert(checkpoint, target, model, overwrite=overwrite, tell=warn)
+    entry = load.convert(checkpoint, target, model, overwrite=overwrite, tell=warn, ignore_unused=ignore_unused)
     size = user_path(target).stat().st_size / 2**20
     out.print(
         f"{escape(str(target))}: {entry.name}, {size:.0f} MiB; use it with --model {entry.name} --weights "

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ovvis.cli.console import complain
+from ovvis.cli.console import complain, paste
 from ovvis.cli.lazy import Verbs
 from ovvis.cli.process import Interrupted, share_cores
 from ovvis.cli.stopping import NOTHING, STOPPING
@@ -91,6 +91,8 @@ def _verb() -> int:
         code, stopped = INTERRUPTED, str(error)
     except OvvisError as error:
         complain(str(error))
+        if error.report:
+            paste(error.report)
         code = BAD_INPUT
     except ClickError as error:
         context = getattr(error, "ctx", None)  # of the verb whose arguments they are

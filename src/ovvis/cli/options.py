@@ -46,3 +46,7 @@ Frames = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace results that are there already; they are refused otherwise.")
 ]
+IgnoreUnused = Annotated[
+    bool,
+    typer.Option("--ignore-unused", help="Go on without tensors of the file that the model has not, if nothing else."),
+]

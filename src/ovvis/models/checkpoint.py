@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Checkpoint:
     config: dict[str, Any] | None  # likewise
     classes: Tensor | None = None  # K, E; embeddings of the labels that an OVFormer of its authors was trained with
     unwrapped: str = ""  # what all names began with before: "module." of several GPUs, Lightning's "model."
+    unknown: TensorDict = field(default_factory=dict)  # tensors of an authors' file that no model has, in their names
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -54,8 +55,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return _read_safetensors(path)
     where = f"checkpoint {str(path)!r}"
     state, removed = unwrapped(_read_pickle(path), where)
-    ours = convert_state(state, where) if is_authors(state) else state
-    return Checkpoint(path, ours, None, None, _classes(class_matrix(state), where), removed)
+    unknown: TensorDict = {}
+    ours = convert_state(state, where, unknown) if is_authors(state) else state
+    return Checkpoint(path, ours, None, None, _classes(class_matrix(state), where), removed, unknown)
 
 
 def read_safetensors(path: Path, what: str = "checkpoint") -> tuple[TensorDict, dict[str, str]]:

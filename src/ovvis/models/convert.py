@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-import torch
 from torch import Tensor
 
 from ovvis.errors import InputError
@@ -132,12 +131,13 @@ def class_matrix(state: Mapping[str, Tensor]) -> Tensor | None:
     return None if matrix is None or matrix.ndim != 2 else matrix[:, :-1].T
 
 
-def convert_state(state: Mapping[str, Tensor], where: str) -> TensorDict:
+def convert_state(state: Mapping[str, Tensor], where: str, rest: TensorDict | None = None) -> TensorDict:
     """Rename an authors' state dict into ours.
 
     Args:
         state: the `model` entry of their checkpoint.
         where: the file, for the error.
+        rest: takes the tensors that no model has, by their own names; None refuses them.
 
     Raises:
         InputError: a tensor that no model has.
@@ -154,7 +154,9 @@ def convert_state(state: Mapping[str, Tensor], where: str) -> TensorDict:
                 break
         else:
             unknown.append(name)
-    if unknown:
+    if rest is not None:
+        rest.update((name, state[name]) for name in unknown)
+    elif unknown:
         raise InputError(
             f"{where}: {len(unknown)} tensors belong to no CLIP-VIS, OVFormer or OV2Seg (first: {unknown[0]}); "
             "give a checkpoint of their authors"
@@ -192,34 +194,3 @@ def query_count(state: Mapping[str, Tensor]) -> int | None:
 def has_clip(names: Iterable[str]) -> bool:
     """Return whether a state of ours carries the frozen CLIP."""
     return any(name.startswith("clip.") for name in names)
-
-
-def load_strictly(module: torch.nn.Module, state: Mapping[str, Tensor], where: str) -> None:
-    """Copy a state into a module: every tensor used, none missing, all shapes and values as they must be.
-
-    Args:
-        module: the model.
-        state: our names.
-        where: the file, for the error.
-
-    Raises:
-        InputError: names or shapes differ, or a tensor holds values that are not finite.
-    """
-    own = module.state_dict()
-    counters = {name for name in own if name.endswith("num_batches_tracked")}
-    missing = sorted(own.keys() - state.keys() - counters)
-    extra = sorted(state.keys() - own.keys())
-    if missing or extra:
-        parts = [f"{len(n)} {what} (first: {n[0]})" for n, what in ((missing, "missing"), (extra, "unknown")) if n]
-        raise InputError(f"{where}: not a checkpoint of this model: tensors {' and '.join(parts)}")
-    for name, tensor in state.items():
-        if own[name].shape != tensor.shape:
-            raise InputError(
-                f"{where}: tensor {name} has shape {tuple(tensor.shape)}, this model has {tuple(own[name].shape)}; "
-                "give the checkpoint of this model, or name the model that the checkpoint belongs to"
-            )
-        if own[name].is_floating_point() != tensor.is_floating_point():
-            raise InputError(f"{where}: tensor {name} holds {tensor.dtype} where this model has {own[name].dtype}")
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise InputError(f"{where}: tensor {name} holds values that are not finite; the file is damaged")
-    module.load_state_dict({**{n: own[n] for n in counters}, **state})

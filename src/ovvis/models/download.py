@@ -89,7 +89,7 @@ def _fetch(
                 break
             except Failed as failed:
                 failures.append(f"{source.title}: {failed}")
-                report = getattr(failed.__cause__, "report", report)
+                report = getattr(failed, "report", report)
                 _log.warning("%s was not had from %s", target.stem, failures[-1])
         else:
             remedy = remedy or (
@@ -175,8 +175,10 @@ class _Work:
                 receive(asked, part, self.cookies, self._begin(source), self.on_progress)
                 came = self._take(source, known, part.path, made)
             except OSError as error:
-                if not part.size or isinstance(error, _Wrong):
+                if not part.size or (isinstance(error, _Wrong) and not error.report):
                     part.remove()
+                if isinstance(error, _Wrong) and error.report:  # another version of ovvis, or an option, may take it
+                    raise _Wrong(f"{error}; it stays here as {part.path}, until you delete it", error.report) from error
                 if not (resumed and isinstance(error, _Wrong)):
                     raise
                 # Of two visits' bytes; those of the first may be of another file, or damaged: once more from the start.
@@ -214,13 +216,17 @@ class _Work:
             if isinstance(error, ResourceError):
                 raise
             said = str(error).replace(f"checkpoint {str(raw)!r}", "the file there").replace(str(raw), "the file there")
-            raise _Wrong(said) from error
+            raise _Wrong(said, error.report) from error
         kind = {name: value for name, value in asdict(known).items() if name not in ("size", "sha256", "path")}
         return {"from": source.address, "kind": type(source).__name__, **kind, "size": size, "sha256": digest}
 
 
 class _Wrong(Failed):
     """A whole file that is not the one that was wanted."""
+
+    def __init__(self, said: str, report: str | None = None) -> None:
+        super().__init__(said)
+        self.report = report
 
 
 def _request(source: Source) -> tuple[Request, Source]:

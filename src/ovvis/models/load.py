@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
@@ -15,7 +16,7 @@ from ovvis.errors import InputError, OvvisError, ResourceError, nearest
 from ovvis.io.output import make_way
 from ovvis.models import download
 from ovvis.models.checkpoint import CLASSES, Checkpoint, read_checkpoint, write_checkpoint
-from ovvis.models.convert import decoder_depth, has_clip, load_strictly, query_count
+from ovvis.models.convert import decoder_depth, has_clip, query_count
 from ovvis.models.families import FAMILIES, FamilyConfig, build_model
 from ovvis.models.model import Model
 from ovvis.models.own_clip import pretrained_clip
@@ -23,10 +24,14 @@ from ovvis.models.packaged import packaged_model
 from ovvis.models.places import weights_path
 from ovvis.models.settings import UNTRAINED, Precision
 from ovvis.models.stated import check_depth, stated_config
+from ovvis.models.strict import TensorsDiffer, load_strictly
 from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model
 from ovvis.paths import user_path
 from ovvis.structures import TextEmbeddings
+from ovvis.version import __version__
 from ovvis.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -38,6 +43,7 @@ def load_model(
     device: str = "auto",
     precision: Precision = "float32",
     on_progress: download.Progress | None = None,
+    ignore_unused: bool = False,
     **options: Any,
 ) -> Model:
     """Return a model, ready to run.
@@ -49,6 +55,7 @@ def load_model(
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the best there is.
         precision: floating type of the network; "auto" is bfloat16 where the device is fast in it.
         on_progress: called with bytes done and bytes in all while weights are fetched.
+        ignore_unused: whether to go on without tensors of a checkpoint that the model has not.
         options: fields of the model's configuration that differ from the zoo's, such as `iou_activation="relu"`.
 
     Raises:
@@ -66,12 +73,12 @@ def load_model(
             torch.manual_seed(0)
             model = build_model(replace(entry.config, **options), entry.name)
     elif given is None:
-        found = own_weights(entry, on_progress)
+        found = own_weights(entry, on_progress, ignore_unused=ignore_unused)
         model = build_from(found, entry, pinned or entry.config.decoder_layers, options, on_progress)
     else:
         if name not in (None, "clip-vis-r50", "clip-vis-convnext-b"):
             pinned = pinned or entry.config.decoder_layers
-        model = build_from(given, entry, pinned, options, on_progress)
+        model = build_from(given, entry, pinned, options, on_progress, ignore_unused=ignore_unused)
     return model.for_inference(where, dtype)
 
 
@@ -81,6 +88,8 @@ def build_from(
     pinned_depth: int | None,
     options: Mapping[str, Any],
     on_progress: download.Progress | None = None,
+    *,
+    ignore_unused: bool = False,
 ) -> Model:
     """Return a model with a checkpoint's weights, on the CPU, in float32, not yet changed for inference.
 
@@ -93,6 +102,7 @@ def build_from(
         pinned_depth: the number of decoder layers that was asked for, or None.
         options: fields of the configuration that differ from the zoo's.
         on_progress: called with bytes done and bytes in all while the CLIP's weights are fetched, if they must be.
+        ignore_unused: whether to go on without tensors of the file that the model has not; `Model.notes` says so.
 
     Raises:
         InputError: the checkpoint is another model's.
@@ -115,16 +125,25 @@ def build_from(
     state = checkpoint.state
     if not has_clip(state):
         state = {**state, **pretrained_clip(config, on_progress)}
-    load_strictly(
-        model,
-        {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()},
-        where,
-    )
+    floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    try:
+        left = load_strictly(model, floats, where, checkpoint.unknown, ignore_unused=ignore_unused)
+    except TensorsDiffer as error:
+        error.report = f"{_headline(checkpoint.path, entry.name)}\n{error.report}"
+        raise
     model.source = checkpoint.path.name
     if checkpoint.unwrapped:
         model.notes = (f"{where}: {checkpoint.unwrapped!r} before every tensor's name is left out",)
+    if left:
+        model.notes += (f"{where}: {len(left)} of its tensors are not used (first: {left[0]})",)
     model.texts = _texts(checkpoint, entry)
     return model
+
+
+def _headline(path: Path, model: str) -> str:
+    """Return what a report begins with; no folder, as it is for others' eyes."""
+    size = path.stat().st_size if path.is_file() else 0
+    return f"ovvis {__version__}, {model}, {path.name} of {size:,} bytes"
 
 
 def _built(config: FamilyConfig, entry: ModelEntry, where: str) -> Model:
@@ -156,6 +175,7 @@ def convert(
     overwrite: bool = True,
     tell: Callable[[str], object] | None = None,
     on_progress: download.Progress | None = None,
+    ignore_unused: bool = False,
 ) -> ModelEntry:
     """Convert an authors' checkpoint into our safetensors, after loading it strictly.
 
@@ -166,6 +186,7 @@ def convert(
         overwrite: whether an older file may be replaced.
         tell: is called with what was changed in reading it.
         on_progress: called with bytes done and bytes in all while the CLIP's weights are fetched, if they must be.
+        ignore_unused: whether to go on without tensors of the file that the model has not.
 
     Returns:
         The zoo's line of the model that it is.
@@ -178,7 +199,8 @@ def convert(
     make_way(target, overwrite)
     checkpoint = read_checkpoint(source)
     entry = find_model(name) if name else _recognise(checkpoint)
-    model = build_from(checkpoint, entry, entry.config.decoder_layers if name else None, {}, on_progress)
+    depth = entry.config.decoder_layers if name else None
+    model = build_from(checkpoint, entry, depth, {}, on_progress, ignore_unused=ignore_unused)
     if tell is not None:
         for note in model.notes:
             tell(note)
@@ -196,23 +218,34 @@ def convert(
     return entry
 
 
-def own_weights(entry: ModelEntry, on_progress: download.Progress | None = None) -> Checkpoint:
+def own_weights(
+    entry: ModelEntry, on_progress: download.Progress | None = None, *, ignore_unused: bool = False
+) -> Checkpoint:
     """Return a model's own weights, from the package or from where its authors put them.
 
     Raises:
         InputError: the file here is not the one that was recorded.
         ResourceError: they are not here and cannot be fetched.
     """
-    return packaged_model(entry) if entry.packaged else read_checkpoint(fetch_weights(entry, on_progress))
+    if entry.packaged:
+        return packaged_model(entry)
+    return read_checkpoint(fetch_weights(entry, on_progress, ignore_unused=ignore_unused))
 
 
-def fetch_weights(entry: ModelEntry, on_progress: download.Progress | None = None, folder: Path | None = None) -> Path:
+def fetch_weights(
+    entry: ModelEntry,
+    on_progress: download.Progress | None = None,
+    folder: Path | None = None,
+    *,
+    ignore_unused: bool = False,
+) -> Path:
     """Return the published weights of a model; fetch, convert and verify them on first use, its CLIP's first.
 
     Args:
         entry: the zoo's line.
         on_progress: called with bytes done and bytes in all.
         folder: where they are kept; None for the cache folder.
+        ignore_unused: whether to go on without tensors of the authors' file that the model has not.
 
     Raises:
         InputError: the file here is not the one that was recorded.
@@ -233,7 +266,7 @@ def fetch_weights(entry: ModelEntry, on_progress: download.Progress | None = Non
             build_from(found, entry, entry.config.decoder_layers, {})
             shutil.copyfile(raw, made)  # bit by bit, so that its digest is the same on every machine
         else:
-            convert(raw, made, entry.name, on_progress=on_progress)
+            convert(raw, made, entry.name, tell=_log.warning, on_progress=on_progress, ignore_unused=ignore_unused)
 
     download.fetch(entry.sources, target, finish, on_progress)
     return target
