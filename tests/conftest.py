@@ -60,15 +60,6 @@ TINY_CLIPS = {
 _GPUS = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 
 
-@pytest.fixture(autouse=True)
-def _signals():
-    """Leave signals as they were: the command takes them for good."""
-    before = {number: signal.getsignal(number) for number in ENDING}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.fixture(params=["cpu", *(name for name, here in _GPUS.items() if here)])
 def device(request, monkeypatch):
     """Return each device that is here; a GPU's convolutions keep all bits of float32."""

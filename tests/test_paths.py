@@ -5,7 +5,7 @@ import pytest
 
 import ovvis
 from ovvis.data.open import open_dataset
-from ovvis.data.result_files import _find
+from ovvis.data.result_places import find_results
 from ovvis.errors import InputError
 from ovvis.io.output import OutputFolder
 from ovvis.io.video import open_source
@@ -60,7 +60,7 @@ READERS = {
     "prompts": read_prompts,
     "checkpoint": read_checkpoint,
     "dataset": open_dataset,
-    "results": _find,
+    "results": find_results,
     "recipe": load_config,
     "text": lambda path: text_from_file(path, Vocabulary(["dog"])),
 }
