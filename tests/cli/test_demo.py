@@ -33,7 +33,7 @@ def test_the_demo(monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit) as leave:
         cli.run()
     assert not leave.value.code
-    assert "illustrated objects" in capsys.readouterr().out
+    assert "illustrated objects" in capsys.readouterr().err
     result = load_tracks(tmp_path / "out" / "tracks.json")
     shown = result.best_tracks()
     names = Vocabulary.parse(", ".join(THERE)).names

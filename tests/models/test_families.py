@@ -50,7 +50,7 @@ def frames(count, height=48, width=80, seed=0):
 
 def segmenter(model, **options):
     fixed = {"short_edge": 0, "max_tracks": 10, "prompts": ["a {}"], "cache": False}
-    return ovvis.VideoSegmenter(model, ["dog", "cat|kitten", "red kettle"], **(fixed | options))
+    return ovvis.VideoSegmenter(model, ["dog", ("cat", "kitten"), "red kettle"], **(fixed | options))
 
 
 def with_window(model, window):

@@ -25,9 +25,9 @@ def frame_rate(average: float | None, guessed: float | None, times: Sequence[flo
         times: of the first packets, seconds, in any order; empty if they have none.
         lengths: of the first packets, seconds, where the file says them.
 
-    >>> frame_rate(60000, 25, [0, 0.04, 0.08, 0.12], [])
+    >>> frame_rate(60000.0, 25.0, [0, 0.04, 0.08, 0.12], [])
     25.0
-    >>> frame_rate(25, 30000 / 1001, [], [1001 / 30000] * 4)
+    >>> frame_rate(25.0, 30000 / 1001, [], [1001 / 30000] * 4)
     29.97002997002997
     """
     ordered = sorted(set(times))
