@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from ovvis.errors import InputError
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import build_model
+from ovvis.models.fc_clip import FcClipConfig
 from ovvis.models.ovformer import OvFormerConfig
 from ovvis.models.settings import VideoSettings
 from ovvis.structures import Prediction
@@ -49,6 +50,17 @@ def tiny_ovformer_config(**changes) -> OvFormerConfig:
         "short_edge": 48,
     }
     return OvFormerConfig(**(values | changes))
+
+
+def tiny_fc_clip_config(clip: str = "tiny-resnet", **changes) -> FcClipConfig:
+    values = asdict(tiny_config(clip))
+    shared = {field.name for field in fields(FcClipConfig)} - {"memory", "matched"}
+    return FcClipConfig(**{name: value for name, value in values.items() if name in shared} | changes)
+
+
+def build_tiny_fc_clip(clip: str = "tiny-resnet", **changes):
+    """Return a tiny FC-CLIP that a seed determines."""
+    return _determined(tiny_fc_clip_config(clip, **changes), "fc-clip-tiny")
 
 
 def build_tiny(clip: str = "tiny-resnet", **changes):
@@ -190,6 +202,10 @@ _TO_AUTHORS = [
     (r"network\.query_decoder\.mask_head\.(.+)", rf"{_HEAD}.predictor.mask_embed.\1"),
     (r"network\.iou_head\.mlp\.(.+)", rf"{_HEAD}.predictor.iou_head.\1"),
     (r"network\.object_head\.mlp\.(.+)", rf"{_HEAD}.predictor.object_embed.\1"),
+    (r"network\.class_head\.pooled\.(.+)", rf"{_HEAD}.predictor._mask_pooling_proj.\1"),
+    (r"classifier\.void", "void_embedding.weight"),
+    (r"network\.fc_clip_head\.(.+)", rf"{_HEAD}.predictor.class_embed.\1"),
+    (r"classifier\.scale", rf"{_HEAD}.predictor.logit_scale"),
     (r"network\.class_head\.mlp\.layers\.0\.(.+)", rf"{_HEAD}.predictor.class_embed.linear.0.\1"),
     (r"network\.class_head\.mlp\.layers\.1\.(.+)", rf"{_HEAD}.predictor.class_embed.linear.2.\1"),
     (
@@ -229,6 +245,8 @@ def authors_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return a state of ours under the authors' names, attention projections packed as PyTorch packs them."""
     out, packed = {}, {}
     for name, tensor in state.items():
+        if "classifier.void" in state:  # FC-CLIP's class head has no `linear` in its names
+            name = name.replace("network.class_head.mlp.", "network.fc_clip_head.")
         fits = [re.sub(old, new, name) for old, new in _TO_AUTHORS if re.fullmatch(old, name)]
         assert len(fits) == 1, name
         theirs = fits[0]

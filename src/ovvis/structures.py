@@ -7,7 +7,7 @@ L decoder states, N instances of a window.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,11 +61,13 @@ class Prediction:
     """The network's output for a batch of windows."""
 
     mask_logits: Tensor  # B, Q, T, h, w; stride 4, padding included
-    object_logits: Tensor  # B, Q, 2; index 0 is "object"
+    object_logits: Tensor | None  # B, Q, 2; index 0 is "object"; None where the names say what is none (FC-CLIP)
     mask_ious: Tensor | None  # B, Q; the predicted overlap of the mask with the truth
     embeddings: Tensor  # B, Q, D; what the tracker compares
     features: Tensor | None  # B, T, C, h, w; dense CLIP features at stride 32, for naming (CLIP-VIS)
-    class_embeddings: Tensor | None = None  # B, Q, E; the queries in CLIP's space, for naming (OVFormer)
+    class_embeddings: Tensor | None = None  # B, Q, E; the queries in CLIP's space, for naming (OVFormer, FC-CLIP)
+    states: Tensor | None = None  # B, Q, D; the queries before the decoder's last norm, for a learnt tracker
+    mask_features: Tensor | None = None  # B, T, D, h, w; stride 4, likewise
 
     def window(self, index: int) -> Prediction:
         """Return one window of the batch, as a batch of one."""
@@ -73,22 +75,16 @@ class Prediction:
 
     def aligned(self, order: Tensor) -> Prediction:
         """Return the prediction with its queries in tube order: slot q holds what was query `order[q]`."""
-        moved = replace(self, features=None)._map(lambda x: x[:, order.to(x.device)])
-        return replace(moved, features=self.features)
+        moved = replace(self, features=None, mask_features=None)._map(lambda x: x[:, order.to(x.device)])
+        return replace(moved, features=self.features, mask_features=self.mask_features)
 
     def float(self) -> Prediction:
         """Return the prediction in float32."""
         return self._map(lambda x: x.float())
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Prediction:
-        return Prediction(
-            mask_logits=change(self.mask_logits),
-            object_logits=change(self.object_logits),
-            mask_ious=None if self.mask_ious is None else change(self.mask_ious),
-            embeddings=change(self.embeddings),
-            features=None if self.features is None else change(self.features),
-            class_embeddings=None if self.class_embeddings is None else change(self.class_embeddings),
-        )
+        parts = ((part.name, getattr(self, part.name)) for part in fields(self))
+        return replace(self, **{name: change(value) for name, value in parts if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +143,7 @@ class TextEmbeddings:
     vectors: Tensor  # P, E; unit length; a row for each synonym
     label_of_row: Tensor  # P; int64, ascending
     labels: tuple[str, ...]  # K
+    synonyms: tuple[tuple[str, ...], ...] = ()  # K; the words asked with for each; empty: the labels themselves
 
 
 @dataclass(frozen=True, slots=True)

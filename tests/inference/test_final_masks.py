@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ovvis.inference.final_masks import resize_matrix, rle_from_logits
+from ovvis.inference.final_masks import mask_confidence, resize_matrix, rle_from_logits
 from ovvis.masks import decode, encode
 
 
@@ -95,3 +95,12 @@ def test_no_positive_pixel_is_no_mask():
 
 def test_everything_positive_is_a_full_mask():
     assert rle_from_logits(torch.ones(8, 8), (32, 32), (31, 17), (50, 40)) == encode(np.ones((50, 40), bool))
+
+
+def test_confidence_is_the_mean_sigmoid_of_the_pixels_of_the_result():
+    logits, padded, kept, size = noise(8, 12, 3, "dense"), (32, 48), (29, 40), (50, 71)
+    full = plain(logits, padded, kept, size)
+    inside = full > 0
+    wanted = (full.sigmoid() * inside).sum() / (inside.sum() + 1e-6)
+    assert mask_confidence(logits, padded, kept, size) == pytest.approx(wanted.item(), abs=1e-5)
+    assert mask_confidence(-logits.abs(), padded, kept, size) == 0

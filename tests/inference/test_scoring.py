@@ -11,6 +11,7 @@ from ovvis.inference.look import Seen
 from ovvis.inference.scoring import (
     class_scores,
     needs_classes,
+    object_logits,
     silenced,
     sparse_classes,
     tube_scores,
@@ -143,3 +144,10 @@ def test_names_of_a_window_overlap_as_their_scores_do():
     assert names.shape == (3, 3)
     shares = torch.cat([logits[0], torch.ones(3, 1)], 1).softmax(-1)
     torch.testing.assert_close(names @ names.T, (shares[:, None] * shares[None]).sqrt().sum(-1))
+
+
+def test_a_learnt_none_takes_its_share_and_stands_for_no_object():
+    logits = torch.tensor([[1.0, 2, 3], [0, 0, 9]])
+    assert torch.allclose(class_scores(logits, "void"), logits.softmax(-1)[:, :2])
+    objects = object_logits(logits).softmax(-1)
+    assert torch.allclose(objects[:, 0], logits.softmax(-1)[:, :2].sum(-1))

@@ -214,3 +214,16 @@ def test_a_relu_iou_may_score_above_one():
     # sqrt(sigmoid(0.5) x 0.5) = 0.558 and sqrt(sigmoid(0.5) x 1) = 0.789 against 0.6 x 1.45 = 0.87.
     assert tracks[0].frames == []
     store.close()
+
+
+def test_a_single_image_is_weighed_by_its_pixels():
+    settings = replace(SETTINGS, mask_quality=False, image_results=3)
+    masks = square(value=2.0)
+    one = frame(masks=masks, ious=(1.0,))
+    plain = run([one], replace(settings, image_results=None)).finish(*SIZES, 1, 0.0)[0][0].score
+    pixels = torch.nn.functional.interpolate(masks[None], SIZES[2], mode="bilinear", align_corners=False)
+    confidence = pixels[pixels > 0].sigmoid().mean().item()  # lower than that of the cells, all of which are 2
+    (track,), _ = run([one], settings).finish(*SIZES, 1, 0.0)
+    assert track.score == pytest.approx(plain * confidence, abs=1e-5) and confidence < 0.85
+    (video,), _ = run([one, one], settings).finish(*SIZES, 1, 0.0)
+    assert video.score == pytest.approx(plain, abs=1e-5)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fakes import authors_state, build_tiny_ovformer
+from fakes import authors_state, build_tiny_fc_clip, build_tiny_ovformer
 from ovvis.errors import InputError
 from ovvis.models.convert import class_matrix, convert_state, decoder_depth, has_clip, is_authors
 from ovvis.models.strict import load_strictly
@@ -34,6 +34,13 @@ def test_round_trip_of_an_ovformer(alignment):
     assert all(torch.equal(back[name], ours[name]) for name in ours)
 
 
+def test_round_trip_of_an_fc_clip():
+    ours = {k: v for k, v in build_tiny_fc_clip().state_dict().items() if not k.endswith("num_batches_tracked")}
+    back = convert_state(authors_state(ours), "file")
+    assert back.keys() == ours.keys()
+    assert all(torch.equal(back[name], ours[name]) for name in ours)
+
+
 def test_a_swins_downsampling_begins_our_stages():
     theirs = {
         "backbone.patch_embed.proj.weight": "patch_embed.proj.weight",
@@ -59,6 +66,7 @@ def test_the_class_matrix_is_no_weight():
     "name",
     [
         "criterion.empty_weight",
+        "additional_void_embedding.weight",
         "criterion.freq_weight",
         "backbone.layers.0.blocks.1.attn.relative_position_index",
         "criterion.empty_object_weight",

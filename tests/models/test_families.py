@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ovvis
-from fakes import build_tiny, build_tiny_ovformer
+from fakes import build_tiny, build_tiny_fc_clip, build_tiny_ovformer
 from ovvis.errors import InputError
 from ovvis.io.results import save_tracks
 from ovvis.masks import decode
@@ -26,9 +26,15 @@ BUILDERS = {
     "ov2seg": lambda **changes: build_tiny_ovformer(
         **{"alignment": "none", "temporal": False, "window": 1, "momentum": 0.7, "choice": "quality"} | changes
     ),
+    "fc-clip": build_tiny_fc_clip,
+    "fc-clip-convnext": lambda **changes: build_tiny_fc_clip("tiny-convnext", **changes),
 }
+FRAME_BY_FRAME = ("clip-vis", "fc-clip")  # families that name windows of one frame only
+TRAINED = [name for name in BUILDERS if not name.startswith("fc-clip")]  # for which there is a loss
 # Windows that a family takes; None is the whole video.
-WINDOWS = [(name, window) for name in BUILDERS for window in ((1,) if name == "clip-vis" else (1, 2, 3, None))]
+WINDOWS = [
+    (name, window) for name in BUILDERS for window in ((1,) if name.startswith(FRAME_BY_FRAME) else (1, 2, 3, None))
+]
 
 
 @pytest.fixture(scope="module", params=list(BUILDERS))
@@ -70,12 +76,20 @@ def seen(result):
 
 
 @torch.no_grad()
-def test_forward(model):
+def test_forward(name, model):
     window = model.video.window
     pixels = torch.randn(2, window, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     images = images_for(model, 2, window)
     prediction = model(pixels, images=images)
     assert prediction.mask_logits.shape == (2, 6, window, 16, 24)
+    # A window knows nothing of the others in its batch.
+    alone = model(pixels[1:], images=None if images is None else images[1:])
+    assert torch.allclose(alone.mask_logits[0], prediction.mask_logits[1], atol=1e-3)
+    if name not in TRAINED:
+        assert prediction.object_logits is None
+        with pytest.raises(ValueError, match="no loss"):
+            model(pixels, True, images)
+        return
     assert prediction.object_logits.shape == (2, 6, 2)
     layers = model(pixels, True, images)
     assert layers.mask_embeddings.shape[:3] == (3, 2, 6)
@@ -85,11 +99,9 @@ def test_forward(model):
         assert prediction.class_embeddings.shape == (2, 6, model.clip.width)
         assert layers.class_embeddings.shape == (3, 2, 6, model.clip.width)
         assert torch.allclose(layers.class_embeddings[-1], prediction.class_embeddings, atol=1e-5)
-    # A window knows nothing of the others in its batch.
-    alone = model(pixels[1:], images=None if images is None else images[1:])
-    assert torch.allclose(alone.mask_logits[0], prediction.mask_logits[1], atol=1e-3)
 
 
+@pytest.mark.parametrize("name", TRAINED)
 def test_backward_reaches_every_weight_but_clips(name):
     model = BUILDERS[name]().train()
     window = model.video.window
@@ -189,7 +201,7 @@ def test_save_and_load(name, tmp_path):
     path = tmp_path / "model.safetensors"
 
     write_checkpoint(path, model.state_dict(), model.family, asdict(model.config))
-    known = {"clip-vis": "clip-vis-r50", "ovformer": "ovformer-r50", "ov2seg": "ov2seg-r50"}[model.family]
+    known = f"{model.family}-r50"
     again = ovvis.load_model(known, path, device="cpu", decoder_layers=2)
     assert (again.config, again.video, again.family) == (model.config, model.video, model.family)
     fast = model.for_inference(torch.device("cpu"), torch.float32)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ovvis.models.heads import ClassHead, MaskIouHead
+from ovvis.models.heads import ClassHead, MaskIouHead, PooledClassHead
 
 # Two frames of two cells with two features; the first query's mask is the left cell of both frames and the right one of
 # the second, the other query's is empty.
@@ -90,3 +90,16 @@ def test_without_alignment_the_query_speaks_alone():
     assert torch.equal(head(queries, None), head.mlp(queries))
     with pytest.raises(ValueError, match="embeddings of the frames"):
         ClassHead(6, 16, "released")(queries, None)
+
+
+@torch.no_grad()
+def test_a_pooled_class_head_adds_what_lies_under_the_mask():
+    torch.manual_seed(0)
+    head = PooledClassHead(4, 6)
+    queries, features = torch.randn(1, 2, 4), torch.randn(1, 1, 4, 2, 3)
+    everywhere = torch.stack([torch.zeros(4), torch.zeros(4)])[None]  # a product of 0 is no part of the mask
+    assert torch.allclose(head(queries, everywhere, features), head.embed(queries, torch.zeros(1, 2, 4)))
+    one = features[0, 0, :, 1, 2][None, None].expand(1, 2, 4)
+    inside = torch.einsum("d,dhw->hw", one[0, 0], features[0, 0]) > 0
+    mean = features[0, 0][:, inside].mean(1).expand(1, 2, 4)
+    assert torch.allclose(head(queries, one, features), head.embed(queries, mean), atol=1e-5)

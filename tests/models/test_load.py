@@ -4,7 +4,15 @@ import pytest
 import torch
 
 import ovvis
-from fakes import authors_checkpoint, build_tiny, build_tiny_ovformer, tiny_config, tiny_ovformer_config
+from fakes import (
+    authors_checkpoint,
+    build_tiny,
+    build_tiny_fc_clip,
+    build_tiny_ovformer,
+    tiny_config,
+    tiny_fc_clip_config,
+    tiny_ovformer_config,
+)
 from ovvis.errors import InputError, ResourceError
 from ovvis.models import load, zoo
 from ovvis.models.families import FAMILIES
@@ -17,6 +25,10 @@ from ovvis.models.zoo import list_models
 def _tiny_zoo(monkeypatch):
     """The zoo's names stand for tiny models: the LVIS-trained CLIP-VIS are 2 layers deep, the others 3."""
     for name, entry in list(zoo.ZOO.items()):
+        if entry.family == "fc-clip":
+            clip = "tiny-convnext" if "convnext" in name else "tiny-resnet"
+            monkeypatch.setitem(zoo.ZOO, name, replace(entry, config=tiny_fc_clip_config(clip, decoder_layers=3)))
+            continue
         if entry.family != "clip-vis":
             like = entry.config
             small = tiny_ovformer_config(
@@ -215,12 +227,25 @@ def test_the_zoo():
     entries = list_models()
     assert [entry.name for entry in entries] == list(zoo.ZOO)
     urls = [entry.url for entry in entries if entry.published and not entry.packaged]
-    assert len(set(urls)) == len(urls) == 9
+    assert len(set(urls)) == len(urls) == 11
     for entry in entries:
         assert entry.family in FAMILIES
         assert weights_path(entry).name == f"{entry.name}.safetensors"
         assert entry.code_licence and entry.weights_licence and entry.data_licence
     assert ovvis.list_models is list_models
+
+
+@pytest.mark.parametrize(("name", "clip"), [("fc-clip-r50", "tiny-resnet"), ("fc-clip-convnext-l", "tiny-convnext")])
+def test_an_authors_fc_clip_is_told_by_its_tensors(tmp_path, name, clip):
+    path = tmp_path / "model_final.pth"
+    model = build_tiny_fc_clip(clip, decoder_layers=3)
+    torch.save(authors_checkpoint(model.state_dict(), **{"additional_void_embedding.weight": torch.ones(2, 16)}), path)
+    loaded = load_model(weights=path)
+    assert loaded.name == name
+    assert torch.equal(loaded.classifier.void, model.classifier.void)
+    assert torch.allclose(predict(loaded).class_embeddings, predict(model).class_embeddings, atol=1e-3)
+    refused(lambda: load_model("clip-vis-r50", path), f"is one of {name}", "clip-vis-r50")
+    refused(lambda: load_model(name, write(tmp_path / "c.pth", clip)), "is one of clip-vis", name)
 
 
 def write_ovformer(path, labels=5, **changes):

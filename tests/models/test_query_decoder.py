@@ -33,7 +33,7 @@ def test_attention_mask_is_the_resized_mask(decoder):
     """Mask2Former resizes each layer's full-size mask logits and asks for sigmoid < 0.5."""
     levels, fine = features(batch=2, frames=2)
     seen = record_masks(decoder)
-    states = decoder(levels, fine)
+    states, _ = decoder(levels, fine)
     assert len(states) == 5
     assert len(seen) == 4
     for i, allowed in enumerate(seen):
@@ -70,7 +70,7 @@ def test_masks_are_a_dot_product(decoder):
 @torch.no_grad()
 def test_windows_of_a_batch_do_not_meet(decoder):
     levels, fine = features(batch=3, frames=2)
-    together = decoder(levels, fine)[-1]
+    together = decoder(levels, fine)[0][-1]
     for b in range(3):
         alone = decoder([level[b : b + 1] for level in levels], fine[b : b + 1])[-1]
         assert torch.allclose(together[b : b + 1], alone, atol=1e-4)
@@ -79,23 +79,23 @@ def test_windows_of_a_batch_do_not_meet(decoder):
 @torch.no_grad()
 def test_frames_of_a_window_do_meet(decoder):
     levels, fine = features(frames=2)
-    states = decoder(levels, fine)[-1]
+    states = decoder(levels, fine)[0][-1]
     assert states.shape == (1, 5, 16)
     levels[2][:, 1] += 1
-    assert not torch.allclose(decoder(levels, fine)[-1], states, atol=1e-3)
+    assert not torch.allclose(decoder(levels, fine)[0][-1], states, atol=1e-3)
 
 
 @torch.no_grad()
 def test_a_window_of_the_same_frame_twice_is_that_frame(decoder):
     levels, fine = features()
-    once = decoder(levels, fine)[-1]
+    once = decoder(levels, fine)[0][-1]
     twice = decoder([level.repeat(1, 2, 1, 1, 1) for level in levels], fine.repeat(1, 2, 1, 1, 1))[-1]
     assert torch.allclose(once, twice, atol=1e-4)
 
 
 def test_every_parameter_learns(decoder):
     levels, fine = features()
-    state = decoder(levels, fine)[-1]
+    state = decoder(levels, fine)[0][-1]
     (decoder.masks(state, fine) ** 2).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in decoder.parameters())
 

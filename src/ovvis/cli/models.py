@@ -19,8 +19,10 @@ def models() -> None:
     out.print(_table(entries))
     for entry in entries:
         out.print(f"[bold]{entry.name}[/bold]")
+        on_images = ", ".join(f"{name} AP {ap:.1f}" for name, ap in entry.image_ap.items())
         for name, value in (
             ("trained on", entry.training_data),
+            *((("single images", on_images),) if on_images else ()),
             ("weights", _place(entry)),
             ("licences", f"code {entry.code_licence}; weights {entry.weights_licence}; data {entry.data_licence}"),
         ):

@@ -62,7 +62,7 @@ def predict(
     short_edge: shared.ShortEdge = None,
     long_edge: shared.LongEdge = 1333,
     min_score: shared.MinScore = 0.0,
-    max_tracks: shared.MaxTracks = 50,
+    max_tracks: shared.MaxTracks = None,
     prompts: shared.Prompts = None,
     text_embeddings: shared.TextFile = None,
     text_rows: shared.TextRows = None,

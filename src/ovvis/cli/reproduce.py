@@ -90,7 +90,7 @@ def reproduce(
     device: shared.Device = "auto",
     precision: shared.PrecisionName = "float32",
     short_edge: shared.ShortEdge = None,
-    max_tracks: shared.MaxTracks = 50,
+    max_tracks: shared.MaxTracks = None,
     batch: shared.Batch = 1,
 ) -> None:
     """The papers' ablations on the project's own world, each with a spread over seeds of the data."""

@@ -61,7 +61,7 @@ def segment(
     ] = None,
     levels: shared.LevelsOption = None,
     min_score: shared.MinScore = 0.0,
-    max_tracks: shared.MaxTracks = 50,
+    max_tracks: shared.MaxTracks = None,
     paint_above: Annotated[
         float, typer.Option(help="Show and paint only tracks of at least this score.")
     ] = SHOWN_SCORE,

@@ -64,7 +64,14 @@ ShortEdge = Annotated[
 ]
 LongEdge = Annotated[int, typer.Option("--long-edge", min=32, help="Most pixels of the long edge.")]
 MinScore = Annotated[float, typer.Option("--min-score", min=0, max=1, help="Leave out tracks below this score.")]
-MaxTracks = Annotated[int, typer.Option("--max-tracks", min=1, help="Most (instance, label) pairs that become tracks.")]
+MaxTracks = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tracks",
+        min=1,
+        help="Most (instance, label) pairs that become tracks; the model's own number if not given, mostly 50.",
+    ),
+]
 Prompts = Annotated[
     Path | None, typer.Option("--prompts", help='Text file with prompts, a line each, "{}" for the word.')
 ]
@@ -128,7 +135,7 @@ class SegmenterOptions:
     short_edge: int | None = None  # pixels; None: the model's own; 0 keeps a frame's size
     long_edge: int = 1333
     min_score: float = 0.0
-    max_tracks: int = 50
+    max_tracks: int | None = None  # None: the model's own
     prompts: Path | None = None
     text_embeddings: Path | None = None
     text_rows: str | None = None

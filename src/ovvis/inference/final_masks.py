@@ -53,6 +53,22 @@ def _logits_to_video(cells: int, padded: int, kept: int, pixels: int) -> tuple[T
     return matrix, first, last
 
 
+def mask_confidence(logits: Tensor, padded: tuple[int, int], kept: tuple[int, int], size: tuple[int, int]) -> float:
+    """Return the mean sigmoid of a mask's positive pixels at the video's size, in [0, 1]; 0 where it has none.
+
+    Args:
+        logits: mask logits of one frame (h, w), float32, on the CPU.
+        padded: height and width of the network's input, padding included.
+        kept: height and width of the network's input without its padding.
+        size: height and width of the video.
+    """
+    down = _logits_to_video(logits.shape[0], padded[0], kept[0], size[0])[0]
+    across = _logits_to_video(logits.shape[1], padded[1], kept[1], size[1])[0]
+    full = torch.linalg.multi_dot([down, logits, across.T])
+    inside = full[full > 0]
+    return float(inside.sigmoid().sum() / (len(inside) + 1e-6))
+
+
 def rle_from_logits(
     logits: Tensor, padded: tuple[int, int], kept: tuple[int, int], size: tuple[int, int]
 ) -> Rle | None:

@@ -35,22 +35,25 @@ class Seen:
 
     Args:
         prediction: a batch of one window.
-        class_logits: 1, Q, K.
+        class_logits: 1, Q, K; with a learnt "none of these" K + 1.
         logit_scale: factor between cosine and class logit.
     """
 
     def __init__(self, prediction: Prediction, class_logits: Tensor, logit_scale: float) -> None:
         self.prediction = prediction
-        self.object_logits = prediction.object_logits[0].float()  # Q, 2
-        self.objects = self.object_logits.softmax(-1)[:, scoring.OBJECT]  # Q; in [0, 1]
         self._class_logits = class_logits
+        if prediction.object_logits is None:
+            self.object_logits = scoring.object_logits(self.logits)  # Q, 2
+        else:
+            self.object_logits = prediction.object_logits[0].float()
+        self.objects = self.object_logits.softmax(-1)[:, scoring.OBJECT]  # Q; in [0, 1]
         self.logit_scale = logit_scale
         self._classes: dict[ClassKey, Tensor] = {}
         self._scores: dict[object, Tensor] = {}
 
     @cached_property
     def logits(self) -> Tensor:
-        """The class logits (Q, K), float32."""
+        """The class logits (Q, K or K + 1), float32."""
         return self._class_logits[0].float()
 
     @cached_property

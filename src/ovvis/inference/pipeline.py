@@ -55,7 +55,7 @@ class VideoSegmenter:
         short_edge: pixels that a frame's short edge is resized to for the network; None takes the model's own, 0 keeps
             the frame's size.
         long_edge: most pixels of the long edge after that.
-        max_tracks: number of (tube, label) pairs that become tracks.
+        max_tracks: number of (tube, label) pairs that become tracks; None takes the model's own.
         min_score: in [0, 1]; tracks below it are left out.
         prompts: texts with one "{}" for the word.
         text_embeddings: a file of text embeddings (see `ovvis.models.text_file`), or embeddings of the vocabulary's
@@ -87,7 +87,7 @@ class VideoSegmenter:
         *,
         short_edge: int | None = None,
         long_edge: int = 1333,
-        max_tracks: int = 50,
+        max_tracks: int | None = None,
         min_score: float = 0.0,
         prompts: Sequence[str] = VILD_PROMPTS,
         text_embeddings: str | Path | TextEmbeddings | None = None,
@@ -104,7 +104,7 @@ class VideoSegmenter:
         for name, value, least in (
             ("short_edge", self.short_edge or 32, 32),
             ("long_edge", long_edge, 32),
-            ("max_tracks", max_tracks, 1),
+            ("max_tracks", 1 if max_tracks is None else max_tracks, 1),
             ("batch", batch, 1),
         ):
             if value < least:
@@ -119,7 +119,7 @@ class VideoSegmenter:
         self.settings = settings or model.video
         self._check_settings()
         self.long_edge = long_edge
-        self.max_tracks, self.min_score = max_tracks, _checked_score(min_score)
+        self._asked_tracks, self.min_score = max_tracks, _checked_score(min_score)
         self.batch, self.memory_limit = batch, memory_limit
         self.prompts = tuple(prompts) if text_embeddings is None else ()
         if text_embeddings is None:
@@ -133,7 +133,13 @@ class VideoSegmenter:
             text = text_from_file(text_embeddings, self.vocabulary, rows)
         check_width(text, model.clip.width, model.name)
         self._text_digest = None if text_embeddings is None else digest(text)
-        self.text: TextEmbeddings = replace(text, vectors=text.vectors.to(model.device))
+        synonyms = tuple(label.synonyms for label in self.vocabulary)
+        self.text: TextEmbeddings = replace(text, vectors=text.vectors.to(model.device), synonyms=synonyms)
+
+    @property
+    def max_tracks(self) -> int:
+        """The number of (tube, label) pairs that become tracks of a video."""
+        return self.settings.results if self._asked_tracks is None else self._asked_tracks
 
     def with_settings(self, settings: VideoSettings) -> VideoSegmenter:
         """Return a segmenter with the same network and vocabulary that makes tracks in another way.
@@ -197,8 +203,11 @@ class VideoSegmenter:
                     on_frame(len(indices))
             info = source.info
             with run.watch("masks"):
+                count = self.max_tracks
+                if run.tubes.single_image and self._asked_tracks is None:
+                    count = self.settings.image_results or count
                 tracks, store = run.tubes.finish(
-                    run.look.padded, run.look.size, (info.height, info.width), self.max_tracks, self.min_score
+                    run.look.padded, run.look.size, (info.height, info.width), count, self.min_score
                 )
         finally:
             run.close()

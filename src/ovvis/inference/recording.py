@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ovvis.inference import scoring
 from ovvis.inference.final_masks import rle_from_logits
@@ -63,6 +64,7 @@ class Recording:
     ) -> None:
         self.limit = limit
         self._spill = Spill(limit)
+        self.alone: Tensor | None = None  # mask logits (Q, h, w) of the only frame so far
         self._settings = [s for s in settings if s.silence is not None]
         self._made: dict[tuple[int, int], Rle | None] | None = {} if remember else None  # by frame and query
 
@@ -72,6 +74,7 @@ class Recording:
     def add(self, seen: Seen) -> None:
         """Keep what is needed of the frames of the next window."""
         classes = self._classes(seen)
+        self.alone = seen.masks[:, 0].cpu() if not len(self) and seen.masks.shape[1] == 1 else None
         objects, confidence, pixels = (x.cpu().numpy() for x in (seen.objects, seen.confidence, seen.pixels))
         for t in range(seen.masks.shape[1]):
             self._spill.append_object(
@@ -126,4 +129,4 @@ class Recording:
     def close(self) -> None:
         """Free the records."""
         self._spill.close()
-        self._made = None
+        self._made = self.alone = None

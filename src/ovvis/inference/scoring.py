@@ -16,9 +16,10 @@ def class_scores(
     """Return the class scores (Q, K) of one window, in [0, 1], from its class logits.
 
     Args:
-        logits: Q, K.
+        logits: Q, K; with "void" Q, K + 1.
         kind: "softmax" over the vocabulary, as CLIP-VIS released it; "cosine", as in its paper (eq. 10); "sigmoid"
-            of each logit by itself, as OVFormer released it.
+            of each logit by itself, as OVFormer released it; "void": a softmax whose last logit is a learnt "none of
+            these", which is left out afterwards (FC-CLIP).
         logit_scale: the factor between cosine and logit, for "cosine".
         none_logit: logit of "none of these", which takes its share of the softmax and is left out; None: there is no
             such answer, so that a list of one word scores 1 on everything, as released.
@@ -29,10 +30,20 @@ def class_scores(
         return (logits / logit_scale).clamp(min=0)
     if kind == "sigmoid":
         return logits.sigmoid()
+    if kind == "void":
+        return logits.softmax(-1)[..., :-1]
     if none_logit is None:
         return logits.softmax(-1)
     none = logits.new_full((*logits.shape[:-1], 1), none_logit)
     return torch.cat([logits, none], -1).softmax(-1)[..., :-1]
+
+
+def object_logits(logits: Tensor) -> Tensor:
+    """Return what stands for object logits (Q, 2) where the last of the class logits (Q, K + 1) is "none of these".
+
+    Their softmax is the probability of any label, and of none.
+    """
+    return torch.stack([logits[:, :-1].logsumexp(-1), logits[:, -1]], -1)
 
 
 def window_scores(classes: Tensor, ious: Tensor | None, settings: VideoSettings) -> Tensor:

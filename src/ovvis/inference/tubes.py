@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovvis.inference import scoring
+from ovvis.inference.final_masks import mask_confidence
 from ovvis.inference.look import Seen, class_key
 from ovvis.inference.recording import FrameRecord, Recording
 from ovvis.inference.spill import Spill
@@ -87,6 +88,11 @@ class Tubes:
         self._confidence_sum = torch.zeros(tubes, dtype=kind, device=device)
         self._pixel_sum = torch.zeros(tubes, dtype=kind, device=device)
 
+    @property
+    def single_image(self) -> bool:
+        """Whether what was added is one frame, which the settings treat in a way of its own."""
+        return self._settings.image_results is not None and len(self._recording or ()) == 1
+
     def scores(self) -> Tensor:
         """Return the scores (Q, K) of the video so far, in [0, 1], without the masks' quality."""
         settings = self._settings
@@ -151,7 +157,11 @@ class Tubes:
         except BaseException:
             store.close()
             raise
-        quality = confidence / (pixels + 1e-6) if self._settings.mask_quality else np.ones(len(pairs.tubes))
+        if self.single_image and recording.alone is not None:
+            of_tube = {t: mask_confidence(recording.alone[orders[0][t]], *sizes) for t in chosen.tolist()}
+            quality = np.array([of_tube[t] for t in pairs.tubes.tolist()])
+        else:
+            quality = confidence / (pixels + 1e-6) if self._settings.mask_quality else np.ones(len(pairs.tubes))
         final = (pairs.scores.numpy() * quality).tolist()
         names = [(self.labels[label], score) for label, score in zip(pairs.labels, final, strict=True)]
         flags = np.frombuffer(silent, dtype=np.bool_).reshape(-1, count)

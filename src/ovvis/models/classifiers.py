@@ -25,7 +25,7 @@ class Classifier(nn.Module):
 
     @abstractmethod
     def forward(self, prediction: Prediction, text: TextEmbeddings) -> Tensor:
-        """Return the class logits of a batch of windows, (B, Q, K), float32."""
+        """Return the class logits of a batch of windows, (B, Q, K), float32; one more where it learnt a "none"."""
 
 
 class MaskPooledClassifier(Classifier):
@@ -55,22 +55,46 @@ class MaskPooledClassifier(Classifier):
         Raises:
             ValueError: the prediction carries no CLIP features, or its windows have more than one frame.
         """
+        logits, empty = self.seen(prediction, text)
+        return logits.masked_fill(empty[..., None], 0.0) if self.blind_without_cells else logits
+
+    def seen(self, prediction: Prediction, text: TextEmbeddings) -> tuple[Tensor, Tensor]:
+        """Return class logits (B, Q, K) of windows of one frame, and whose mask covers no cell (B, Q).
+
+        Those of a query whose mask covers no cell mean nothing.
+
+        Raises:
+            ValueError: as in `forward`.
+        """
+        pooled, empty = self.pooled(prediction)
+        logits = self._clip[0].logit_scale * cosine(pooled, text.vectors)
+        return best_synonym(logits, text), empty
+
+    def cells(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
+        """Return CLIP's features of windows of one frame (B, C, h, w) and the cells of each mask (B, Q, h, w).
+
+        Raises:
+            ValueError: as in `forward`.
+        """
         if prediction.features is None or prediction.mask_logits.shape[2] != 1:
             raise ValueError("mask pooling needs CLIP features of windows of one frame")
         features = prediction.features[:, 0]  # B, C, h, w
         size = features.shape[-2], features.shape[-1]
         fine = prediction.mask_logits[:, :, 0].float()
         masks = F.interpolate(fine, size=size, mode="bilinear", align_corners=False) > 0
-        empty = ~masks.flatten(2).any(-1)  # B, Q
         if self.nearest:
+            empty = ~masks.flatten(2).any(-1)  # B, Q
             masks = masks | (nearest_cell((fine > 0).float(), size) & empty[..., None, None])
-            empty = ~masks.flatten(2).any(-1)
+        return features, masks
+
+    def pooled(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
+        """Return CLIP's embedding of what lies under each mask (B, Q, E), and whose covers no cell (B, Q)."""
+        features, masks = self.cells(prediction)
+        empty = ~masks.flatten(2).any(-1)
         if self.blind_without_cells:
-            masks = masks | empty[..., None, None]  # keeps the softmax finite; the logits are cleared below
-        pooled = self.pool(features, masks)
-        logits = self._clip[0].logit_scale * cosine(pooled, text.vectors)
-        logits = best_synonym(logits, text)
-        return logits.masked_fill(empty[..., None], 0.0) if self.blind_without_cells else logits
+            masks = masks | empty[..., None, None]  # keeps the softmax finite
+        pooled: Tensor = self.pool(features, masks)
+        return pooled, empty
 
 
 class EmbeddingClassifier(Classifier):

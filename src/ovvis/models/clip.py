@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +34,19 @@ def packaged_config(name: str) -> dict[str, Any] | None:
 def clip_config(name: str) -> dict[str, Any] | None:
     """Return the configuration of a CLIP, our own or open_clip's; None where there is none of that name."""
     return packaged_config(name) or open_clip.get_model_config(name)
+
+
+def carries_clip(name: str, state: Mapping[str, Tensor]) -> bool:
+    """Return whether a state of ours carries a CLIP of an architecture, as far as its tensors tell."""
+    text, shape = state.get("clip.model.text_projection"), clip_config(name)
+    trunk = "clip.model.visual.trunk.stem.0.weight" in state
+    return (
+        text is not None
+        and shape is not None
+        and text.ndim > 0
+        and text.shape[-1] == shape["embed_dim"]
+        and trunk == ("timm_model_name" in shape["vision_cfg"])
+    )
 
 
 def _packaged(file: str) -> Path:

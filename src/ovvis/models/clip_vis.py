@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ovvis.models.settings import (
     ClassScore,
-    DecoderConfig,
+    FamilyConfig,
     IouActivation,
     IouSource,
     Pooling,
@@ -28,12 +28,9 @@ FAMILY = "clip-vis"
 
 
 @dataclass(frozen=True, slots=True)
-class ClipVisConfig(DecoderConfig):
+class ClipVisConfig(FamilyConfig):
     """Everything that makes one CLIP-VIS differ from another. The defaults are the released R50 model."""
 
-    clip: str = "RN50"  # open_clip architecture
-    clip_weights: str = "openai"  # open_clip's tag of its pretrained weights
-    quick_gelu: bool = True  # the text tower's activation; OpenAI's weights want it
     decoder_layers: int = 6  # 6 for the LVIS weights, 9 for the COCO and YouTube-VIS ones
     iou_activation: IouActivation = "sigmoid"  # "relu" in the paper (eq. 3)
     iou_from: IouSource = "queries"  # "pixels": the mean feature under the mask (Table IV); trained so, or useless
@@ -47,7 +44,6 @@ class ClipVisConfig(DecoderConfig):
     birth: float | None = None  # cosine distance from which an object begins a tube of its own; None: none, as released
     names: float = 0.0  # share of an object's names in what it is known by again; 0 as released
     silence: float | None = 0.1  # share of a track's score below which a frame shows nothing of it; None: all show it
-    short_edge: int = 480  # pixels of a frame's short edge, unless another is asked for
 
 
 def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
@@ -95,16 +91,8 @@ def build_clip_vis(config: ClipVisConfig, name: str = FAMILY) -> Model:
 
 def fits(config: ClipVisConfig, state: Mapping[str, Tensor]) -> bool:
     """Return whether a state carries the CLIP of a configuration, as far as its tensors tell."""
-    from ovvis.models.clip import clip_config
+    from ovvis.models.clip import carries_clip
 
-    text = state.get("clip.model.text_projection")
-    shape = clip_config(config.clip)
-    trunk = "clip.model.visual.trunk.stem.0.weight" in state
-    return (
-        text is not None
-        and shape is not None
-        and not any(name.startswith("network.backbone.") for name in state)  # a CLIP-VIS's backbone is its CLIP
-        and text.ndim > 0
-        and text.shape[-1] == shape["embed_dim"]
-        and trunk == ("timm_model_name" in shape["vision_cfg"])
-    )
+    # A CLIP-VIS's backbone is its CLIP, and its classifier has no weights.
+    foreign = any(name.startswith(("network.backbone.", "classifier.")) for name in state)
+    return not foreign and carries_clip(config.clip, state)

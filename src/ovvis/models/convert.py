@@ -70,6 +70,10 @@ _RENAMES: tuple[tuple[str, str], ...] = (
     (rf"{_DECODER}\.object_embed\.(.+)", r"network.object_head.mlp.\1"),
     (rf"{_DECODER}\.class_embed\.linear\.0\.(.+)", r"network.class_head.mlp.layers.0.\1"),
     (rf"{_DECODER}\.class_embed\.linear\.2\.(.+)", r"network.class_head.mlp.layers.1.\1"),
+    (rf"{_DECODER}\.class_embed\.(layers\..+)", r"network.class_head.mlp.\1"),
+    (rf"{_DECODER}\._mask_pooling_proj\.(.+)", r"network.class_head.pooled.\1"),
+    (rf"{_DECODER}\.logit_scale", r"classifier.scale"),
+    (r"void_embedding\.weight", r"classifier.void"),
     (
         rf"{_DECODER}\.class_embed\.cross_attention\.multihead_attn\.(.+)",
         r"network.class_head.alignment.attention.\1",
@@ -111,6 +115,8 @@ _CLASS_MATRIX = "sem_seg_head.predictor.class_embed.zs_weight"
 # Constants of the authors' training code, counters and tables of indices; nothing is computed with them.
 _CONSTANTS = re.compile(
     r"criterion\.(empty_weight|empty_object_weight|freq_weight)|.*\.num_batches_tracked|.*\.attn_mask"
+    # Rows for the further sets that a model was trained on, which no released test asks for.
+    r"|additional_void_embedding\.weight"
     r"|pixel_(mean|std)|backbone\..+\.relative_position_index|" + re.escape(_CLASS_MATRIX)
 )
 
@@ -158,7 +164,7 @@ def convert_state(state: Mapping[str, Tensor], where: str, rest: TensorDict | No
         rest.update((name, state[name]) for name in unknown)
     elif unknown:
         raise InputError(
-            f"{where}: {len(unknown)} tensors belong to no CLIP-VIS, OVFormer or OV2Seg (first: {unknown[0]}); "
+            f"{where}: {len(unknown)} tensors belong to no model of the zoo (first: {unknown[0]}); "
             "give a checkpoint of their authors"
         )
     return out

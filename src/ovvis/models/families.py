@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ovvis.models import clip_vis, ovformer
+from ovvis.models import clip_vis, fc_clip, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
+from ovvis.models.fc_clip import FcClipConfig
 from ovvis.models.ovformer import OvFormerConfig
+from ovvis.models.settings import FamilyConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ovvis.models.model import Model
-
-FamilyConfig = ClipVisConfig | OvFormerConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ FAMILIES: dict[str, Family] = {
     clip_vis.FAMILY: Family("CLIP-VIS", ClipVisConfig, clip_vis.build_clip_vis, ("clip",), clip_vis.fits),
     ovformer.FAMILY: Family("OVFormer", OvFormerConfig, ovformer.build_ovformer, ovformer.MARKS, ovformer.fits),
     ovformer.OV2SEG: Family("OV2Seg", OvFormerConfig, ovformer.build_ovformer, ovformer.MARKS, ovformer.fits),
+    fc_clip.FAMILY: Family("FC-CLIP", FcClipConfig, fc_clip.build_fc_clip, fc_clip.MARKS, fc_clip.fits),
 }
 
 

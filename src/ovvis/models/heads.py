@@ -118,6 +118,38 @@ class ClassHead(nn.Module):
         return out
 
 
+class PooledClassHead(nn.Module):
+    """Gives each query an embedding in CLIP's space from itself and from what lies under its mask (FC-CLIP).
+
+    Args:
+        width: width D of the queries and of the mask features.
+        clip_width: width E of CLIP's space.
+    """
+
+    def __init__(self, width: int, clip_width: int) -> None:
+        super().__init__()
+        self.pooled = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
+        self.mlp = MLP(width, width, clip_width, 3)
+
+    def forward(self, queries: Tensor, mask_embeddings: Tensor, mask_features: Tensor) -> Tensor:
+        """Return the class embeddings of queries.
+
+        Args:
+            queries: ..., B, Q, D; what the mean under the mask is added to.
+            mask_embeddings: ..., B, Q, D; their product with the features over D is the mask.
+            mask_features: B, T, D, h, w; stride 4.
+
+        Returns:
+            ..., B, Q, E; not normalised.
+        """
+        return self.embed(queries, _mean_under_masks(mask_embeddings, mask_features))
+
+    def embed(self, queries: Tensor, means: Tensor) -> Tensor:
+        """Return the class embeddings (..., E) of queries (..., D) with the mean feature under each mask (..., D)."""
+        embeddings: Tensor = self.mlp(self.pooled(means) + queries)
+        return embeddings
+
+
 class _ReleasedAlignment(nn.Module):
     """Attention over the frames' embeddings, a residual, a norm."""
 

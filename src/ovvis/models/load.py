@@ -17,12 +17,12 @@ from ovvis.io.output import make_way
 from ovvis.models import download
 from ovvis.models.checkpoint import CLASSES, Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.convert import decoder_depth, has_clip, query_count
-from ovvis.models.families import FAMILIES, FamilyConfig, build_model
+from ovvis.models.families import FAMILIES, build_model
 from ovvis.models.model import Model
 from ovvis.models.own_clip import pretrained_clip
 from ovvis.models.packaged import packaged_model
 from ovvis.models.places import weights_path
-from ovvis.models.settings import UNTRAINED, Precision
+from ovvis.models.settings import UNTRAINED, FamilyConfig, Precision
 from ovvis.models.stated import check_depth, stated_config
 from ovvis.models.strict import TensorsDiffer, load_strictly
 from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model

@@ -83,8 +83,8 @@ class Model(nn.Module):
     @property
     def view_side(self) -> int | None:
         """Side in pixels of the views that `forward` wants images of; None where it wants none."""
-        head = self.network.class_head
-        return None if head is None or head.alignment is None else self.clip.image_side
+        alignment = getattr(self.network.class_head, "alignment", None)
+        return None if alignment is None else self.clip.image_side
 
     @overload
     def forward(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ovvis.models.settings import CLIP_ENCODER, Alignment, DecoderConfig, VideoSettings, Weighting
+from ovvis.models.settings import CLIP_ENCODER, Alignment, FamilyConfig, VideoSettings, Weighting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,12 +29,10 @@ LOGIT_SCALE = 50.0  # the released factor from cosine to class logit
 
 
 @dataclass(frozen=True, slots=True)
-class OvFormerConfig(DecoderConfig):
+class OvFormerConfig(FamilyConfig):
     """Everything that makes one OVFormer differ from another. The defaults are the released video-trained R50 model."""
 
-    clip: str = "ViT-B-32"  # open_clip architecture
-    clip_weights: str = "openai"  # open_clip's tag of its pretrained weights
-    quick_gelu: bool = True  # CLIP's activation; OpenAI's weights want it
+    clip: str = "ViT-B-32"
     backbone: str = "resnet50"  # timm architecture; "clip" for that of the CLIP's own encoder, trained apart from it
     frozen_norm: bool = True  # the backbone's BatchNorms are not trained, as released
     drop_path: float = 0.0  # share of a Swin's residual branches left out in training; Swin-B: 0.3

@@ -12,9 +12,9 @@ from ovvis.errors import InputError
 from ovvis.models import download
 from ovvis.models.checkpoint import read_checkpoint, write_checkpoint
 from ovvis.models.clip import packaged_config
-from ovvis.models.families import FamilyConfig
 from ovvis.models.packaged import CLIP_FAMILY, packaged_clip
 from ovvis.models.places import clip_path, packaged_path
+from ovvis.models.settings import FamilyConfig
 from ovvis.models.sources import Hub, Source, Url
 from ovvis.models.torch_file import line_of
 

@@ -40,7 +40,7 @@ class QueryDecoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.mask_head = MLP(width, width, width, 3)
 
-    def forward(self, levels: Sequence[Tensor], mask_features: Tensor) -> list[Tensor]:
+    def forward(self, levels: Sequence[Tensor], mask_features: Tensor) -> tuple[list[Tensor], Tensor]:
         """Decode the queries of a batch of windows.
 
         Args:
@@ -48,7 +48,8 @@ class QueryDecoder(nn.Module):
             mask_features: B, T, D, H / 4, W / 4.
 
         Returns:
-            The normed query states before the first and after each layer, each B, Q, D.
+            states: the normed query states before the first and after each layer, each B, Q, D.
+            last: B, Q, D; the last of them before its norm.
         """
         batch = mask_features.shape[0]
         memories, codes, small_masks = [], [], []
@@ -66,7 +67,7 @@ class QueryDecoder(nn.Module):
             allowed = self._allowed(states[-1], small_masks[turn])
             queries = layer(queries, self.query_code, memories[turn], codes[turn], allowed)
             states.append(self.norm(queries))
-        return states
+        return states, queries
 
     def _position(self, frames: int, height: int, width: int, like: Tensor) -> Tensor:
         """Return the position code of a window's cells, (T * h * w, D)."""

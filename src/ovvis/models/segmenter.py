@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ovvis.models.backbones.pyramid import STRIDES, Backbone
-from ovvis.models.heads import ClassHead, MaskIouHead, ObjectHead
+from ovvis.models.heads import ClassHead, MaskIouHead, ObjectHead, PooledClassHead
 from ovvis.models.pixel_decoder import PixelDecoder
 from ovvis.models.query_decoder import QueryDecoder
 from ovvis.structures import LayeredPrediction, Prediction
@@ -24,9 +24,10 @@ class Segmenter(nn.Module):
         backbone: pixels to a four-level pyramid.
         pixel_decoder: the pyramid to mask features and three levels.
         query_decoder: these to query states.
-        object_head: object or not.
+        object_head: object or not; None where the names say what is none (FC-CLIP).
         iou_head: predicted overlap of the mask, or None.
         class_head: the queries in CLIP's space, or None.
+        for_tracker: whether a prediction carries what a learnt tracker reads: raw states and mask features.
     """
 
     def __init__(
@@ -34,9 +35,10 @@ class Segmenter(nn.Module):
         backbone: Backbone,
         pixel_decoder: PixelDecoder,
         query_decoder: QueryDecoder,
-        object_head: ObjectHead,
+        object_head: ObjectHead | None,
         iou_head: MaskIouHead | None = None,
-        class_head: ClassHead | None = None,
+        class_head: ClassHead | PooledClassHead | None = None,
+        for_tracker: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -45,6 +47,7 @@ class Segmenter(nn.Module):
         self.object_head = object_head
         self.iou_head = iou_head
         self.class_head = class_head
+        self.for_tracker = for_tracker
         self.full_precision = True  # of the pixel decoder under autocast; training may set it otherwise
 
     @overload
@@ -68,15 +71,18 @@ class Segmenter(nn.Module):
             images: B, T, E; CLIP's embeddings of the frames, for a class head that aligns queries with them.
 
         Raises:
-            ValueError: the height or width is no multiple of 32.
+            ValueError: the height or width is no multiple of 32; every layer of a network without an object head, for
+                which there is no loss.
         """
         windows = pixels.shape[:2]
         if pixels.shape[-2] % STRIDES[-1] or pixels.shape[-1] % STRIDES[-1]:
             raise ValueError(f"frames of {pixels.shape[-2]} x {pixels.shape[-1]} pixels: pad both to multiples of 32")
         mask_features, levels, dense = self._see(pixels.flatten(0, 1))
         mask_features = mask_features.unflatten(0, windows)
-        states = self.query_decoder([level.unflatten(0, windows) for level in levels], mask_features)
+        states, last = self.query_decoder([level.unflatten(0, windows) for level in levels], mask_features)
         if every_layer:
+            if self.object_head is None:
+                raise ValueError("a network without an object head has no loss: it cannot be trained")
             state = torch.stack(states)  # the heads read all layers in one call
             masks = self.query_decoder.mask_head(state)
             return LayeredPrediction(
@@ -85,18 +91,28 @@ class Segmenter(nn.Module):
                 object_logits=self.object_head(state),
                 mask_ious=None if self.iou_head is None else self.iou_head(state, masks, mask_features),
                 embeddings=state,
-                class_embeddings=None if self.class_head is None else self.class_head(state, images),
+                class_embeddings=self._classes(state, images, masks, mask_features),
             )
         state = states[-1]
         masks = self.query_decoder.mask_head(state)
         return Prediction(
             mask_logits=torch.einsum("bqd,btdhw->bqthw", masks, mask_features),
-            object_logits=self.object_head(state),
+            object_logits=None if self.object_head is None else self.object_head(state),
             mask_ious=None if self.iou_head is None else self.iou_head(state, masks, mask_features),
             embeddings=state,
             features=None if dense is None else dense.unflatten(0, windows),
-            class_embeddings=None if self.class_head is None else self.class_head(state, images),
+            class_embeddings=self._classes(state, images, masks, mask_features),
+            states=last if self.for_tracker else None,
+            mask_features=mask_features if self.for_tracker else None,
         )
+
+    def _classes(self, state: Tensor, images: Tensor | None, masks: Tensor, mask_features: Tensor) -> Tensor | None:
+        """Return the class embeddings of states (..., B, Q, D), from what the class head reads; None without one."""
+        if self.class_head is None:
+            return None
+        if isinstance(self.class_head, PooledClassHead):
+            return self.class_head(state, masks, mask_features)  # type: ignore[no-any-return]
+        return self.class_head(state, images)  # type: ignore[no-any-return]
 
     def _see(self, pixels: Tensor) -> tuple[Tensor, list[Tensor], Tensor | None]:
         """Run what sees each image by itself: backbone and pixel decoder.

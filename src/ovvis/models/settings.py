@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ovvis.models.query_decoder import QueryDecoder
 
 Weighting = Literal["released", "paper"]
-ClassScore = Literal["softmax", "cosine", "sigmoid"]
+ClassScore = Literal["softmax", "cosine", "sigmoid", "void"]
 Average = Literal["scores", "logits"]
 IouActivation = Literal["sigmoid", "relu"]
 IouSource = Literal["queries", "pixels"]
@@ -62,6 +62,16 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FamilyConfig(DecoderConfig):
+    """What every family's configuration has."""
+
+    clip: str = "RN50"  # open_clip architecture
+    clip_weights: str = "openai"  # open_clip's tag of its pretrained weights
+    quick_gelu: bool = True  # the text tower's activation; OpenAI's weights want it
+    short_edge: int = 480  # pixels of a frame's short edge, unless another is asked for
+
+
+@dataclass(frozen=True, slots=True)
 class VideoSettings:
     """How a model's predictions become tracks, as its authors ran it."""
 
@@ -74,7 +84,9 @@ class VideoSettings:
     birth: float | None = None  # cosine distance from which an object begins a tube of its own; None: none does
     names: float = 0.0  # share of an object's names in what it is known by again, beside its embedding; 0: none
     # scores
-    class_score: ClassScore = "softmax"  # of the logits; "cosine" in CLIP-VIS's paper (eq. 10), "sigmoid" in OVFormer
+    # of the logits; "cosine" in CLIP-VIS's paper (eq. 10), "sigmoid" in OVFormer, "void": a softmax whose last logit is
+    # a learnt "none of these" (FC-CLIP)
+    class_score: ClassScore = "softmax"
     average: Average = "scores"  # what a tube takes the mean of over windows; "logits" are squashed after it (OVFormer)
     none_logit: float | None = None  # of "none of these" beside the vocabulary in the softmax; None: no such answer
     weighting: Weighting = "released"  # "paper": the plain product (eq. 11)
@@ -84,6 +96,10 @@ class VideoSettings:
     # choice
     silence: float | None = 0.1  # a frame is silenced below this share of the track's score; None silences none
     mask_quality: bool = True  # multiply the score by the mean confidence of the mask's pixels
+    results: int = 50  # (tube, label) pairs that become tracks, unless another number is asked for
+    # the same of a single image, whose scores are multiplied by the mean confidence of the mask's pixels at the image's
+    # own size (FC-CLIP); None: a single image is a video of one frame
+    image_results: int | None = None
 
     def __post_init__(self) -> None:
         if self.birth is not None and not 0 < self.birth <= 2:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ovvis.errors import InputError, nearest
-from ovvis.models import clip_vis, ovformer
+from ovvis.models import clip_vis, fc_clip, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
-from ovvis.models.families import FamilyConfig
+from ovvis.models.fc_clip import FcClipConfig
 from ovvis.models.ovformer import OvFormerConfig
-from ovvis.models.settings import CLIP_ENCODER
+from ovvis.models.settings import CLIP_ENCODER, FamilyConfig
 from ovvis.models.sources import Drive, Source, in_words
 
 LVIS = "LVIS v1 (frequent and common)"
@@ -37,6 +37,7 @@ class ModelEntry:
     vocabulary: str = ""  # the built-in list that its training's labels are, where the authors' file carries them
     published: bool = True  # whether weights can be had
     clip_apart: bool = False  # whether the authors' file leaves the frozen CLIP out, which is then fetched, too
+    image_ap: dict[str, float] = field(default_factory=dict)  # the same of single images
 
     @property
     def packaged(self) -> bool:
@@ -123,6 +124,31 @@ def _ovformer(
         vocabulary="lvvis" if on_video else "lvis_v1",
         published=bool(drive_id),
         clip_apart=True,
+    )
+
+
+_CONVNEXT_L: dict[str, Any] = {
+    "clip": "convnext_large_d_320",
+    "clip_weights": "laion2b_s29b_b131k_ft_soup",
+    "quick_gelu": False,
+}
+_COCO_LICENCE = "COCO: CC BY 4.0, images under Flickr's terms"
+
+
+def _fc_clip(name: str, config: FcClipConfig, ap: float, drive_id: str, parameters: int) -> ModelEntry:
+    """Return a line of FC-CLIP, whose published AP is that of single images (ADE20K)."""
+    return ModelEntry(
+        name=name,
+        family=fc_clip.FAMILY,
+        config=config,
+        training_data="COCO panoptic (images)",
+        published_ap={},
+        image_ap={"ADE20K": ap},
+        sources=(Drive(drive_id),),
+        parameters=parameters,
+        code_licence=_CODE,
+        weights_licence=_WEIGHTS,
+        data_licence=_COCO_LICENCE,
     )
 
 
@@ -239,6 +265,14 @@ ZOO: dict[str, ModelEntry] = {
             "",  # its authors give none
             254,
             on_video=False,
+        ),
+        _fc_clip("fc-clip-r50", FcClipConfig(), 9.5, "1tcB-8FNON-LwckXQbUyKcBA2G7TU65Zh", 123),
+        _fc_clip(
+            "fc-clip-convnext-l",
+            FcClipConfig(**_CONVNEXT_L),
+            16.8,
+            "1-91PIns86vyNaL3CzMmDD39zKGnPMtvj",
+            373,
         ),
     )
 }

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Discriminator, Tag
 
 from ovvis.data.filtering import FilterConfig
 from ovvis.data.sampling import SamplingConfig
 from ovvis.data.transforms import AugmentConfig
-from ovvis.models import clip_vis, ovformer
+from ovvis.models import clip_vis
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import FAMILIES
-from ovvis.models.ovformer import OvFormerConfig
-from ovvis.models.settings import UNTRAINED
+from ovvis.models.settings import UNTRAINED, FamilyConfig
 from ovvis.training.clip_objective import ClipConfig
 from ovvis.training.criterion import LossConfig
 from ovvis.training.optimizer import OptimizerConfig
@@ -31,10 +30,14 @@ def family_of(network: Any) -> str:
     return next((name for name, family in FAMILIES.items() if type(network) is family.config), clip_vis.FAMILY)
 
 
-NetworkConfig = Annotated[
-    Annotated[ClipVisConfig, Tag(clip_vis.FAMILY)] | Annotated[OvFormerConfig, Tag(ovformer.FAMILY)],
-    Discriminator(family_of),
-]
+if TYPE_CHECKING:
+    NetworkConfig = FamilyConfig
+else:  # the configuration of any family, told apart by its fields
+    _TAGS = {family.config: name for name, family in reversed(FAMILIES.items())}
+    NetworkConfig = Annotated[
+        Union[tuple(Annotated[config, Tag(name)] for config, name in _TAGS.items())],  # noqa: UP007
+        Discriminator(family_of),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,8 +96,13 @@ def network_objective(
         average: the mean of a tensor over processes; None in a single one.
 
     Raises:
-        InputError: a file of text embeddings cannot be used; the network has no such part.
+        InputError: a file of text embeddings cannot be used; the network has no such part; no loss is known for it.
     """
+    if model.network.object_head is None:
+        raise InputError(
+            f"{model.name} cannot be trained here: it names what is no object by a learnt word, and there is no such "
+            "loss yet; train a clip-vis, ovformer or ov2seg"
+        )
     _thaw(model.network, config.model.parts)
     model.network.full_precision = config.run.full_decoder
     if config.run.compile:
