@@ -13,6 +13,7 @@ from ovvis.errors import InputError
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import build_model
 from ovvis.models.fc_clip import FcClipConfig
+from ovvis.models.ov_dvis import OvDvisConfig
 from ovvis.models.ovformer import OvFormerConfig
 from ovvis.models.settings import VideoSettings
 from ovvis.structures import Prediction
@@ -61,6 +62,16 @@ def tiny_fc_clip_config(clip: str = "tiny-resnet", **changes) -> FcClipConfig:
 def build_tiny_fc_clip(clip: str = "tiny-resnet", **changes):
     """Return a tiny FC-CLIP that a seed determines."""
     return _determined(tiny_fc_clip_config(clip, **changes), "fc-clip-tiny")
+
+
+def tiny_ov_dvis_config(clip: str = "tiny-resnet", **changes) -> OvDvisConfig:
+    small = {"tracker_layers": 2, "refiner_layers": 2, "tracker_hidden": 32}
+    return OvDvisConfig(**(asdict(tiny_fc_clip_config(clip)) | small | changes))
+
+
+def build_tiny_ov_dvis(clip: str = "tiny-resnet", **changes):
+    """Return a tiny OV-DVIS++ that a seed determines."""
+    return _determined(tiny_ov_dvis_config(clip, **changes), "ov-dvis-tiny")
 
 
 def build_tiny(clip: str = "tiny-resnet", **changes):
@@ -135,6 +146,7 @@ class FakeModel(nn.Module):
         self.pixel_mean, self.pixel_std = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self.view_side = None
+        self.tracker = self.refiner = None
         self.batches: list[int] = []  # windows of each call
 
     def forward(self, pixels: torch.Tensor, images: torch.Tensor | None = None) -> Prediction:

@@ -41,6 +41,23 @@ def test_round_trip_of_an_fc_clip():
     assert all(torch.equal(back[name], ours[name]) for name in ours)
 
 
+def test_heads_that_are_written_down_again():
+    """The tracker's and the refiner's heads are the decoder's; the refiner's are read last, as released."""
+    head = "{}.decoder_norm.weight"
+    parts = ("refiner", "sem_seg_head.predictor", "tracker")
+    state = {head.format(part): torch.full((2,), float(i)) for i, part in enumerate(parts)}
+    assert convert_state(state, "file") == {"network.query_decoder.norm.weight": state[head.format("refiner")]}
+    layer = "refiner.transformer_time_self_attention_layers.1.self_attn"
+    packed = {f"{layer}.in_proj_bias": torch.arange(6.0), f"{layer}.out_proj.bias": torch.ones(2)}
+    found = convert_state(packed, "file")
+    assert {name: x.tolist() for name, x in found.items()} == {
+        "refiner.layers.1.time.query.bias": [0, 1],
+        "refiner.layers.1.time.key.bias": [2, 3],
+        "refiner.layers.1.time.value.bias": [4, 5],
+        "refiner.layers.1.time.out.bias": [1, 1],
+    }
+
+
 def test_a_swins_downsampling_begins_our_stages():
     theirs = {
         "backbone.patch_embed.proj.weight": "patch_embed.proj.weight",

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 import ovvis
-from fakes import build_tiny, build_tiny_fc_clip, build_tiny_ovformer
+from fakes import build_tiny, build_tiny_fc_clip, build_tiny_ov_dvis, build_tiny_ovformer
 from ovvis.errors import InputError
 from ovvis.io.results import save_tracks
 from ovvis.masks import decode
 from ovvis.models.checkpoint import write_checkpoint
+from ovvis.models.settings import with_tracker
 
 BUILDERS = {
     "clip-vis": build_tiny,
@@ -28,9 +29,13 @@ BUILDERS = {
     ),
     "fc-clip": build_tiny_fc_clip,
     "fc-clip-convnext": lambda **changes: build_tiny_fc_clip("tiny-convnext", **changes),
+    "ov-dvis": build_tiny_ov_dvis,
+    "ov-dvis-convnext": lambda **changes: build_tiny_ov_dvis("tiny-convnext", **changes),
+    "ov-dvis-offline": lambda **changes: build_tiny_ov_dvis(**{"refined": True} | changes),
+    "ov-dvis-offline-convnext": lambda **changes: build_tiny_ov_dvis("tiny-convnext", **{"refined": True} | changes),
 }
-FRAME_BY_FRAME = ("clip-vis", "fc-clip")  # families that name windows of one frame only
-TRAINED = [name for name in BUILDERS if not name.startswith("fc-clip")]  # for which there is a loss
+FRAME_BY_FRAME = ("clip-vis", "fc-clip", "ov-dvis")  # families that name windows of one frame only
+TRAINED = [name for name in BUILDERS if not name.startswith(("fc-clip", "ov-dvis"))]  # for which there is a loss
 # Windows that a family takes; None is the whole video.
 WINDOWS = [
     (name, window) for name in BUILDERS for window in ((1,) if name.startswith(FRAME_BY_FRAME) else (1, 2, 3, None))
@@ -152,6 +157,10 @@ def test_windows_of_any_length(name, window, count):
 
 
 def test_a_stream_gives_a_window_at_a_time(model):
+    if model.refiner is not None:
+        with pytest.raises(InputError, match="no stream; ask for online"):
+            segmenter(model).stream(frames(2))
+        return
     given = []
 
     def source():
@@ -167,13 +176,16 @@ def test_a_stream_gives_a_window_at_a_time(model):
 
 
 def test_a_stream_ends_where_the_file_does(model):
+    if model.refiner is not None:
+        return  # it has no stream
     clip = frames(5)
     ask = segmenter(model, max_tracks=18)
     with ask(clip) as result:
         best = {track.id: (track.label, track.score) for track in result.best_tracks(0)}
     last = list(ask.stream(clip, min_score=0))[-1]
     assert last.instances
-    if model.video.silence is None:  # else the file leaves silenced frames' masks out of the score
+    whole = model.tracker is not None and model.classifier.over_video  # names that wait for the last frame
+    if model.video.silence is None and not whole:  # else the file leaves silenced frames' masks out of the score
         for instance in last.instances:
             assert best[instance.id] == (instance.label, pytest.approx(instance.score, abs=1e-5))
 
@@ -201,7 +213,7 @@ def test_save_and_load(name, tmp_path):
     path = tmp_path / "model.safetensors"
 
     write_checkpoint(path, model.state_dict(), model.family, asdict(model.config))
-    known = f"{model.family}-r50"
+    known = f"{model.family}-r50" + ("-offline" if model.refiner is not None else "")
     again = ovvis.load_model(known, path, device="cpu", decoder_layers=2)
     assert (again.config, again.video, again.family) == (model.config, model.video, model.family)
     fast = model.for_inference(torch.device("cpu"), torch.float32)
@@ -229,3 +241,31 @@ def test_clip_vis_names_frame_by_frame():
     for window in (2, None):
         with pytest.raises(InputError, match="leave its window at 1"):
             segmenter(model, settings=with_window(model, window))
+
+
+@pytest.mark.parametrize("name", [name for name in BUILDERS if name.startswith("ov-dvis")])
+def test_what_outgrows_memory_changes_nothing(name):
+    model = BUILDERS[name]().for_inference(torch.device("cpu"), torch.float32)
+    with segmenter(model)(frames(5)) as one, segmenter(model, memory_limit=1)(frames(5)) as two:
+        assert seen(one) == seen(two)
+
+
+@pytest.mark.parametrize("tracker", ["adjacent", "topk", "longterm", "births", "online", "offline"])
+def test_trackers_are_exchanged_where_the_model_has_them(model, tracker):
+    settings = with_tracker(model.video, tracker)
+    part = {"online": model.tracker, "offline": model.refiner}.get(tracker, model)
+    if part is None:
+        with pytest.raises(InputError, match=f"tracker {tracker}: .* has none"):
+            segmenter(model, settings=settings)
+        return
+    with segmenter(model, settings=settings)(frames(4)) as result:
+        assert len(result.tracks) == 10
+        assert result.settings["tracks"]["learnt"] == (tracker if tracker in ("online", "offline") else "none")
+
+
+def test_a_learnt_tracker_knows_no_births():
+    model = build_tiny_ov_dvis()
+    with pytest.raises(InputError, match="births and names"):
+        segmenter(model, settings=replace(model.video, birth=0.3))
+    with pytest.raises(InputError, match="adjacent"):
+        with_tracker(model.video, "adjacnt")

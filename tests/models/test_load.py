@@ -11,6 +11,7 @@ from fakes import (
     build_tiny_ovformer,
     tiny_config,
     tiny_fc_clip_config,
+    tiny_ov_dvis_config,
     tiny_ovformer_config,
 )
 from ovvis.errors import InputError, ResourceError
@@ -25,9 +26,12 @@ from ovvis.models.zoo import list_models
 def _tiny_zoo(monkeypatch):
     """The zoo's names stand for tiny models: the LVIS-trained CLIP-VIS are 2 layers deep, the others 3."""
     for name, entry in list(zoo.ZOO.items()):
-        if entry.family == "fc-clip":
+        if entry.family in ("fc-clip", "ov-dvis"):
             clip = "tiny-convnext" if "convnext" in name else "tiny-resnet"
-            monkeypatch.setitem(zoo.ZOO, name, replace(entry, config=tiny_fc_clip_config(clip, decoder_layers=3)))
+            config = tiny_fc_clip_config(clip, decoder_layers=3)
+            if entry.family == "ov-dvis":
+                config = tiny_ov_dvis_config(clip, decoder_layers=3, refined=entry.config.refined)
+            monkeypatch.setitem(zoo.ZOO, name, replace(entry, config=config))
             continue
         if entry.family != "clip-vis":
             like = entry.config
@@ -227,7 +231,7 @@ def test_the_zoo():
     entries = list_models()
     assert [entry.name for entry in entries] == list(zoo.ZOO)
     urls = [entry.url for entry in entries if entry.published and not entry.packaged]
-    assert len(set(urls)) == len(urls) == 11
+    assert len(set(urls)) == len(urls) == 15
     for entry in entries:
         assert entry.family in FAMILIES
         assert weights_path(entry).name == f"{entry.name}.safetensors"

@@ -16,7 +16,7 @@ from ovvis.inference.stopwatch import Stopwatch
 from ovvis.io.signals import uninterrupted
 from ovvis.models.download import sha256
 from ovvis.models.places import weights_files
-from ovvis.models.settings import UNTRAINED, Precision
+from ovvis.models.settings import TRACKERS, UNTRAINED, Precision, VideoSettings, with_tracker
 from ovvis.models.zoo import DEFAULT_MODEL, ZOO, find_model
 from ovvis.paths import user_path
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, builtin_names, read_prompts
@@ -101,6 +101,14 @@ WindowLength = Annotated[
     int | None,
     typer.Option("--window", min=0, help="Frames that the network sees at once (OVFormer); 0 for the whole video."),
 ]
+TrackerName = Annotated[
+    str | None,
+    typer.Option(
+        "--tracker",
+        help=f"In place of the model's own: {', '.join(TRACKERS)}; the last two are of OV-DVIS++ alone.",
+        autocompletion=completing(lambda: TRACKERS),
+    ),
+]
 Memory = Annotated[
     int | None,
     typer.Option("--memory", min=1, help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS."),
@@ -140,6 +148,7 @@ class SegmenterOptions:
     text_embeddings: Path | None = None
     text_rows: str | None = None
     window: int | None = None  # frames; 0 for the whole video; None: the model's own
+    tracker: str | None = None  # of `settings.TRACKERS`; None: the model's own
     memory: int | None = None
     matched: int | None = None
     momentum: float | None = None
@@ -150,10 +159,12 @@ class SegmenterOptions:
         """Refuse what can be refused before anything is loaded, and return the prompts.
 
         Raises:
-            InputError: an unknown model, or a file of prompts or embeddings that cannot be used.
+            InputError: an unknown model or tracker, or a file of prompts or embeddings that cannot be used.
         """
         if self.model is not None:
             find_model(self.model)
+        if self.tracker is not None:
+            with_tracker(VideoSettings(), self.tracker)
         if self.text_embeddings and self.prompts:
             raise InputError("--prompts and --text-embeddings exclude each other: a matrix asks no words; drop one")
         if self.text_rows and not self.text_embeddings:
@@ -233,6 +244,7 @@ class SegmenterOptions:
                 f"{DEFAULT_MODEL} knows {len(categories())} kinds of illustrated objects and nothing else; for real "
                 "footage take a published model, such as --model clip-vis-r50 (fetched on first use)."
             )
+        video = with_tracker(network.video, self.tracker) if self.tracker else network.video
         with watch("text"), progress("reading labels", "words") as read:
             return VideoSegmenter(
                 network,
@@ -243,7 +255,7 @@ class SegmenterOptions:
                 min_score=self.min_score,
                 prompts=templates,
                 text_embeddings=text,
-                settings=replace(network.video, **tracking),
+                settings=replace(video, **tracking),
                 batch=self.batch or network.batch,
                 on_text=read,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from ovvis.errors import InputError
 from ovvis.inference import scoring
+from ovvis.inference.refined import refine
+from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.inference.windows import groups, make_window
 from ovvis.io.source import Source
@@ -18,6 +20,7 @@ from ovvis.models.model import Model
 from ovvis.models.settings import ClassScore, VideoSettings
 from ovvis.pixels import network_size, padded_size
 from ovvis.structures import Prediction, TextEmbeddings, Window
+from ovvis.tracking.learnt import InOrder, LearntTracker
 from ovvis.tracking.tracker import Tracker
 
 ClassKey = tuple[ClassScore, float | None]
@@ -89,7 +92,7 @@ class Seen:
         rest = (1 - scores.sum(-1, keepdim=True)).clamp(min=0)  # "none of these"
         return F.normalize(torch.cat([scores, rest], -1).sqrt(), dim=-1)
 
-    def followed_by(self, tracker: Tracker, settings: VideoSettings) -> Tensor:
+    def followed_by(self, tracker: Tracker | InOrder, settings: VideoSettings) -> Tensor:
         """Return a tracker's tube order (Q) of the window; the settings are the tracker's."""
         names = self.names(settings) if settings.names else None
         return tracker.update(self.prediction.embeddings[0], self.objects, names)
@@ -120,6 +123,9 @@ class Look:
         edges: pixels of a frame's short edge in the network, None for the frame's own, and most of the long edge.
         batch: windows that go through the network together.
         watch: takes the time of the stages.
+        tracker: a learnt tracker of the model's, at its beginning; the queries then come in tube order. None for none.
+        refined: whether the model's refiner goes over what the tracker gives; nothing comes before the last frame.
+        limit: bytes of what the refiner waits for that stay in memory.
     """
 
     def __init__(
@@ -131,10 +137,14 @@ class Look:
         edges: tuple[int | None, int],
         batch: int = 1,
         watch: Stopwatch | None = None,
+        tracker: LearntTracker | None = None,
+        refined: bool = False,
+        limit: int = DEFAULT_LIMIT,
     ) -> None:
         info = source.info
         self._model, self._text, self._source = model, text, source
         self._window, self._batch = window, batch
+        self._tracker, self._refined, self._limit = tracker, refined, limit
         self.watch = watch or Stopwatch(model.device)
         self.size = network_size(info.height, info.width, *edges, info.pixel_aspect)  # of the network's input
         self.padded = padded_size(self.size)
@@ -146,6 +156,18 @@ class Look:
         Raises:
             InputError: the source cannot be read, or the network overflows.
         """
+        if self._tracker is None:
+            for windows, predictions in self._predicted():
+                yield from self._named(windows, predictions)
+            return
+        followed: Iterable[tuple[Window, Prediction]] = ((w, p) for w, _, p in self._followed(self._tracker))
+        if self._refined:
+            followed = self.watch.each("refining", refine(self._model, self._followed(self._tracker), self._limit))
+        for window, prediction in followed:
+            yield from self._named((window,), prediction)
+
+    def _predicted(self) -> Iterator[tuple[tuple[Window, ...], Prediction]]:
+        """Yield each batch of windows with what the network says of it."""
         model = self._model
         frames = groups(self._source, self._window)
         look = (self.size, model.pixel_mean, model.pixel_std, model.view_side, self._source.info.pixel_aspect)
@@ -153,10 +175,24 @@ class Look:
         for batch in self.watch.each("read", _batches(made, self._batch)):
             with self.watch("network"):
                 predictions = self._predict(batch)
-            with self.watch("names"):
-                class_logits = model.classifier(predictions, self._text)
-            for i, window in enumerate(batch):
-                yield window, Seen(predictions.window(i), class_logits[i : i + 1], model.clip.logit_scale)
+            yield batch, predictions
+
+    def _followed(self, tracker: LearntTracker) -> Iterator[tuple[Window, Tensor, Prediction]]:
+        """Yield each window with its own states and with its prediction in tube order."""
+        for windows, predictions in self._predicted():
+            for i, window in enumerate(windows):
+                prediction = predictions.window(i)
+                assert prediction.states is not None
+                with self.watch("tracking"):
+                    followed = tracker.update(prediction)
+                yield window, prediction.states, followed
+
+    def _named(self, windows: Sequence[Window], predictions: Prediction) -> Iterator[tuple[Window, Seen]]:
+        """Yield the windows of a batch with their names."""
+        with self.watch("names"):
+            class_logits = self._model.classifier(predictions, self._text)
+        for i, window in enumerate(windows):
+            yield window, Seen(predictions.window(i), class_logits[i : i + 1], self._model.clip.logit_scale)
 
     def _predict(self, batch: Sequence[Window]) -> Prediction:
         views = [window.views for window in batch if window.views is not None]

@@ -18,26 +18,33 @@ from ovvis.inference.look import Look, Seen
 from ovvis.inference.recording import Recording
 from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.tubes import Tubes
+from ovvis.inference.video_names import VideoNames
 from ovvis.io.video import Source, open_source
 from ovvis.labels.label import told
 from ovvis.masks import box
+from ovvis.models.geometric_ensemble import EnsembleClassifier
 from ovvis.models.model import Model
 from ovvis.models.settings import VideoSettings
 from ovvis.models.text import Progress, embed_vocabulary, text_cache
 from ovvis.models.text_file import check_labels, check_width, digest, text_from_file
 from ovvis.structures import SHOWN_SCORE, FrameResult, Instance, TextEmbeddings, VideoResult, Window
 from ovvis.tracking.association import Match
+from ovvis.tracking.learnt import InOrder, LearntTracker
 from ovvis.tracking.tracker import Tracker, compare
 from ovvis.version import __version__
 from ovvis.vocabulary import VILD_PROMPTS, Label, Vocabulary
 
 
-def build_tracker(settings: VideoSettings, match: Callable[[Tensor, Tensor], Match] = compare) -> Tracker:
-    """Return the tracker that settings describe; see `Tracker` for `match`.
+def build_tracker(settings: VideoSettings, match: Callable[[Tensor, Tensor], Match] = compare) -> Tracker | InOrder:
+    """Return the tracker that settings describe, of what `Look` gives; see `Tracker` for `match`.
 
     Raises:
         ValueError: a number outside its range.
     """
+    return _matching(settings, match) if settings.learnt == "none" else InOrder()
+
+
+def _matching(settings: VideoSettings, match: Callable[[Tensor, Tensor], Match] = compare) -> Tracker:
     s = settings
     return Tracker(s.memory, s.matched, s.recency_weighted, s.momentum, s.birth, s.names, match)
 
@@ -160,10 +167,27 @@ class VideoSegmenter:
         if window != 1 and self.model.classifier.one_frame:
             shown = "of the whole video" if window is None else window
             raise InputError(f"window {shown}: {self.model.name} names frame by frame; leave its window at 1")
+        self._check_learnt()
         try:
-            build_tracker(self.settings)
+            _matching(self.settings)
         except ValueError as error:
             raise InputError(str(error)) from error
+
+    def _check_learnt(self) -> None:
+        """Refuse a learnt tracker that the model has not, and what cannot go with one."""
+        settings, model = self.settings, self.model
+        if settings.learnt == "none":
+            return
+        part = model.tracker if settings.learnt == "online" else model.refiner
+        if part is None:
+            raise InputError(
+                f"tracker {settings.learnt}: {model.name} has none; ask for adjacent, topk, longterm or births"
+            )
+        if settings.birth is not None or settings.names:
+            raise InputError(
+                f"tracker {settings.learnt}: a learnt tracker goes on in every frame; births and names are of "
+                "matchings, so leave them out or ask for another tracker"
+            )
 
     def __call__(
         self,
@@ -202,6 +226,9 @@ class VideoSegmenter:
                 if on_frame is not None:
                     on_frame(len(indices))
             info = source.info
+            if run.names is not None:
+                with run.watch("names"):
+                    run.tubes.settle(run.names.mean())
             with run.watch("masks"):
                 count = self.max_tracks
                 if run.tubes.single_image and self._asked_tracks is None:
@@ -243,8 +270,11 @@ class VideoSegmenter:
             bgr: as in `__call__`.
 
         Raises:
-            InputError: the source cannot be read or holds no frame; `min_score` out of range.
+            InputError: the source cannot be read or holds no frame; `min_score` out of range; the tracker wants the
+                whole video.
         """
+        if self.settings.learnt == "offline":
+            raise InputError("tracker offline: it wants the whole video, so it has no stream; ask for online")
         least = max(_checked_score(min_score), self.min_score)
         source = _opened(source, bgr)
         return self._apart(self._stream(_Run(self, source, keep_frames=False), least))
@@ -280,8 +310,22 @@ class VideoSegmenter:
 
     def look(self, source: Source) -> Look:
         """Return the network's pass over a video, for whoever follows its queries in ways of their own."""
-        edges = (self.short_edge or None, self.long_edge)
-        return Look(self.model, self.text, source, self.settings.window, edges, self.batch)
+        model, settings = self.model, self.settings
+        tracker = None
+        if settings.learnt != "none":
+            assert model.tracker is not None
+            tracker = LearntTracker(model.tracker, _matching(settings))
+        return Look(
+            model,
+            self.text,
+            source,
+            settings.window,
+            (self.short_edge or None, self.long_edge),
+            self.batch,
+            tracker=tracker,
+            refined=settings.learnt == "offline",
+            limit=self.memory_limit,
+        )
 
     def _known(self, window: Window, seen: Seen, order: Tensor, run: _Run, least: float) -> Iterator[FrameResult]:
         """Yield what is known of a window's frames."""
@@ -352,6 +396,10 @@ class _Run:
         self.tracker = build_tracker(self.settings)
         self.recording = Recording([segmenter.settings], segmenter.memory_limit) if keep_frames else None
         self.tubes = Tubes(segmenter.text.labels, segmenter.settings, self.recording)
+        self.names: VideoNames | None = None  # of tubes that are named for the whole video; a stream names frames
+        namer = segmenter.model.classifier
+        if keep_frames and self.settings.learnt != "none" and isinstance(namer, EnsembleClassifier):
+            self.names = VideoNames(namer, segmenter.text, segmenter.memory_limit) if namer.over_video else None
 
     def windows(self) -> Iterator[tuple[Window, Seen, Tensor]]:
         """Yield each window, what the network says of it, and its tube order (Q)."""
@@ -362,9 +410,12 @@ class _Run:
                 if self.recording is not None:
                     self.recording.add(seen)
                 self.tubes.add(seen, order)
+                if self.names is not None:
+                    self.names.add(seen.prediction)
             yield window, seen, order
 
     def close(self) -> None:
         """Free the records."""
-        if self.recording is not None:
-            self.recording.close()
+        for kept in (self.recording, self.names):
+            if kept is not None:
+                kept.close()

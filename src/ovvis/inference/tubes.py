@@ -64,6 +64,10 @@ class Tubes:
         if self._recording is not None:
             self._orders.frombytes(order.numpy().astype(np.int16).tobytes() * seen.masks.shape[1])
 
+    def settle(self, mean: Tensor) -> None:
+        """Replace what was taken the mean of (Q, K): the mean over the video, of tubes that are named as a whole."""
+        self._score_sum = mean.to(self._score_sum) * self._windows
+
     def silenced(self, seen: Seen, order: Tensor, labels: Tensor) -> Tensor:
         """Return of which tubes (Q) a window shows nothing, each under a label of its own.
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovvis.models.clip import FrozenClip
-from ovvis.models.mask_pooling import build_mask_pooling, nearest_cell
+from ovvis.models.mask_pooling import TrunkMeanPooling, build_mask_pooling, nearest_cell
 from ovvis.models.settings import Pooling
 from ovvis.structures import Prediction, TextEmbeddings
 
@@ -67,8 +67,15 @@ class MaskPooledClassifier(Classifier):
             ValueError: as in `forward`.
         """
         pooled, empty = self.pooled(prediction)
-        logits = self._clip[0].logit_scale * cosine(pooled, text.vectors)
-        return best_synonym(logits, text), empty
+        return self._compared(pooled, text), empty
+
+    def logits_of(self, means: Tensor, text: TextEmbeddings) -> Tensor:
+        """Return class logits (Q, K) of mean features (Q, C) under masks, for a CLIP that pools by the mean."""
+        assert isinstance(self.pool, TrunkMeanPooling)
+        return self._compared(self.pool.project(means[None])[0], text)
+
+    def _compared(self, pooled: Tensor, text: TextEmbeddings) -> Tensor:
+        return best_synonym(self._clip[0].logit_scale * cosine(pooled, text.vectors), text)
 
     def cells(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
         """Return CLIP's features of windows of one frame (B, C, h, w) and the cells of each mask (B, Q, h, w).

@@ -13,6 +13,29 @@ TensorDict = dict[str, Tensor]
 
 _DECODER = r"sem_seg_head\.predictor"
 _PIXELS = r"sem_seg_head\.pixel_decoder"
+# An OV-DVIS++'s tracker and refiner have the decoder's own heads, written down again.
+_HEADS = rf"(?:{_DECODER}|tracker|refiner)"
+
+# Kind of layer, part of it in the authors' names -> ours.
+_SAME = (
+    ("cross_attention", "multihead_attn", "cross"),
+    ("cross_attention", "norm", "cross_norm"),
+    ("ffn", "linear1", "feed_forward.expand"),
+    ("ffn", "linear2", "feed_forward.contract"),
+    ("ffn", "norm", "feed_forward.norm"),
+)
+_LAYER = (
+    *_SAME,
+    ("self_attention", "self_attn", "self_attention"),
+    ("self_attention", "norm", "self_norm"),
+)
+_REFINER_LAYER = (
+    *_SAME,
+    ("time_self_attention", "self_attn", "time"),
+    ("time_self_attention", "norm", "time_norm"),
+    ("obj_self_attention", "self_attn", "self_attention"),
+    ("obj_self_attention", "norm", "self_norm"),
+)
 
 # Authors' name -> ours. Each tensor must match exactly one line.
 _RENAMES: tuple[tuple[str, str], ...] = (
@@ -64,49 +87,36 @@ _RENAMES: tuple[tuple[str, str], ...] = (
     (rf"{_DECODER}\.(?:query_feat|static_query)\.weight", r"network.query_decoder.query_features"),
     (rf"{_DECODER}\.query_embed\.weight", r"network.query_decoder.query_code"),
     (rf"{_DECODER}\.level_embed\.weight", r"network.query_decoder.level_code"),
-    (rf"{_DECODER}\.decoder_norm\.(.+)", r"network.query_decoder.norm.\1"),
-    (rf"{_DECODER}\.mask_embed\.(.+)", r"network.query_decoder.mask_head.\1"),
+    (rf"{_HEADS}\.decoder_norm\.(.+)", r"network.query_decoder.norm.\1"),
+    (rf"{_HEADS}\.mask_embed\.(.+)", r"network.query_decoder.mask_head.\1"),
     (rf"{_DECODER}\.iou_head\.(.+)", r"network.iou_head.mlp.\1"),
     (rf"{_DECODER}\.object_embed\.(.+)", r"network.object_head.mlp.\1"),
     (rf"{_DECODER}\.class_embed\.linear\.0\.(.+)", r"network.class_head.mlp.layers.0.\1"),
     (rf"{_DECODER}\.class_embed\.linear\.2\.(.+)", r"network.class_head.mlp.layers.1.\1"),
-    (rf"{_DECODER}\.class_embed\.(layers\..+)", r"network.class_head.mlp.\1"),
-    (rf"{_DECODER}\._mask_pooling_proj\.(.+)", r"network.class_head.pooled.\1"),
-    (rf"{_DECODER}\.logit_scale", r"classifier.scale"),
+    (rf"{_HEADS}\.class_embed\.(layers\..+)", r"network.class_head.mlp.\1"),
+    (rf"{_HEADS}\._mask_pooling_proj\.(.+)", r"network.class_head.pooled.\1"),
+    (rf"{_HEADS}\.logit_scale", r"classifier.scale"),
     (r"void_embedding\.weight", r"classifier.void"),
     (
         rf"{_DECODER}\.class_embed\.cross_attention\.multihead_attn\.(.+)",
         r"network.class_head.alignment.attention.\1",
     ),
     (rf"{_DECODER}\.class_embed\.cross_attention\.norm\.(.+)", r"network.class_head.alignment.norm.\1"),
-    (
-        rf"{_DECODER}\.transformer_cross_attention_layers\.(\d+)\.multihead_attn\.(.+)",
-        r"network.query_decoder.layers.\1.cross.\2",
+    *(
+        (rf"{theirs}\.transformer_{kind}_layers\.(\d+)\.{part}\.(.+)", rf"{ours}.layers.\1.{name}.\2")
+        for theirs, ours, parts in (
+            (_DECODER, "network.query_decoder", _LAYER),
+            ("tracker", "tracker", _LAYER),
+            ("refiner", "refiner", _REFINER_LAYER),
+        )
+        for kind, part, name in parts
     ),
-    (
-        rf"{_DECODER}\.transformer_cross_attention_layers\.(\d+)\.norm\.(.+)",
-        r"network.query_decoder.layers.\1.cross_norm.\2",
-    ),
-    (
-        rf"{_DECODER}\.transformer_self_attention_layers\.(\d+)\.self_attn\.(.+)",
-        r"network.query_decoder.layers.\1.self_attention.\2",
-    ),
-    (
-        rf"{_DECODER}\.transformer_self_attention_layers\.(\d+)\.norm\.(.+)",
-        r"network.query_decoder.layers.\1.self_norm.\2",
-    ),
-    (
-        rf"{_DECODER}\.transformer_ffn_layers\.(\d+)\.linear1\.(.+)",
-        r"network.query_decoder.layers.\1.feed_forward.expand.\2",
-    ),
-    (
-        rf"{_DECODER}\.transformer_ffn_layers\.(\d+)\.linear2\.(.+)",
-        r"network.query_decoder.layers.\1.feed_forward.contract.\2",
-    ),
-    (
-        rf"{_DECODER}\.transformer_ffn_layers\.(\d+)\.norm\.(.+)",
-        r"network.query_decoder.layers.\1.feed_forward.norm.\2",
-    ),
+    (r"tracker\.ref_proj\.(.+)", r"tracker.reference.\1"),
+    (r"tracker\.(merge\..+)", r"tracker.\1"),
+    (r"refiner\.conv_short_aggregate_layers\.(\d+)\.0\.(.+)", r"refiner.layers.\1.wide.\2"),
+    (r"refiner\.conv_short_aggregate_layers\.(\d+)\.2\.(.+)", r"refiner.layers.\1.narrow.\2"),
+    (r"refiner\.conv_norms\.(\d+)\.(.+)", r"refiner.layers.\1.short_norm.\2"),
+    (r"refiner\.activation_proj\.(.+)", r"refiner.weight.\1"),
 )
 
 # Embeddings of the labels that an OVFormer was trained with, a column each; the last is the background's zeros.
@@ -119,6 +129,9 @@ _CONSTANTS = re.compile(
     r"|additional_void_embedding\.weight"
     r"|pixel_(mean|std)|backbone\..+\.relative_position_index|" + re.escape(_CLASS_MATRIX)
 )
+
+# What holds attention layers with packed projections.
+_ATTENDING = ("network.query_decoder.layers.", "network.class_head.alignment.", "tracker.layers.", "refiner.layers.")
 
 _COMPILED = tuple((re.compile(old), new) for old, new in _RENAMES)
 
@@ -150,7 +163,8 @@ def convert_state(state: Mapping[str, Tensor], where: str, rest: TensorDict | No
     """
     out: TensorDict = {}
     unknown = []
-    for name, tensor in state.items():
+    for name in sorted(state, key=_turn):
+        tensor = state[name]
         if _CONSTANTS.fullmatch(name):
             continue
         for pattern, new in _COMPILED:
@@ -170,9 +184,14 @@ def convert_state(state: Mapping[str, Tensor], where: str, rest: TensorDict | No
     return out
 
 
+def _turn(name: str) -> int:
+    """Return when a tensor is read: of heads that are written down several times the last counts, as released."""
+    return next((turn for turn, part in enumerate(("tracker.", "refiner."), 1) if name.startswith(part)), 0)
+
+
 def _unpack(name: str, tensor: Tensor, where: str) -> TensorDict:
     """Split PyTorch's packed attention projections into our three; pass the rest on."""
-    if not name.startswith(("network.query_decoder.layers.", "network.class_head.alignment.")):
+    if not name.startswith(_ATTENDING):
         return {name: tensor}
     packed = re.fullmatch(r"(.+)\.in_proj_(weight|bias)", name)
     if packed:

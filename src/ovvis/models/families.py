@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ovvis.models import clip_vis, fc_clip, ovformer
+from ovvis.models import clip_vis, fc_clip, ov_dvis, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.fc_clip import FcClipConfig
+from ovvis.models.ov_dvis import OvDvisConfig
 from ovvis.models.ovformer import OvFormerConfig
 from ovvis.models.settings import FamilyConfig
 
@@ -34,6 +35,7 @@ FAMILIES: dict[str, Family] = {
     ovformer.FAMILY: Family("OVFormer", OvFormerConfig, ovformer.build_ovformer, ovformer.MARKS, ovformer.fits),
     ovformer.OV2SEG: Family("OV2Seg", OvFormerConfig, ovformer.build_ovformer, ovformer.MARKS, ovformer.fits),
     fc_clip.FAMILY: Family("FC-CLIP", FcClipConfig, fc_clip.build_fc_clip, fc_clip.MARKS, fc_clip.fits),
+    ov_dvis.FAMILY: Family("OV-DVIS++", OvDvisConfig, ov_dvis.build_ov_dvis, ov_dvis.MARKS, ov_dvis.fits),
 }
 
 

@@ -46,6 +46,8 @@ class EnsembleClassifier(Classifier):
         self.alpha, self.beta, self.trained = alpha, beta, frozenset(trained)
         self.loaded_scale = loaded_scale
         self.outer = MaskPooledClassifier(clip)
+        # Whether CLIP names the tubes of a learnt tracker once for the whole video, as released with a ConvNeXt.
+        self.over_video = not self.outer.blind_without_cells
 
     def forward(self, prediction: Prediction, text: TextEmbeddings) -> Tensor:
         """Return the logarithms of the labels' and, last, the void's probabilities (B, Q, K + 1), float32.

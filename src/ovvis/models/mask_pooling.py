@@ -48,7 +48,7 @@ def build_mask_pooling(clip: FrozenClip, pooling: Pooling) -> MaskPooling:
             classifier that a mask which covers no cell takes the nearest one.
     """
     if hasattr(clip.visual, "trunk"):
-        return _TrunkMeanPooling(clip)
+        return TrunkMeanPooling(clip)
     return _ValueMeanPooling(clip) if pooling == "mean" else _AttentionPooling(clip)
 
 
@@ -75,13 +75,17 @@ def _mean_under(features: Tensor, masks: Tensor) -> Tensor:
     return torch.einsum("nchw,nqhw->nqc", features, share)
 
 
-class _TrunkMeanPooling(MaskPooling):
+class TrunkMeanPooling(MaskPooling):
     """Mean under the mask, then the trunk's norm and CLIP's projection (timm image encoders)."""
 
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:
         """Pool features (N, C, h, w) under masks (N, Q, h, w)."""
+        return self.project(_mean_under(features, masks))
+
+    def project(self, pooled: Tensor) -> Tensor:
+        """Return the embeddings (N, Q, E) of mean features (N, Q, C)."""
         visual = self._clip[0].visual
-        pooled = _mean_under(features, masks)
+        pooled = pooled.to(next(visual.trunk.head.parameters()).dtype)
         projected: Tensor = visual.head(visual.trunk.head(pooled.flatten(0, 1)[..., None, None]))
         return projected.view(*pooled.shape[:2], -1)
 

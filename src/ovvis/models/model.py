@@ -11,8 +11,10 @@ from ovvis.models.classifiers import Classifier
 from ovvis.models.clip import FrozenClip
 from ovvis.models.layers.folding import fold_batch_norm
 from ovvis.models.layers.linear import replace_linears
+from ovvis.models.referring_tracker import ReferringTracker
 from ovvis.models.segmenter import Segmenter
 from ovvis.models.settings import VideoSettings
+from ovvis.models.temporal_refiner import TemporalRefiner
 from ovvis.structures import LayeredPrediction, Prediction, TextEmbeddings
 
 
@@ -30,6 +32,8 @@ class Model(nn.Module):
         pixel_std: standard deviation of each, likewise.
         video: how predictions become tracks.
         short_edge: pixels of a frame's short edge that it was made for.
+        tracker: the network of a learnt tracker, or None.
+        refiner: what refines the tubes of a whole video, or None.
     """
 
     pixel_mean: Tensor
@@ -48,6 +52,8 @@ class Model(nn.Module):
         pixel_std: tuple[float, float, float],
         video: VideoSettings,
         short_edge: int,
+        tracker: ReferringTracker | None = None,
+        refiner: TemporalRefiner | None = None,
     ) -> None:
         super().__init__()
         self.name, self.family, self.config, self.video = name, family, config, video
@@ -59,6 +65,7 @@ class Model(nn.Module):
         self.clip = clip
         self.network = network
         self.classifier = classifier
+        self.tracker, self.refiner = tracker, refiner
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(pixel_std).view(3, 1, 1), persistent=False)
 
@@ -114,14 +121,15 @@ class Model(nn.Module):
         """Make the model as fast as it can be without training it, in place, and return it.
 
         Folds the frozen BatchNorms, takes the faster linear layers, orders the convolutions' weights channels-last,
-        moves the network and CLIP's image encoder to `dtype`. The text tower stays in float32.
+        moves the networks and CLIP's image encoder to `dtype`. The text tower stays in float32.
         """
         self.eval().requires_grad_(False)
         for part in (self.network, self.clip.visual):
             fold_batch_norm(part)
         replace_linears(self)
         self.to(device)
-        for part in (self.network, self.clip.visual):
-            part.to(memory_format=torch.channels_last)
-            part.to(dtype)
+        for part in (self.network, self.clip.visual, self.tracker, self.refiner):
+            if part is not None:
+                part.to(memory_format=torch.channels_last)
+                part.to(dtype)
         return self

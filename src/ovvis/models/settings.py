@@ -5,8 +5,10 @@ PyTorch takes seconds to import: a command checks its arguments and prints its h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from ovvis.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from ovvis.models.backbones.pyramid import Backbone
@@ -20,6 +22,7 @@ IouActivation = Literal["sigmoid", "relu"]
 IouSource = Literal["queries", "pixels"]
 Alignment = Literal["released", "paper", "none"]
 Pooling = Literal["clip", "mean", "nearest"]
+Learnt = Literal["none", "online", "offline"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 UNTRAINED = "untrained"
@@ -77,6 +80,9 @@ class VideoSettings:
 
     window: int | None = 1  # frames that the network sees at once; None: the whole video
     # tracking
+    # "online": the model's own learnt tracker; "offline": that, and its refiner once the video was seen; "none": the
+    # matching that the numbers below describe, which comes first in any case
+    learnt: Learnt = "none"
     memory: int = 9  # T: windows that the tracker remembers
     matched: int = 5  # K: best of them that vote
     recency_weighted: bool = True  # multiply the costs of slot i by i + 1 before the vote (released)
@@ -110,3 +116,28 @@ class VideoSettings:
             raise ValueError(f"silence {self.silence}: a share of the track's score, from 0 to 1, or None")
         if self.class_score == "cosine" and self.average == "logits":
             raise ValueError("class_score cosine goes with average scores: it is one window's own")
+
+
+# What a name of a tracker means; what it does not name is as in a matching without any of it.
+_PLAIN: dict[str, Any] = {"learnt": "none", "memory": 1, "matched": 1, "momentum": None, "birth": None, "names": 0.0}
+_TOPK: dict[str, Any] = {**_PLAIN, "memory": 9, "matched": 5, "recency_weighted": True}
+TRACKERS: dict[str, dict[str, Any]] = {
+    "adjacent": _PLAIN,  # the last window alone (MinVIS)
+    "topk": _TOPK,  # the best 5 of the last 9 vote (CLIP-VIS)
+    "longterm": {**_PLAIN, "momentum": 0.7},  # a running embedding (OV2Seg)
+    "births": {**_TOPK, "birth": 0.3},  # objects may be hidden and begin (ours)
+    "online": {**_PLAIN, "learnt": "online"},  # the model's own learnt tracker (OV-DVIS++)
+    "offline": {**_PLAIN, "learnt": "offline"},  # that, refined over the whole video
+}
+"""Trackers by name, for any model whose parts allow it: what of `VideoSettings` each sets."""
+
+
+def with_tracker(settings: VideoSettings, name: str) -> VideoSettings:
+    """Return settings with a tracker by name in place of their own.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in TRACKERS:
+        raise InputError(f"tracker {name!r}: there is none of that name; {nearest(name, TRACKERS)}")
+    return replace(settings, **TRACKERS[name])

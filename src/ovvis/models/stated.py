@@ -19,7 +19,13 @@ from ovvis.models.settings import CLIP_ENCODER, DecoderConfig
 Config = TypeVar("Config", bound=DecoderConfig)
 
 DEEPEST = 64  # layers
-_MOST = {"pixel_layers": DEEPEST, "decoder_layers": DEEPEST, "heads": 256, "points": 64, "width": 8192}
+_MOST = {
+    **dict.fromkeys(("pixel_layers", "decoder_layers", "tracker_layers", "refiner_layers"), DEEPEST),
+    "heads": 256,
+    "points": 64,
+    "width": 8192,
+    "tracker_hidden": 8192,
+}
 _MOST_OTHER = 100_000  # of any other whole number
 _CHANNELS = (8, 8, 8, 8)  # of a backbone that stands in; few, so that what depends on them does not count
 _PARTS = ("network.pixel_decoder.", "network.query_decoder.")

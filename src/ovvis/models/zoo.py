@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ovvis.errors import InputError, nearest
-from ovvis.models import clip_vis, fc_clip, ovformer
+from ovvis.models import clip_vis, fc_clip, ov_dvis, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.fc_clip import FcClipConfig
+from ovvis.models.ov_dvis import OvDvisConfig
 from ovvis.models.ovformer import OvFormerConfig
 from ovvis.models.settings import CLIP_ENCODER, FamilyConfig
-from ovvis.models.sources import Drive, Source, in_words
+from ovvis.models.sources import Drive, Hub, Source, in_words
 
 LVIS = "LVIS v1 (frequent and common)"
 DEFAULT_MODEL = "clip-vis-stickers"
@@ -152,6 +153,26 @@ def _fc_clip(name: str, config: FcClipConfig, ap: float, drive_id: str, paramete
     )
 
 
+def _ov_dvis(name: str, config: OvDvisConfig, ap: tuple[float, ...], file: str, parameters: int) -> ModelEntry:
+    """Return a line of OV-DVIS++.
+
+    The names of its files on the Hub are unverified: they could not be listed from here. Each that fits the pattern is
+    tried, and the one that loads strictly is taken.
+    """
+    return ModelEntry(
+        name=name,
+        family=ov_dvis.FAMILY,
+        config=config,
+        training_data="COCO panoptic (images as videos)",
+        published_ap=dict(zip(("OVIS", "YTVIS19", "YTVIS21"), ap, strict=True)),
+        sources=(Hub("zhangtao-whu/DVIS_Plus", f"DVIS++/{file}"),),
+        parameters=parameters,
+        code_licence="MIT (authors' repository)",
+        weights_licence="not stated; code MIT; FC-CLIP: Apache-2.0; CLIP: MIT",
+        data_licence=_COCO_LICENCE,
+    )
+
+
 def _small(name: str, family: str, config: FamilyConfig, parameters: int) -> ModelEntry:
     """Return a line of a model that the project trained itself, on its own world."""
     return ModelEntry(
@@ -273,6 +294,16 @@ ZOO: dict[str, ModelEntry] = {
             16.8,
             "1-91PIns86vyNaL3CzMmDD39zKGnPMtvj",
             373,
+        ),
+        _ov_dvis("ov-dvis-r50", OvDvisConfig(), (14.8, 34.5, 30.9), "*online*r50*.pth", 133),
+        _ov_dvis("ov-dvis-r50-offline", OvDvisConfig(refined=True), (13.0, 34.4, 31.0), "*offline*r50*.pth", 147),
+        _ov_dvis("ov-dvis-convnext-l", OvDvisConfig(**_CONVNEXT_L), (24.0, 48.8, 44.5), "*online*conv*.pth", 382),
+        _ov_dvis(
+            "ov-dvis-convnext-l-offline",
+            OvDvisConfig(refined=True, **_CONVNEXT_L),
+            (21.6, 48.7, 44.2),
+            "*offline*conv*.pth",
+            397,
         ),
     )
 }

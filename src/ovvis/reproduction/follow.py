@@ -20,6 +20,7 @@ from ovvis.reproduction.experiments import Given, Way
 from ovvis.reproduction.truth import WindowTruth
 from ovvis.structures import Track, one_label_each
 from ovvis.tracking.association import SharedMatches
+from ovvis.tracking.learnt import InOrder
 from ovvis.tracking.tracker import Tracker
 
 _View = tuple[Pooling | None, frozenset[Given]]  # what decides masks and class logits
@@ -131,7 +132,7 @@ class _Pass:
 
     def __init__(self, ways: Sequence[Way], labels: Sequence[str]) -> None:
         shared = SharedMatches()
-        self._trackers: dict[Way, Tracker] = {}
+        self._trackers: dict[Way, Tracker | InOrder] = {}
         self._recordings: dict[_View, Recording] = {}
         self._tubes: dict[Way, Tubes] = {}
         for view in dict.fromkeys(map(_view, ways)):
