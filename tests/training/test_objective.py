@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fakes import build_tiny, build_tiny_ovformer, tiny_ovformer_config
+from fakes import build_tiny, build_tiny_fc_clip, build_tiny_ovformer, tiny_ovformer_config
 from ovvis.data.annotations import Annotations
 from ovvis.data.dataset import Part, TrainingSet
 from ovvis.data.filtering import FilterConfig
@@ -250,3 +250,8 @@ def test_a_tiny_ovformer_overfits(annotations, monkeypatch):
     assert sum(overlaps) / len(overlaps) > 0.6
     assert all(named)
     assert list((annotations.frames / "run" / "pictures").iterdir())
+
+
+def test_a_network_without_a_loss_is_refused():
+    with pytest.raises(InputError, match="fc-clip-tiny cannot be trained here"):
+        network_objective(CONFIG, build_tiny_fc_clip(), lambda: None)

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from ovvis.errors import InputError
 from ovvis.models.clip_vis import ClipVisConfig
+from ovvis.models.fc_clip import FcClipConfig
+from ovvis.models.ov_dvis import OvDvisConfig
 from ovvis.models.ovformer import OvFormerConfig
 from ovvis.models.zoo import find_model
 from ovvis.training.checkpoint import plain
@@ -32,6 +36,13 @@ def test_the_network_is_that_of_the_named_model():
     config = load_config(None, ["model.name=clip-vis-r50-ytvis19", "model.network.width=64"])
     assert config.model.network.decoder_layers == find_model("clip-vis-r50-ytvis19").config.decoder_layers == 9
     assert (config.model.network.width, config.model.network.queries) == (64, ClipVisConfig().queries)
+
+
+@pytest.mark.parametrize("network", [FcClipConfig(alpha=0.3), OvDvisConfig(refined=True)])
+def test_every_familys_configuration_is_told_by_its_fields(network):
+    values = plain(TrainConfig(model=ModelConfig(network=network)))
+    config = overlay(TrainConfig, values, [assignments(["model.network.width=64"])])
+    assert config.model.network == replace(network, width=64)
 
 
 def test_settings_of_the_network_are_its_familys():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ovvis.models import clip_vis, fc_clip, ov_dvis, ovformer
+from ovvis.models import clip_vis, fc_clip, outside, ov_dvis, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.fc_clip import FcClipConfig
 from ovvis.models.ov_dvis import OvDvisConfig
@@ -37,6 +37,8 @@ FAMILIES: dict[str, Family] = {
     fc_clip.FAMILY: Family("FC-CLIP", FcClipConfig, fc_clip.build_fc_clip, fc_clip.MARKS, fc_clip.fits),
     ov_dvis.FAMILY: Family("OV-DVIS++", OvDvisConfig, ov_dvis.build_ov_dvis, ov_dvis.MARKS, ov_dvis.fits),
 }
+
+FAMILIES.update(outside.outside(outside.FAMILIES, Family, FAMILIES))
 
 
 def build_model(config: FamilyConfig, name: str) -> Model:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ovvis.errors import InputError, nearest
-from ovvis.models import clip_vis, fc_clip, ov_dvis, ovformer
+from ovvis.models import clip_vis, fc_clip, outside, ov_dvis, ovformer
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.fc_clip import FcClipConfig
 from ovvis.models.ov_dvis import OvDvisConfig
@@ -307,6 +307,8 @@ ZOO: dict[str, ModelEntry] = {
         ),
     )
 }
+
+ZOO.update(outside.outside(outside.MODELS, ModelEntry, ZOO))
 
 
 def list_models() -> list[ModelEntry]:
