@@ -1,6 +1,7 @@
 """What every family must do, whatever it is made of: one suite for all."""
 
 import json
+import time
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -269,3 +270,11 @@ def test_a_learnt_tracker_knows_no_births():
         segmenter(model, settings=replace(model.video, birth=0.3))
     with pytest.raises(InputError, match="adjacent"):
         with_tracker(model.video, "adjacnt")
+
+
+def test_stages_of_refining_do_not_count_twice():
+    model = build_tiny_ov_dvis(refined=True).for_inference(torch.device("cpu"), torch.float32)
+    began = time.perf_counter()
+    with segmenter(model)(frames(4)) as result:
+        assert "refining" in result.seconds
+        assert sum(result.seconds.values()) <= time.perf_counter() - began

@@ -162,7 +162,7 @@ class Look:
             return
         followed: Iterable[tuple[Window, Prediction]] = ((w, p) for w, _, p in self._followed(self._tracker))
         if self._refined:
-            followed = self.watch.each("refining", refine(self._model, self._followed(self._tracker), self._limit))
+            followed = refine(self._model, self._followed(self._tracker), self._limit, self.watch)
         for window, prediction in followed:
             yield from self._named((window,), prediction)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ovvis.inference.spill import Spill
+from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.heads import PooledClassHead
 from ovvis.models.model import Model
 from ovvis.models.temporal_refiner import TemporalRefiner
@@ -17,7 +18,7 @@ from ovvis.structures import Prediction, Window
 
 
 def refine(
-    model: Model, followed: Iterable[tuple[Window, Tensor, Prediction]], limit: int
+    model: Model, followed: Iterable[tuple[Window, Tensor, Prediction]], limit: int, watch: Stopwatch
 ) -> Iterator[tuple[Window, Prediction]]:
     """Yield each window of a video as the refiner sees it, once the last was followed.
 
@@ -29,6 +30,7 @@ def refine(
         followed: each window, the segmenter's states of it in its own order (1, Q, D), and its prediction in tube
             order.
         limit: bytes of features that stay in memory; the rest goes to a temporary file.
+        watch: takes the time of refining.
     """
     assert model.refiner is not None
     spill, windows = Spill(limit), []
@@ -42,8 +44,9 @@ def refine(
             windows.append(_without_pixels(window))
         if not windows:
             return
-        normed = model.network.query_decoder.norm(model.refiner(torch.cat(states), torch.cat(seen)))  # T, Q, D
-        yield from zip(windows, _predictions(model, normed, spill), strict=True)
+        with watch("refining"):
+            normed = model.network.query_decoder.norm(model.refiner(torch.cat(states), torch.cat(seen)))  # T, Q, D
+        yield from zip(windows, watch.each("refining", _predictions(model, normed, spill)), strict=True)
     finally:
         spill.close()
 
