@@ -54,10 +54,11 @@ def odd(random: random.Random) -> Any:
     if what < 0.02:
         return deep(random)
     if what < 0.1:
-        return {random.choice(KEYS): random.choice(ODD) for _ in range(random.randrange(4))}
+        return {random.choice(KEYS): copy.deepcopy(random.choice(ODD)) for _ in range(random.randrange(4))}
     if what < 0.18:
-        return [random.choice(ODD) for _ in range(random.randrange(5))]
-    return random.choice(ODD) if what < 0.9 else random.randrange(-5, 300)
+        return [copy.deepcopy(random.choice(ODD)) for _ in range(random.randrange(5))]
+    # A copy: what is bent later must not bend the list itself.
+    return copy.deepcopy(random.choice(ODD)) if what < 0.9 else random.randrange(-5, 300)
 
 
 def places(root: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
