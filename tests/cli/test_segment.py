@@ -67,7 +67,7 @@ def errors(capsys) -> list[str]:
 
 @pytest.mark.parametrize(("packaged", "more", "said"), [(True, (), 1), (True, ("--model", "it"), 0), (False, (), 0)])
 def test_the_packaged_default_says_what_it_knows(quick, monkeypatch, clip, tmp_path, capsys, packaged, more, said):
-    entry = replace(zoo.ZOO["clip-vis-r50"], name="it", **({"url": ""} if packaged else {}))
+    entry = replace(zoo.ZOO["clip-vis-r50"], name="it", **({"sources": ()} if packaged else {}))
     monkeypatch.setitem(zoo.ZOO, "it", entry)
     monkeypatch.setattr(segmenter, "DEFAULT_MODEL", "it")
     assert segment(monkeypatch, clip, tmp_path / "out", "--no-video", *more) == 0

@@ -336,8 +336,10 @@ def _recognise(checkpoint: Checkpoint) -> ModelEntry:
     """
     alike, depth = _alike(checkpoint), decoder_depth(checkpoint.state)
     if not alike:
+        such = next(iter((*checkpoint.unknown, *checkpoint.state)), "nothing")[:100]
         raise InputError(
-            f"checkpoint {str(checkpoint.path)!r} belongs to no model of the zoo; see `ovvis models` for those it has"
+            f"checkpoint {str(checkpoint.path)!r} belongs to no model of the zoo (it holds {such}, for one); see "
+            "`ovvis models` for those it has"
         )
     found = [entry for entry in alike if entry.config.decoder_layers == depth] or alike[:1]
     if checkpoint.config is None:  # an authors' file is not of a model of ours
