@@ -43,7 +43,7 @@ KEYS = [
 def deep(random: random.Random) -> Any:
     """Return lists or objects inside each other."""
     value: Any = 1
-    for _ in range(random.choice([50, 300])):
+    for _ in range(random.choice([50, 150])):
         value = [value] if random.random() < 0.5 else {"a": value}
     return value
 

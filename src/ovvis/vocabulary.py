@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ovvis.errors import InputError, nearest
 from ovvis.labels.file import looks_like_path, read_label_file, read_text
-from ovvis.labels.label import Label, as_label, as_list, check_count, told
+from ovvis.labels.label import Label, as_label, as_list, check_count, quoted, told
 from ovvis.labels.table import read_lines
 from ovvis.labels.text import Word, line_rows
 from ovvis.labels.tree import as_labels, read_tree
@@ -152,7 +152,7 @@ class Vocabulary(Sequence[Label]):
             return cls(read_label_file(path))
         except InputError as error:
             # What is wrong with the labels themselves does not say yet where they stand.
-            where = f"labels file {str(path)!r}"
+            where = f"labels file {quoted(str(path))}"
             raise (error if str(error).startswith(where) else InputError(f"{where}: {error}")) from error
 
     @classmethod
@@ -188,7 +188,7 @@ def read_prompts(path: str | Path) -> tuple[str, ...]:
         InputError: the file cannot be read, is empty, or a line has no "{}".
     """
     path = user_path(path)
-    where = f"prompts file {str(path)!r}"
+    where = f"prompts file {quoted(str(path))}"
     lines = [line.strip() for line in read_text(path, where).splitlines()]
     return check_prompts([line for line in lines if line], where)
 
@@ -203,7 +203,7 @@ def check_prompts(prompts: Sequence[str], where: str = "prompts") -> tuple[str, 
         raise InputError(f'{where}: there is none; write at least one, such as "a photo of a {{}}."')
     for prompt in prompts:
         if prompt.count("{}") != 1:
-            raise InputError(f'{where}: {prompt!r} must hold "{{}}" once, where the word goes')
+            raise InputError(f'{where}: {quoted(prompt)} must hold "{{}}" once, where the word goes')
     return tuple(prompts)
 
 

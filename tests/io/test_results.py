@@ -180,7 +180,7 @@ def changed(path: str, value: object):
         (changed("tracks.1.score", ...), ["field tracks[1].score is missing"]),
         (changed("tracks.1.score", "high" * 20), ["field tracks[1].score must be a number", "..."]),
         (changed("tracks.0.category_id", 3), ["field tracks[0].category_id", "1 to 2, not 3"]),
-        (changed("tracks.0.label", "cat"), ["field tracks[0].label", "'dog'"]),
+        (changed("tracks.0.label", "cat"), ["field tracks[0].label", '"dog"']),
         (changed("tracks.0.labels.1", ["cat"]), ["field tracks[0].labels", "must be [label, score]"]),
         (changed("tracks.0.labels.1", "ab"), ["field tracks[0].labels[1] must be a list"]),
         (changed("tracks.0.segmentations", []), ["field tracks[0].segmentations", "3 frames"]),

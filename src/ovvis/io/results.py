@@ -164,7 +164,7 @@ class _Reader:
             raise self._error(f"{where}category_id", rule)
         label = self._get(entry, "label", str, where)
         if label != result.labels[index]:
-            rule = f"must be the vocabulary's label {index + 1}, {result.labels[index]!r}, not {short(label)}"
+            rule = f"must be the vocabulary's label {index + 1}, {short(result.labels[index])}, not {short(label)}"
             raise self._error(f"{where}label", rule)
         id = self._get(entry, "id", int, where)
         segmentations = self._all(entry, "segmentations", (dict, type(None)), where)

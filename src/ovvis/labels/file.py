@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ovvis.errors import InputError
 from ovvis.file_kind import HEAD, foreign
-from ovvis.labels.label import Label
+from ovvis.labels.label import Label, quoted
 from ovvis.labels.table import read_lines
 from ovvis.labels.tree import read_tree
 
@@ -45,7 +45,7 @@ def read_label_file(path: Path) -> list[Label]:
     Raises:
         InputError: it cannot be read, is no text, or holds no labels.
     """
-    where = f"labels file {str(path)!r}"
+    where = f"labels file {quoted(str(path))}"
     ending = path.suffix.lower()
     text = read_text(path, where, MOST_BYTES.get(ending, MOST_BYTES[""]))
     if ending in (".jsonl", ".ndjson"):

@@ -95,6 +95,15 @@ def clean(word: str, position: int) -> str:
     return cleaned
 
 
+def quoted(text: str, most: int = 300) -> str:
+    """Return a text in quotes for a message, cut where it is longer than a line should be.
+
+    >>> quoted("a" * 20, 10)
+    "'aaaaaaa...'"
+    """
+    return repr(text if len(text) <= most else text[: most - 3] + "...")
+
+
 def told(value: object) -> str:
     """Return what kind of thing stands in a label's place, and the thing, shortened."""
     kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
