@@ -177,6 +177,12 @@ def unfinished(path: Path) -> None:
     path.write_bytes(made.read_bytes()[: made.stat().st_size // 2])
 
 
+def cut_index(path: Path) -> None:
+    """As a download of a web video breaks off: its index comes first, and is not whole."""
+    data = Clip("whole.mp4", count=20, container={"movflags": "faststart"}).make(path.parent).read_bytes()
+    path.write_bytes(data[: data.index(b"moov") + 60])
+
+
 def unclosed(path: Path) -> None:
     data = Clip("whole.mp4", count=20).make(path.parent).read_bytes()
     path.write_bytes(data[: data.index(b"moov") - 4])
@@ -205,6 +211,7 @@ def holding(data: bytes) -> Callable[[Path], None]:
     ("name", "make", "words"),
     [
         ("a.mp4", unfinished, ["no index (moov)", "unfinished", "download or copy it again"]),
+        ("a.mp4", cut_index, ["ends within its index (moov)", "unfinished"]),
         ("a.mp4", unclosed, ["no index (moov)", "did not finish"]),
         ("a.mp4", segment, ["a piece of a stream", "playlist"]),
         ("a.mp4", holding(b""), ["is empty (0 bytes)", "no video"]),

@@ -111,8 +111,10 @@ def open_video(location: str, name: str, stream: int | None = None) -> Iterator[
                 f"{name} told of no video before it ended or fell silent for {TIMEOUT:g} s: check the address and the"
                 " network, or download it first"
             )
+        if not container.streams:
+            raise InputError(what_it_is(location, name, "it holds nothing"))
         if not streams:
-            kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+            kinds = ", ".join(sorted({s.type for s in container.streams}))
             raise InputError(f"{name} has no video stream, only {kinds}: the source must be a video; give another file")
         streams = [s for s in streams if s.codec_context is not None]
         if not streams:

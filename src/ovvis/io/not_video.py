@@ -63,19 +63,23 @@ def _told(path: Path) -> str | None:
     return None
 
 
+def _cut(how: str, size: int, least: int) -> str:
+    return f"{how}, {size:,} bytes of {least:,} or more: an unfinished download or copy; download or copy it again"
+
+
 def _no_index(path: Path, size: int) -> str | None:
-    """Return what to say of an mp4 whose index (the box moov) is missing; None if it is there."""
+    """Return what to say of an mp4 whose index (the box moov) is missing or cut off; None if it is there."""
     at, kinds = 0, set[bytes]()
     with path.open("rb") as file:
         while at + 8 <= size and len(kinds) < 1000:
             file.seek(at)
             head = file.read(16)
             length, kind = int.from_bytes(head[:4], "big"), head[4:8]
-            if kind == b"moov":
-                return None
-            kinds.add(kind)
             if length == 1:
                 length = int.from_bytes(head[8:16], "big")
+            if kind == b"moov":
+                return None if at + length <= size else _cut("ends within its index (moov)", size, at + length)
+            kinds.add(kind)
             if length == 0:  # up to the end of the file
                 break
             if length < 8:
@@ -87,10 +91,7 @@ def _no_index(path: Path, size: int) -> str | None:
             " the first piece before it"
         )
     if at > size:
-        return (
-            f"has no index (moov) and ends before its data do, {size:,} bytes of {at:,} or more: an unfinished"
-            " download or copy; download or copy it again"
-        )
+        return _cut("has no index (moov) and ends before its data do", size, at)
     return (
         "has no index (moov): the recording or download did not finish; download it again, or rebuild the recording"
         " with a tool such as untrunc"
