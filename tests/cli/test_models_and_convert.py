@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from fakes import authors_checkpoint, build_tiny, tiny_config
+from misbehaving import serving
 from ovvis.cli import main as cli
+from ovvis.models import transfer
+from ovvis.models.sources import Url
 from ovvis.models.zoo import ZOO
 from ovvis.version import __version__
 
@@ -57,3 +64,65 @@ def test_convert_refuses_what_is_no_checkpoint(monkeypatch, capsys, tmp_path: Pa
     error = capsys.readouterr().err.strip()
     assert "gone.pth" in error and "\n" not in error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def published(monkeypatch, tmp_path):
+    """A tiny model in the place of clip-vis-r50, whose file a server on this machine gives; a model without one."""
+    torch.save(authors_checkpoint(build_tiny().state_dict()), tmp_path / "a.pth")
+    monkeypatch.setenv("OVVIS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(transfer, "PAUSE", 0.0)
+    with serving() as running:
+        running.files["/good"] = (tmp_path / "a.pth").read_bytes()
+        here = {"config": tiny_config(), "sources": (Url(f"{running.address}/good"),)}
+        gone = {"config": tiny_config(), "sources": (Url(f"{running.address}/gone"),)}
+        models = {"here": replace(ZOO["clip-vis-r50"], name="here", **here)}
+        models |= {"gone": replace(ZOO["clip-vis-r50"], name="gone", **gone)}
+        models |= {"packaged": replace(ZOO["clip-vis-r50"], name="packaged", sources=())}
+        monkeypatch.setattr("ovvis.models.zoo.ZOO", models)
+        yield running
+
+
+def test_weights_are_fetched_mirrored_and_used_without_a_network(published, monkeypatch, tmp_path, capsys):
+    assert call(monkeypatch, "models", "fetch", "here") == 0
+    said = capsys.readouterr().out
+    kept = tmp_path / "cache/weights/here.safetensors"
+    assert str(kept) in said and "to pin it: Url(" in said and "sha256=" in said and kept.is_file()
+    mirror = tmp_path / "a mirror"
+    published.files.clear()  # what is here is copied, not fetched again
+    assert call(monkeypatch, "models", "fetch", "here", "--to", mirror) == 0
+    assert f"OVVIS_MIRROR='{mirror}' OVVIS_OFFLINE=1" in capsys.readouterr().out
+    monkeypatch.setenv("OVVIS_CACHE", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("OVVIS_MIRROR", str(mirror))
+    monkeypatch.setenv("OVVIS_OFFLINE", "1")
+    assert call(monkeypatch, "models", "fetch", "here") == 0
+    copied = tmp_path / "elsewhere/weights/here.safetensors"
+    assert copied.read_bytes() == kept.read_bytes()
+
+
+def test_one_model_that_cannot_be_had_does_not_end_the_others(published, monkeypatch, tmp_path, capsys):
+    assert call(monkeypatch, "models", "fetch", "--all", "--to", tmp_path / "mirror") == 2
+    said = capsys.readouterr()
+    assert (tmp_path / "mirror/here.safetensors").is_file() and "here:" in said.out
+    assert "weights of 'gone' could not be fetched" in said.err and "1 model could not be had" in said.err
+    assert not (tmp_path / "cache/weights").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [((), "--all"), (("here", "--all"), "--all"), (("packaged",), "in the package"), (("hree",), "did you mean here")],
+)
+def test_what_cannot_be_fetched_is_told(published, monkeypatch, capsys, words, named):
+    assert call(monkeypatch, "models", "fetch", *words) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_the_zoo_as_json(published, monkeypatch, capsys):
+    assert call(monkeypatch, "models", "--json") == 0
+    listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert listed["here"]["weights"] is None and listed["here"]["sources"] == [f"{published.address}/good"]
+    assert call(monkeypatch, "models", "fetch", "here") == 0
+    capsys.readouterr()
+    assert call(monkeypatch, "models", "--json") == 0
+    listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert Path(listed["here"]["weights"]).stat().st_size == listed["here"]["weights_bytes"] > 0

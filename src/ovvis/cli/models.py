@@ -1,21 +1,52 @@
-"""`ovvis models`: the zoo."""
+"""`ovvis models`: the zoo, and its weights on this machine or in a mirror."""
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ovvis.cli.console import out
+from ovvis.cli.console import complain, count, out, paste, progress
+from ovvis.cli.lazy import SETTINGS
+from ovvis.cli.options import IgnoreUnused, completing
+from ovvis.cli.process import quiet_libraries
+from ovvis.errors import InputError, OvvisError
+from ovvis.models.download import pinned, record_checksum
 from ovvis.models.places import weights_path
-from ovvis.models.zoo import DEFAULT_MODEL, ModelEntry, list_models
+from ovvis.models.sources import MIRROR, OFFLINE
+from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model, list_models
+from ovvis.paths import user_path
+
+NOT_ALL = 2  # exit code: some weights could not be had
+
+app = typer.Typer(
+    help="List the models: size, training data, published AP, licences, where the weights come from.",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings=SETTINGS,
+)
 
 
-def models() -> None:
+@app.callback()
+def models(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
     """List the models: size, training data, published AP, licences, where the weights come from."""
+    if context.invoked_subcommand is not None:
+        return
     entries = list_models()
+    if as_json:
+        typer.echo(json.dumps([_as_json(entry) for entry in entries], indent=1))
+        return
     out.print(_table(entries))
     for entry in entries:
         out.print(f"[bold]{entry.name}[/bold]")
@@ -31,13 +62,94 @@ def models() -> None:
     out.print(f"\nFetched by hand: ovvis convert FILE {escape(str(example))}", soft_wrap=True)
 
 
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names from `ovvis models`.", autocompletion=completing(lambda: ZOO), metavar="NAME..."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every model whose weights are published.")] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Make a mirror of this folder, to be carried to a machine without a network.", metavar="DIR"),
+    ] = None,
+    ignore_unused: IgnoreUnused = False,
+) -> None:
+    """Fetch weights, with the CLIP in them: all that a run needs. What is here is only verified."""
+    if bool(names) == every:
+        raise InputError("ovvis models fetch: give names from `ovvis models`, or --all")
+    entries = list_models() if every else [find_model(name) for name in dict.fromkeys(names or ())]
+    packaged = [entry.name for entry in entries if entry.packaged]
+    if packaged and not every:
+        raise InputError(f"{', '.join(packaged)}: the weights lie in the package, there is nothing to fetch")
+    quiet_libraries()
+    folder = None if to is None else user_path(to).absolute()
+    failed = 0
+    for entry in entries:
+        if entry.packaged or (every and not entry.published):
+            continue
+        try:
+            path = _fetched(entry, folder, ignore_unused)
+        except OvvisError as error:  # the others may be had
+            failed += 1
+            complain(str(error))
+            if error.report:
+                paste(error.report)
+            continue
+        out.print(f"{entry.name}: {escape(str(path))}, {path.stat().st_size / 2**20:,.0f} MiB", soft_wrap=True)
+        known = pinned(path)
+        if known is not None and known.sha256 and not any(source.sha256 for source in entry.sources):
+            out.print(f"  to pin it: {escape(repr(known))}", soft_wrap=True)
+    if folder is not None and folder.is_dir():
+        use = f"{MIRROR}={shlex.quote(str(folder))} {OFFLINE[0]}=1"
+        out.print(f"There, in front of a command: {escape(use)}", soft_wrap=True)
+    if failed:
+        complain(f"{count(failed, 'model')} could not be had")
+        raise typer.Exit(NOT_ALL)
+
+
+def _fetched(entry: ModelEntry, folder: Path | None, ignore_unused: bool) -> Path:
+    """Return the weights in a folder, or in the cache; a copy of the cache's where they are there."""
+    from ovvis.io.output import whole_file
+    from ovvis.models.load import fetch_weights
+
+    here = weights_path(entry)
+    if folder is not None and here.is_file() and not (folder / entry.file).is_file():
+        fetch_weights(entry)  # verifies it
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(folder / entry.file) as partial:
+            shutil.copyfile(here, partial)
+        record_checksum(folder / entry.file)
+        return folder / entry.file
+    with progress(f"fetching {entry.name}", "B") as fetched:
+        return fetch_weights(entry, fetched, folder, ignore_unused=ignore_unused)
+
+
+def _as_json(entry: ModelEntry) -> dict[str, Any]:
+    here = weights_path(entry)
+    return {
+        "name": entry.name,
+        "family": entry.family,
+        "default": entry.name == DEFAULT_MODEL,
+        "parameters_millions": entry.parameters,
+        "trained_on": entry.training_data,
+        "published_ap": entry.published_ap,
+        "weights": str(here) if here.is_file() else None,
+        "weights_bytes": here.stat().st_size if here.is_file() else None,
+        "sources": [source.address for source in entry.sources],
+        "licences": {"code": entry.code_licence, "weights": entry.weights_licence, "data": entry.data_licence},
+    }
+
+
 def _place(entry: ModelEntry) -> str:
     here = weights_path(entry)
     if entry.packaged:
         return f"in the package: {here}" if here.is_file() else f"missing from this installation ({here})"
     if not entry.published and not here.is_file():
         return "none are published: train it (`ovvis train --list`)"
-    return f"here: {here}" if here.is_file() else f"not here yet; fetched on first use from {entry.url}"
+    if here.is_file():
+        return f"here: {here} ({here.stat().st_size / 2**20:,.0f} MiB)"
+    return f"not here yet; fetched on first use from {entry.url}"
 
 
 def _table(entries: list[ModelEntry]) -> Table:
