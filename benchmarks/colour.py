@@ -17,8 +17,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ovvis.io.colour import BT2020, HLG, PQ, WHITE, Floats, hlg_light, pq_light, special, to_bt709, to_screen
-from ovvis.io.rgb import RgbFrames
+from ovvis.sources.colour import BT2020, HLG, PQ, WHITE, Floats, hlg_light, pq_light, special, to_bt709, to_screen
+from ovvis.sources.rgb import RgbFrames
 
 HEIGHT, WIDTH, ROUNDS = 1080, 1920, 15
 

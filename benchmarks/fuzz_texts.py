@@ -18,7 +18,7 @@ from ovvis.data.check import check
 from ovvis.data.open import find_dataset, open_dataset
 from ovvis.data.problems import Problems
 from ovvis.data.result_files import ResultFiles
-from ovvis.io.results import load_tracks, save_tracks
+from ovvis.outputs.formats.tracks_json import load_tracks, save_tracks
 from ovvis.structures import Track, VideoResult
 from ovvis.training.recipes import load_config, recipes
 from ovvis.vocabulary import Vocabulary, read_prompts

@@ -45,9 +45,9 @@ from ovvis.cli import demo, entry, reproduce, world
 from ovvis.cli.lazy import load as load_verb
 from ovvis.data import stickers
 from ovvis.data.stickers import SPLITS
-from ovvis.io.render import VideoWriter
 from ovvis.masks import encode
 from ovvis.models import load, zoo
+from ovvis.outputs.render import VideoWriter
 from tiny_world import tiny_sprites
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 
 import ovvis
 from ovvis.inference.spill import DEFAULT_LIMIT
-from ovvis.io.render import VideoWriter
+from ovvis.outputs.render import VideoWriter
 from ovvis.structures import TextEmbeddings
 
 SIZE = (720, 1280)

@@ -36,11 +36,11 @@ from ovvis.data.stickers import SPLITS
 from ovvis.data.words import dataset_vocabulary
 from ovvis.inference import scoring
 from ovvis.inference.pipeline import VideoSegmenter, build_tracker
-from ovvis.io.source import Source
-from ovvis.io.video import open_frames, open_source
 from ovvis.models.load import load_model
 from ovvis.models.settings import VideoSettings
 from ovvis.pixels import pad
+from ovvis.sources.source import Source
+from ovvis.sources.video import open_frames, open_source
 from ovvis.vocabulary import Label, Vocabulary, plain_word
 from ovvis.world.sprites import load_sprites
 from ovvis.world.video import Videos

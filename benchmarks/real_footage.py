@@ -17,8 +17,8 @@ from rich.table import Table
 
 from ovvis.cli.console import progress
 from ovvis.inference.pipeline import VideoSegmenter
-from ovvis.io.video import open_source
 from ovvis.models.load import load_model
+from ovvis.sources.video import open_source
 
 
 def main() -> None:

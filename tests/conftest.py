@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from fakes import build_tiny
 from ovvis.cli.stopping import STOPPING
-from ovvis.io.signals import ENDING
+from ovvis.files.signals import ENDING
 from ovvis.models.clip import FrozenClip
 
 # The first example of a property may compile or build something.

@@ -15,8 +15,8 @@ import ovvis
 from fakes import build_tiny
 from ovvis import masks
 from ovvis.data.loader import WindowLoader
-from ovvis.io.render import VideoWriter
 from ovvis.models.zoo import find_model
+from ovvis.outputs.render import VideoWriter
 from ovvis.structures import Target
 
 ROOT = Path(__file__).parent.parent

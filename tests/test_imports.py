@@ -22,11 +22,13 @@ LEVELS = {
     "vocabulary": 1,
     "labels": 1,
     "yaml_file": 1,
+    "files": 1,
     "structures": 1,
     "models": 2,
     "tracking": 2,
     "evaluation": 2,
-    "io": 2,
+    "sources": 2,
+    "outputs": 2,
     "world": 2,
     "data": 3,
     "inference": 3,
@@ -37,21 +39,19 @@ LEVELS = {
     "cli": 5,
     "__main__": 6,
 }
-# Models and the world need of `io` what keeps files whole and processes apart.
 WITHIN_A_LEVEL = {
     ("structures", "masks"),
     ("borders", "masks"),
     ("vocabulary", "labels"),
     ("labels", "yaml_file"),
-    ("models", "io"),
-    ("world", "io"),
 }
 # Rooms that may use less than what lies below them.
 ONLY = {
     "tracking": {"structures"},
-    "io": {"structures", "fields", "masks", "errors", "paths", "file_kind"},
+    "sources": {"structures", "errors", "paths", "file_kind"},
+    "outputs": {"structures", "fields", "masks", "errors", "paths", "files"},
     "evaluation": {"structures", "fields", "masks", "borders", "errors", "plain"},
-    "world": {"paths", "masks", "errors", "io"},
+    "world": {"paths", "masks", "errors", "files"},
 }
 STRANGERS = [("training", "inference"), ("data", "inference")]
 FAMILIES = [("models.clip_vis", "models.ovformer")]

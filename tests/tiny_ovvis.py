@@ -19,8 +19,8 @@ from fakes import build_tiny
 from ovvis.cli import main
 from ovvis.cli.lazy import load
 from ovvis.data import predictions, submission
+from ovvis.files import output
 from ovvis.inference import tubes
-from ovvis.io import output
 from ovvis.models import load as models_load
 
 

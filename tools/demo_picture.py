@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ovvis.io.output import whole_file
-from ovvis.io.video import open_source
+from ovvis.files.output import whole_file
+from ovvis.sources.video import open_source
 
 MOST = 3_000_000  # bytes
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovvis.cli.demo import VIDEO
-from ovvis.io.render import VideoWriter
+from ovvis.outputs.render import VideoWriter
 from ovvis.world.dice import Dice, smooth
 from ovvis.world.sprites import Sprites, load_sprites
 from ovvis.world.video import Object, Video, VideoConfig, Videos

@@ -17,11 +17,11 @@ from ovvis.version import __version__
 if TYPE_CHECKING:
     from ovvis.errors import InputError, OvvisError, ResourceError
     from ovvis.inference.pipeline import VideoSegmenter
-    from ovvis.io.render import render
-    from ovvis.io.results import load_tracks, save_tracks
-    from ovvis.io.video import open_source
     from ovvis.models.load import load_model
     from ovvis.models.zoo import list_models
+    from ovvis.outputs.formats.tracks_json import load_tracks, save_tracks
+    from ovvis.outputs.render import render
+    from ovvis.sources.video import open_source
     from ovvis.structures import FrameResult, Instance, Track, VideoResult
     from ovvis.vocabulary import Vocabulary
 
@@ -58,10 +58,10 @@ _ROOMS = {
     "Vocabulary": "vocabulary",
     "list_models": "models.zoo",
     "load_model": "models.load",
-    "load_tracks": "io.results",
-    "open_source": "io.video",
-    "render": "io.render",
-    "save_tracks": "io.results",
+    "load_tracks": "outputs.formats.tracks_json",
+    "open_source": "sources.video",
+    "render": "outputs.render",
+    "save_tracks": "outputs.formats.tracks_json",
 }
 
 

@@ -11,8 +11,8 @@ import torch
 
 from fakes import FakeModel, fake_frames, fake_prediction
 from ovvis.inference.pipeline import VideoSegmenter
-from ovvis.io.video import open_source
 from ovvis.models.settings import VideoSettings
+from ovvis.sources.video import open_source
 
 SPEC = importlib.util.spec_from_file_location(
     "none_of_these", Path(__file__).resolve().parents[2] / "benchmarks" / "none_of_these.py"

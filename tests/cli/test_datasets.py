@@ -62,7 +62,7 @@ def test_a_place_that_cannot_be_written(monkeypatch, capsys, home):
     def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("ovvis.io.hidden._own", refuse)
+    monkeypatch.setattr("ovvis.files.hidden._own", refuse)
     assert call(monkeypatch, "convert", home, home / "own.json") == 2
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1 and "own.json cannot be written (Permission denied): choose another place" in told[0]

@@ -7,8 +7,8 @@ import pytest
 
 from ovvis.cli import main as cli
 from ovvis.cli.demo import ABSENT, THERE, VIDEO
-from ovvis.io.results import load_tracks
-from ovvis.io.video import open_source
+from ovvis.outputs.formats.tracks_json import load_tracks
+from ovvis.sources.video import open_source
 from ovvis.vocabulary import Vocabulary
 from ovvis.world.categories import categories
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ovvis.cli import main as cli
-from ovvis.io.results import save_tracks
+from ovvis.outputs.formats.tracks_json import save_tracks
 from ovvis.structures import Track, VideoResult
 
 PARITY = Path(__file__).parents[1] / "data" / "parity"

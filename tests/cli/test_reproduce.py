@@ -13,12 +13,12 @@ from ovvis.data.stickers import SPLITS, write_split
 from ovvis.data.words import dataset_vocabulary
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import ResultTrack
+from ovvis.files.lock import release_lock, take_lock
 from ovvis.inference.pipeline import VideoSegmenter
-from ovvis.io.lock import release_lock, take_lock
-from ovvis.io.video import open_frames
 from ovvis.models import load as loading
 from ovvis.reproduction.experiments import EXPERIMENTS
 from ovvis.reproduction.measure import Follower
+from ovvis.sources.video import open_frames
 from tiny_world import tiny_sprites
 
 FEW = {

@@ -25,10 +25,10 @@ from ovvis.cli import main as cli
 from ovvis.cli import segment as verb
 from ovvis.cli import segmenter
 from ovvis.inference import spill
-from ovvis.io.render import VideoWriter
-from ovvis.io.results import load_tracks
 from ovvis.models import load, zoo
 from ovvis.models.model import Model
+from ovvis.outputs.formats.tracks_json import load_tracks
+from ovvis.outputs.render import VideoWriter
 
 FRAMES = 5
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ovvis.io.signals import ENDING, uninterrupted
+from ovvis.files.signals import ENDING, uninterrupted
 
 VERB = """
 import os, signal, sys, time

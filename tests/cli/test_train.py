@@ -21,12 +21,12 @@ from typer.testing import CliRunner
 from ovvis.cli.main import app
 from ovvis.cli.process import Interrupted
 from ovvis.errors import InputError, ResourceError
+from ovvis.files.lock import release_lock, take_lock
 from ovvis.inference.pipeline import VideoSegmenter
-from ovvis.io.lock import release_lock, take_lock
-from ovvis.io.video import open_frames
 from ovvis.masks import encode
 from ovvis.models.load import load_model
 from ovvis.models.zoo import find_model
+from ovvis.sources.video import open_frames
 from ovvis.training import checkpoint
 from ovvis.training.devices import make_fabric
 from ovvis.training.dump import read_dump

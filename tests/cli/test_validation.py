@@ -13,7 +13,7 @@ from fakes import build_tiny
 from ovvis.data.words import dataset_vocabulary
 from ovvis.evaluation.records import Category
 from ovvis.inference.pipeline import VideoSegmenter
-from ovvis.io.video import open_frames
+from ovvis.sources.video import open_frames
 
 CATEGORIES = (Category(3, "square"), Category(8, "noise"))
 SIZE = {"height": 64, "width": 96}

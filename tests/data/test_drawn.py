@@ -5,8 +5,8 @@ import numpy as np
 from ovvis.data.drawn import DrawnSplit
 from ovvis.data.open import open_dataset
 from ovvis.data.stickers import SPLITS, write_split
-from ovvis.io.frames import read_image
 from ovvis.masks import decode
+from ovvis.sources.frames import read_image
 from tiny_world import tiny_sprites
 
 SHORT = replace(SPLITS["val"], config=replace(SPLITS["val"].config, frames=4))

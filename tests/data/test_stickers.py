@@ -16,7 +16,7 @@ from ovvis.data.sampling import Draw, SamplingConfig
 from ovvis.data.stickers import SPLITS, live_part, split_of, split_video, write_split
 from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
-from ovvis.io.frames import read_image
+from ovvis.sources.frames import read_image
 from ovvis.world.sprites import sprites_path
 from ovvis.world.video import Videos
 from tiny_world import tiny_sprites

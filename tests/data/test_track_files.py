@@ -11,8 +11,8 @@ from ovvis.data.result_files import ResultFiles
 from ovvis.data.track_files import TrackFiles, chosen_video, find_track_files, match_frames
 from ovvis.errors import InputError
 from ovvis.evaluation.evaluator import Evaluator
-from ovvis.io.results import save_tracks
 from ovvis.masks import encode
+from ovvis.outputs.formats.tracks_json import save_tracks
 from ovvis.structures import Track, VideoResult
 
 LEFT, RIGHT = np.zeros((2, 6, 8), dtype=bool)

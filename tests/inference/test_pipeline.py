@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from fakes import FakeModel, fake_frames, fake_prediction
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
-from ovvis.io.source import Source
-from ovvis.io.video import open_source
 from ovvis.masks import decode, encode
 from ovvis.models.settings import VideoSettings
+from ovvis.sources.source import Source
+from ovvis.sources.video import open_source
 from ovvis.structures import SHOWN_SCORE, Frame, SourceInfo
 
 LABELS = [("dog",), ("cat", "kitten"), ("zebra",)]

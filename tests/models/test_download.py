@@ -13,7 +13,7 @@ import torch
 from fakes import authors_checkpoint, build_tiny, build_tiny_ovformer, tiny_config, tiny_ovformer_config
 from misbehaving import COMMIT, serving
 from ovvis.errors import InputError, ResourceError
-from ovvis.io.lock import hold
+from ovvis.files.lock import hold
 from ovvis.models import own_clip, sources, transfer, zoo
 from ovvis.models.checkpoint import read_checkpoint
 from ovvis.models.download import RECORD, check_checksum, origin, pinned, record_checksum, sha256, weights_folder

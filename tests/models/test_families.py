@@ -11,10 +11,10 @@ import torch
 import ovvis
 from fakes import build_tiny, build_tiny_fc_clip, build_tiny_ov_dvis, build_tiny_ovformer
 from ovvis.errors import InputError
-from ovvis.io.results import save_tracks
 from ovvis.masks import decode
 from ovvis.models.checkpoint import write_checkpoint
 from ovvis.models.settings import with_tracker
+from ovvis.outputs.formats.tracks_json import save_tracks
 
 BUILDERS = {
     "clip-vis": build_tiny,

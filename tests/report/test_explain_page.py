@@ -11,8 +11,8 @@ from ovvis.data.annotations import Annotations, Video
 from ovvis.evaluation.explain import Explainer
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
 from ovvis.evaluation.rules import LVVIS, YOUTUBE_VIS
-from ovvis.io.render import colour
 from ovvis.masks import encode
+from ovvis.outputs.render import colour
 from ovvis.report.explain_page import explain_page
 from ovvis.report.strips import PLAIN, WIDTH, make_strip
 

@@ -101,7 +101,7 @@ def kill_at(moment):
 
         return counted
 
-    from ovvis.io import output
+    from ovvis.files import output
     from ovvis.training import checkpoint, live
 
     owner, name = {

@@ -11,8 +11,8 @@ import typer
 from ovvis.cli import segmenter as shared
 from ovvis.cli.options import Overwrite
 from ovvis.cli.segment import WRITTEN, segment_into
-from ovvis.io.output import OutputFolder
-from ovvis.io.video import open_source
+from ovvis.files.output import OutputFolder
+from ovvis.sources.video import open_source
 from ovvis.vocabulary import Vocabulary
 
 VIDEO = Path(str(resources.files("ovvis"))) / "demo" / "stickers.mp4"

@@ -29,7 +29,7 @@ from ovvis.evaluation.explanation import Explanation
 from ovvis.evaluation.hota import FIGURES, HOTA_RULES, MASKS, RELEASED, HotaEvaluator
 from ovvis.evaluation.report import Report
 from ovvis.evaluation.rules import BURST, COCO, LVIS, RULES, Rules
-from ovvis.io.output import OutputFolder
+from ovvis.files.output import OutputFolder
 from ovvis.version import __version__
 
 METRICS_JSON, METRICS_CSV, CATEGORIES_CSV = "metrics.json", "metrics.csv", "categories.csv"

@@ -11,7 +11,7 @@ from ovvis.data.result_files import ResultFiles
 from ovvis.data.track_files import TrackFiles
 from ovvis.evaluation.explanation import Explanation
 from ovvis.evaluation.records import ResultTrack
-from ovvis.io.output import OutputFolder
+from ovvis.files.output import OutputFolder
 from ovvis.report.explain_page import explain_page
 from ovvis.report.strips import Strip, make_strip
 

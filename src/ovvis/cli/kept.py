@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ovvis.cli.process import Interrupted
 from ovvis.errors import DISK_FULL, ResourceError
-from ovvis.io.output import OutputFolder, disk_full
+from ovvis.files.output import OutputFolder, disk_full
 
 
 @contextmanager

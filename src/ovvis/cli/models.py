@@ -110,7 +110,7 @@ def fetch(
 
 def _fetched(entry: ModelEntry, folder: Path | None, ignore_unused: bool) -> Path:
     """Return the weights in a folder, or in the cache; a copy of the cache's where they are there."""
-    from ovvis.io.output import whole_file
+    from ovvis.files.output import whole_file
     from ovvis.models.load import fetch_weights
 
     here = weights_path(entry)

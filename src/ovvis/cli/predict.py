@@ -30,9 +30,9 @@ from ovvis.errors import InputError
 from ovvis.evaluation.records import ResultTrack
 from ovvis.evaluation.rules import COCO
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.io.levels import parse_levels
-from ovvis.io.source import FrameError
-from ovvis.io.video import open_frames
+from ovvis.sources.levels import parse_levels
+from ovvis.sources.source import FrameError
+from ovvis.sources.video import open_frames
 from ovvis.structures import VideoResult
 from ovvis.vocabulary import Vocabulary
 

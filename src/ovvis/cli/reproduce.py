@@ -24,9 +24,9 @@ from ovvis.cli.options import Overwrite
 from ovvis.data.predictions import PATIENCE, Shard
 from ovvis.data.words import dataset_vocabulary
 from ovvis.errors import InputError, nearest
+from ovvis.files.lock import clear_locks, release_lock, take_lock
+from ovvis.files.output import OutputFolder, whole_file
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.io.lock import clear_locks, release_lock, take_lock
-from ovvis.io.output import OutputFolder, whole_file
 from ovvis.models.settings import UNTRAINED
 from ovvis.models.zoo import ZOO
 from ovvis.paths import user_path

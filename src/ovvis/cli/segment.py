@@ -19,12 +19,12 @@ from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import told
 from ovvis.cli.options import Overwrite
 from ovvis.errors import InputError
+from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.io.output import OutputFolder
-from ovvis.io.render import NotPainted, render
-from ovvis.io.results import save_tracks
-from ovvis.io.video import Source, open_source
+from ovvis.outputs.formats.tracks_json import save_tracks
+from ovvis.outputs.render import NotPainted, render
 from ovvis.paths import user_path
+from ovvis.sources.video import Source, open_source
 from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.vocabulary import Vocabulary
 

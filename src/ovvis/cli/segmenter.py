@@ -12,8 +12,8 @@ from ovvis.cli.console import note, progress, warn
 from ovvis.cli.options import completing
 from ovvis.cli.process import keep_freed_memory, quiet_libraries
 from ovvis.errors import InputError
+from ovvis.files.signals import uninterrupted
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.io.signals import uninterrupted
 from ovvis.models.download import sha256
 from ovvis.models.places import weights_files
 from ovvis.models.settings import TRACKERS, UNTRAINED, Precision, VideoSettings, with_tracker

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ovvis.io.signals import ENDING
+from ovvis.files.signals import ENDING
 
 PATIENCE = 3.0  # seconds that clearing up may take before a further signal counts
 NOTHING = "stopped; nothing was written"

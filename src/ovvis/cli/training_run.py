@@ -18,8 +18,8 @@ from ovvis.cli.process import Interrupted
 from ovvis.cli.stopping import STOPPING
 from ovvis.cli.validation import Look, Validation, unseen
 from ovvis.errors import InputError, OvvisError, ResourceError
-from ovvis.io.lock import release_lock, take_lock
-from ovvis.io.signals import ENDING
+from ovvis.files.lock import release_lock, take_lock
+from ovvis.files.signals import ENDING
 from ovvis.training import checkpoint
 from ovvis.training.build import Built, build_task
 from ovvis.training.config import TrainConfig

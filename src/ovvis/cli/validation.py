@@ -20,9 +20,9 @@ from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import Category, ResultTrack
 from ovvis.evaluation.rules import COCO, LVIS
 from ovvis.inference.pipeline import VideoSegmenter
-from ovvis.io.video import open_frames
 from ovvis.models.model import Model
 from ovvis.models.text_file import text_from_file
+from ovvis.sources.video import open_frames
 from ovvis.training.config import TrainConfig
 
 FIGURES = ("AP", "AP50", "AP75", "AR10")

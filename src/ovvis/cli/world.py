@@ -11,8 +11,8 @@ from ovvis.cli.console import out, progress, warn
 from ovvis.cli.lazy import SETTINGS
 from ovvis.cli.options import Overwrite
 from ovvis.cli.stopping import STOPPING
-from ovvis.io.lock import hold
-from ovvis.io.output import whole_file
+from ovvis.files.lock import hold
+from ovvis.files.output import whole_file
 from ovvis.paths import cache_folder
 from ovvis.world.sprites import PINNED, Sprites, draw_all, load_sprites, sprites_path
 

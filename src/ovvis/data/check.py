@@ -14,8 +14,8 @@ from ovvis.data.problems import Problem, Problems
 from ovvis.data.truth_masks import TruthMasks
 from ovvis.errors import InputError
 from ovvis.evaluation.records import TruthTrack
-from ovvis.io.image_file import open_image, upright_size
-from ovvis.io.source import FrameError
+from ovvis.sources.image_file import open_image, upright_size
+from ovvis.sources.source import FrameError
 
 Advance = Callable[[int, int], object]  # what is done, and how much there is
 MISSING_FRAME, NO_FRAMES = "missing frame", "no folder of frames"

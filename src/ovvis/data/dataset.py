@@ -20,9 +20,9 @@ from ovvis.data.sampling import Draw, SamplingConfig, choose_frames, repeat_fact
 from ovvis.data.transforms import AugmentConfig, draw_again, draw_colour, draw_geometry, place_masks, place_pixels
 from ovvis.errors import InputError
 from ovvis.evaluation.records import Masks, TruthTrack
-from ovvis.io.frames import read_image
 from ovvis.masks import Rle
 from ovvis.pixels import clip_view
+from ovvis.sources.frames import read_image
 from ovvis.structures import Target
 
 _ITEM = 3  # keeps an item's random numbers apart from the sampler's

@@ -15,9 +15,9 @@ from ovvis.data.mask_layout import Sequence, find_layout, mask_folders, natural
 from ovvis.data.mask_values import ENCODINGS, Codes, Encoding, Objects, drop_void, read_objects, rgb, split_classes
 from ovvis.errors import InputError, OvvisError, nearest
 from ovvis.fields import JsonFile
-from ovvis.io.image_file import open_image, upright_size
-from ovvis.io.output import make_way, whole_file
+from ovvis.files.output import make_way, whole_file
 from ovvis.paths import user_path
+from ovvis.sources.image_file import open_image, upright_size
 
 FRAME_FOLDERS = ("JPEGImages", "frames", "images", "rgb")
 MASK_FOLDERS = ("Annotations", "masks", "labels", "annotations")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ovvis.errors import InputError
-from ovvis.io.image_file import open_image
+from ovvis.sources.image_file import open_image
 
 Values = NDArray[np.int32]
 

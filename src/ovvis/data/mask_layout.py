@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ovvis.errors import InputError
-from ovvis.io.listing import IMAGE_SUFFIXES, natural_key
+from ovvis.sources.listing import IMAGE_SUFFIXES, natural_key
 
 MASK_SUFFIXES = (".png", *(suffix for suffix in IMAGE_SUFFIXES if suffix != ".png"), ".gif")
 _BETWEEN = "_-. "  # what parts a frame's name from an object's in `00001_dog.png`

@@ -25,11 +25,11 @@ from ovvis.data.run_settings import SETTINGS, keep_settings
 from ovvis.data.submission import packed_files
 from ovvis.errors import DISK_FULL, InputError
 from ovvis.evaluation.records import ResultTrack
-from ovvis.io.hidden import clear_leftovers
-from ovvis.io.lock import clear_locks, release_lock, take_lock
-from ovvis.io.output import disk_full, whole_file
-from ovvis.io.results import write_segmentations, written_mask
+from ovvis.files.hidden import clear_leftovers
+from ovvis.files.lock import clear_locks, release_lock, take_lock
+from ovvis.files.output import disk_full, whole_file
 from ovvis.masks import encode
+from ovvis.outputs.formats.tracks_json import write_segmentations, written_mask
 from ovvis.paths import user_path
 
 RESULTS, BROKEN = "results", "broken"

@@ -11,7 +11,7 @@ from typing import Any
 
 from ovvis.data.annotations import Annotations
 from ovvis.errors import InputError
-from ovvis.io.output import whole_file
+from ovvis.files.output import whole_file
 
 SETTINGS = "settings.json"
 FORMAT, VERSION = "ovvis-predictions", 1

@@ -19,7 +19,7 @@ from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import DISK_FULL, InputError, OvvisError, nearest
 from ovvis.evaluation.records import Category
 from ovvis.evaluation.rules import LVVIS
-from ovvis.io.output import disk_full, whole_folder
+from ovvis.files.output import disk_full, whole_folder
 from ovvis.paths import user_path
 from ovvis.world.dice import Dice
 from ovvis.world.sprites import Sprites, load_sprites

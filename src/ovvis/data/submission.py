@@ -21,7 +21,7 @@ from typing import BinaryIO
 from ovvis.data.annotations import Annotations
 from ovvis.errors import InputError
 from ovvis.evaluation.records import Category
-from ovvis.io.output import whole_file
+from ovvis.files.output import whole_file
 
 PACKED = "results.json"  # the name that servers look for inside the archive
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold

@@ -23,8 +23,8 @@ from ovvis.data.words import categories_meant
 from ovvis.errors import InputError, nearest
 from ovvis.evaluation.records import ResultTrack
 from ovvis.fields import JsonFile
-from ovvis.io.results import FORMAT, load_tracks
 from ovvis.masks import Rle
+from ovvis.outputs.formats.tracks_json import FORMAT, load_tracks
 
 REMEDY = "write it again with ovvis segment"
 _SHOWN = 5  # labels or numbers in a message

@@ -15,10 +15,10 @@ from ovvis.inference.refined import refine
 from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.inference.windows import groups, make_window
-from ovvis.io.source import Source
 from ovvis.models.model import Model
 from ovvis.models.settings import ClassScore, VideoSettings
 from ovvis.pixels import network_size, padded_size
+from ovvis.sources.source import Source
 from ovvis.structures import Prediction, TextEmbeddings, Window
 from ovvis.tracking.learnt import InOrder, LearntTracker
 from ovvis.tracking.tracker import Tracker

@@ -19,7 +19,6 @@ from ovvis.inference.recording import Recording
 from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.tubes import Tubes
 from ovvis.inference.video_names import VideoNames
-from ovvis.io.video import Source, open_source
 from ovvis.labels.label import told
 from ovvis.masks import box
 from ovvis.models.geometric_ensemble import EnsembleClassifier
@@ -27,6 +26,7 @@ from ovvis.models.model import Model
 from ovvis.models.settings import VideoSettings
 from ovvis.models.text import Progress, embed_vocabulary, text_cache
 from ovvis.models.text_file import check_labels, check_width, digest, text_from_file
+from ovvis.sources.video import Source, open_source
 from ovvis.structures import SHOWN_SCORE, FrameResult, Instance, TextEmbeddings, VideoResult, Window
 from ovvis.tracking.association import Match
 from ovvis.tracking.learnt import InOrder, LearntTracker

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ovvis.errors import InputError
-from ovvis.io.output import whole_file
+from ovvis.files.output import whole_file
 from ovvis.models.convert import TensorDict, class_matrix, convert_state, is_authors
 from ovvis.models.prefixes import unwrapped
 from ovvis.models.torch_file import check_kind, check_tensor, line_of, read_pickle, tensors_by_name

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ovvis.errors import DISK_FULL, InputError, OvvisError, ResourceError
-from ovvis.io.hidden import hidden_folder
-from ovvis.io.lock import hold
-from ovvis.io.output import disk_full, whole_file
+from ovvis.files.hidden import hidden_folder
+from ovvis.files.lock import hold
+from ovvis.files.output import disk_full, whole_file
 from ovvis.models.hub import expand, kept_by_hub, resolve
 from ovvis.models.sources import COOKIES, Drive, Hub, Local, Source, Url, in_words, mirrored, offline
 from ovvis.models.transfer import Failed, Part, Request, read_cookies, receive

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from ovvis.errors import InputError, OvvisError, ResourceError, nearest
-from ovvis.io.output import make_way
+from ovvis.files.output import make_way
 from ovvis.models import download
 from ovvis.models.checkpoint import CLASSES, Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.convert import decoder_depth, has_clip, query_count

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ovvis.io.lock import hold
+from ovvis.files.lock import hold
 
 _log = logging.getLogger(__name__)
 

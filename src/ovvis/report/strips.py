@@ -21,8 +21,8 @@ from ovvis.evaluation.explanation import Explanation
 from ovvis.evaluation.records import Masks, ResultTrack, TruthTrack
 from ovvis.evaluation.temporal_iou import volume
 from ovvis.evaluation.track_overlap import track_overlaps
-from ovvis.io.frames import read_image
-from ovvis.io.render import Painted, colour, paint
+from ovvis.outputs.render import Painted, colour, paint
+from ovvis.sources.frames import read_image
 
 FRAMES = 4  # in a strip
 LEAST_SHOWN = 3  # found tracks, where there are fewer truths

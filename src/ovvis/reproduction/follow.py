@@ -13,11 +13,11 @@ from ovvis.inference.look import Look, Seen
 from ovvis.inference.pipeline import VideoSegmenter, build_tracker
 from ovvis.inference.recording import Recording
 from ovvis.inference.tubes import Tubes
-from ovvis.io.video import open_source
 from ovvis.models.classifiers import Classifier, MaskPooledClassifier
 from ovvis.models.settings import Pooling
 from ovvis.reproduction.experiments import Given, Way
 from ovvis.reproduction.truth import WindowTruth
+from ovvis.sources.video import open_source
 from ovvis.structures import Track, one_label_each
 from ovvis.tracking.association import SharedMatches
 from ovvis.tracking.learnt import InOrder

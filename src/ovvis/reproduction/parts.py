@@ -14,8 +14,8 @@ import msgspec
 
 from ovvis.errors import InputError
 from ovvis.evaluation.evaluator import Compared
-from ovvis.io.hidden import clear_leftovers
-from ovvis.io.output import whole_file
+from ovvis.files.hidden import clear_leftovers
+from ovvis.files.output import whole_file
 from ovvis.reproduction.experiments import Way
 
 FORMAT = 2

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ovvis.errors import InputError, ResourceError
-from ovvis.io.hidden import clear_leftovers
-from ovvis.io.output import whole_file
+from ovvis.files.hidden import clear_leftovers
+from ovvis.files.output import whole_file
 from ovvis.version import __version__
 
 FORMAT = 1  # of the file; one of another number is refused

@@ -11,7 +11,7 @@ from types import TracebackType
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from ovvis.io.output import whole_file
+from ovvis.files.output import whole_file
 from ovvis.training.task import Picture
 
 METRICS = "metrics.jsonl"

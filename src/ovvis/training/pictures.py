@@ -10,8 +10,8 @@ from torch import Tensor
 from ovvis.data.dataset import TrainingSet
 from ovvis.data.loader import collate, network_input
 from ovvis.data.sampling import Draw
-from ovvis.io.render import Painted, paint
 from ovvis.models.model import Model
+from ovvis.outputs.render import Painted, paint
 from ovvis.training.task import Picture
 
 SHOWN = 20  # instances in a picture

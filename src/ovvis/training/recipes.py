@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ovvis.errors import InputError, nearest
-from ovvis.io.output import whole_file
+from ovvis.files.output import whole_file
 from ovvis.models.zoo import find_model
 from ovvis.paths import user_path
 from ovvis.training.checkpoint import plain

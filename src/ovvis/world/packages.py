@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovvis.errors import InputError, ResourceError
-from ovvis.io.hidden import hidden_folder
+from ovvis.files.hidden import hidden_folder
 
 _PATIENCE = 300  # seconds for one package
 

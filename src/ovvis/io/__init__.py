@@ -1,1 +1,0 @@
-"""Any source to frames, results to JSON, results to a painted video."""

@@ -1,0 +1,1 @@
+"""What a person takes away, whole or not at all."""

@@ -1,0 +1,1 @@
+"""One file a format, with the same two functions: write and read."""

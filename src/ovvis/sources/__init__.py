@@ -1,0 +1,1 @@
+"""Anything that shows frames, as frames with an index and a time."""

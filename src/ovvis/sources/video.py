@@ -1,0 +1,158 @@
+"""The way in: any source to frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ovvis.errors import InputError
+from ovvis.paths import user_path
+from ovvis.sources.arrays import ArraySource, in_memory
+from ovvis.sources.frames import ImageSource
+from ovvis.sources.levels import Levels, parse_levels
+from ovvis.sources.listing import IMAGE_SUFFIXES, images_in_folder, images_of_pattern
+from ovvis.sources.pictures import kind_of
+from ovvis.sources.source import FrameError, Source, Span, check_fps, parse_span
+from ovvis.sources.video_file import FileSource
+
+__all__ = ["Source", "open_frames", "open_source"]
+
+
+def open_source(
+    source: str | PathLike[str] | Iterable[Any],
+    *,
+    every: int = 1,
+    start: float | str | None = None,
+    end: float | str | None = None,
+    max_frames: int | None = None,
+    fps: float | None = None,
+    stream: int | None = None,
+    levels: str | tuple[float, float] | None = None,
+    bgr: bool = False,
+) -> Source:
+    """Return the frames of a video file, a folder, a glob pattern, an image file, or of images in memory.
+
+    Every frame is uint8 RGB (H, W, 3), all of one size; its index and time count in the source itself.
+
+    Args:
+        source: a path to a video or image file or to a folder of images (natural order); a glob pattern
+            ("frames/*.jpg"); a URL that ffmpeg reads; or frames in memory: an array (N, H, W, 3), a sequence or an
+            iterator of frames, or one frame. A frame is a uint8 array (H, W, 3) in RGB, (H, W) or (H, W, 1) in grey,
+            or (H, W, 4) with an alpha to drop; a PyTorch tensor of these shapes or with its channels first; or a
+            Pillow image. Animated and multi-page image files are all their pictures.
+        every: keep each n-th frame, counted from the first one kept; 1 or more.
+        start: where to begin, inclusive: seconds, "[hh:]mm:ss[.frac]", or a frame number as "120f".
+        end: where to stop, exclusive; written like `start`.
+        max_frames: stop after so many frames; 1 or more.
+        fps: frames a second of images and arrays, which have no clock of their own; 24 if left out. A
+            video file or an animated image brings its own.
+        stream: which of a file's video streams, from 0; its default one if left out.
+        levels: the values that become black and white in images of more than 8 bits, and in arrays that are not
+            uint8: two numbers, or "LOW,HIGH". If left out: what the files state, or their kind's whole range (floats:
+            0 to 1) if they use a quarter of it or more, else an error that says what was found.
+        bgr: arrays and tensors have their channels as OpenCV has them: blue, green, red.
+
+    Raises:
+        InputError: the source cannot be read, an option makes no sense, or no frame is left.
+    """
+    span = parse_span(every, start, end, max_frames)
+    rate = check_fps(fps)
+    _check_stream(stream)
+    scale = parse_levels(levels)
+    if not isinstance(source, (str, PathLike)):
+        _no_stream(stream)
+        return ArraySource(in_memory(source), span, rate, scale, bgr)
+    if bgr:
+        raise InputError(
+            "bgr is for arrays and tensors: files say themselves how their colours are stored; leave it out"
+        )
+    text = str(source)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+        return _video(text, text, span, fps, stream, scale)
+    path = user_path(text)
+    try:
+        exists = path.exists()
+    except (OSError, ValueError) as error:  # no permission on the way, a name too long
+        raise InputError(f"{text!r} cannot be opened ({error}): give a path that can be read") from error
+    if path.is_dir():
+        _no_stream(stream)
+        images, notes = images_in_folder(path)
+        return ImageSource(images, path.resolve().name or str(path), span, fps, scale, notes=notes)
+    if not exists and re.search(r"[*?[]", text):
+        _no_stream(stream)
+        images, notes = images_of_pattern(str(path))
+        return ImageSource(images, text, span, fps, scale, notes=notes)
+    if not exists:
+        raise InputError(f"{text} does not exist: the source must be a file, a folder or a pattern; check the path")
+    if not path.is_file():
+        raise InputError(f"{text} is neither a file nor a folder: pipes and devices cannot be read; give a file")
+    if _is_image(path):
+        _no_stream(stream)
+        return ImageSource([path], path.name, span, fps, scale)
+    return _video(f"file:{path}", path.name, span, fps, stream, scale)
+
+
+def _check_stream(stream: int | None) -> None:
+    if stream is not None and (isinstance(stream, bool) or not isinstance(stream, int) or stream < 0):
+        raise InputError(
+            f"stream is {stream!r}: it must be the number of a video stream, from 0; leave it out for the default"
+        )
+
+
+def _no_stream(stream: int | None) -> None:
+    if stream is not None:
+        raise InputError(f"stream is {stream}: images have no streams, only video files have; leave it out")
+
+
+def _is_image(path: Path) -> bool:
+    """Return whether a file is read as an image, by its content where its ending says nothing, or something false.
+
+    Raises:
+        InputError: it is of a kind of which only a part would be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        head = b""  # told by whoever reads it
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC and b"avif" not in head:
+        raise InputError(
+            f"{path} is a HEIC image, a format that is not read (it is stored in tiles); save it as JPEG or PNG"
+        )
+    if kind_of(head[:12]):
+        return True
+    is_video = head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3"  # MP4, Matroska: sites hand them out as .gif
+    return path.suffix.lower() in IMAGE_SUFFIXES and not is_video
+
+
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def _video(
+    location: str, name: str, span: Span, fps: float | None, stream: int | None, levels: Levels | None
+) -> Source:
+    if levels is not None:
+        raise InputError(
+            f"levels are for images of more than 8 bits and arrays, not for the video {name}; leave them out"
+        )
+    return FileSource(location, name, span, fps, stream)
+
+
+def open_frames(
+    paths: Sequence[Path],
+    name: str,
+    fps: float | None = None,
+    levels: str | tuple[float, float] | None = None,
+) -> Source:
+    """Return image files of one picture each, in the order given, as the frames of a video called `name`.
+
+    Raises:
+        FrameError: there is none, or the first cannot be read; the others raise it when it is their turn.
+    """
+    if not paths:
+        raise FrameError(f"video {name} lists no frame: it must have one or more; mend or remove it")
+    check_fps(fps)
+    return ImageSource(paths, name, parse_span(1, None, None, None), fps, parse_levels(levels), one_each=True)
