@@ -14,6 +14,7 @@ from hypothesis import settings
 from fakes import build_tiny
 from ovvis.cli.stopping import STOPPING
 from ovvis.files.signals import ENDING
+from ovvis.models import sources
 from ovvis.models.clip import FrozenClip
 
 # The first example of a property may compile or build something.
@@ -72,6 +73,7 @@ def _own_cache(tmp_path_factory, monkeypatch):
     """No test touches the user's cache folder."""
     monkeypatch.setenv("OVVIS_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nor the network
+    monkeypatch.setattr(sources, "DRIVE", "http://127.0.0.1:9/uc?id=")
     for name in ("OVVIS_MIRROR", "OVVIS_COOKIES", "OVVIS_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
 

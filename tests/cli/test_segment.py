@@ -25,7 +25,7 @@ from ovvis.cli import main as cli
 from ovvis.cli import segment as verb
 from ovvis.cli import segmenter
 from ovvis.inference import spill
-from ovvis.models import load, zoo
+from ovvis.models import load, measured, zoo
 from ovvis.models.model import Model
 from ovvis.outputs.formats.tracks_json import load_tracks
 from ovvis.outputs.render import VideoWriter
@@ -65,15 +65,35 @@ def errors(capsys) -> list[str]:
     return [line for line in capsys.readouterr().err.splitlines() if "illustrated objects" not in line]
 
 
-@pytest.mark.parametrize(("packaged", "more", "said"), [(True, (), 1), (True, ("--model", "it"), 0), (False, (), 0)])
-def test_the_packaged_default_says_what_it_knows(quick, monkeypatch, clip, tmp_path, capsys, packaged, more, said):
-    entry = replace(zoo.ZOO["clip-vis-r50"], name="it", **({"sources": ()} if packaged else {}))
-    monkeypatch.setitem(zoo.ZOO, "it", entry)
-    monkeypatch.setattr(segmenter, "DEFAULT_MODEL", "it")
+@pytest.mark.parametrize(("name", "more", "said"), [("it", (), 2), ("it", ("--model", "it"), 0), ("other", (), 0)])
+def test_the_small_default_says_what_it_knows_at_both_ends(
+    quick, tiny_model, monkeypatch, clip, tmp_path, capsys, name, more, said
+):
+    monkeypatch.setitem(zoo.ZOO, "it", replace(zoo.ZOO["clip-vis-r50"], name="it"))
+    monkeypatch.setattr(segmenter, "SMALL_MODEL", "it")
+    monkeypatch.setattr(tiny_model, "name", name)
     assert segment(monkeypatch, clip, tmp_path / "out", "--no-video", *more) == 0
-    lines = [line for line in capsys.readouterr().err.splitlines() if "illustrated objects" in line]
-    assert len(lines) == said
-    assert all("520 kinds" in line and "--model clip-vis-r50" in line for line in lines)
+    lines = capsys.readouterr().err.splitlines()
+    told = [number for number, line in enumerate(lines) if "520 kinds" in line and "--mirror" in line]
+    assert len(told) == said and (not said or (told[0], told[-1]) == (0, len(lines) - 1))
+
+
+def test_what_a_frame_took_is_kept_for_ovvis_models(quick, tiny_model, monkeypatch, tmp_path, capsys):
+    source = tmp_path / "frames"
+    source.mkdir()
+    for number in range(measured.FEWEST):
+        Image.new("RGB", (96, 64)).save(source / f"{number}.png")
+    monkeypatch.setattr(tiny_model, "name", "clip-vis-stickers")
+    for more in (("--short-edge", 32), ("--short-edge", 32, "--weights", tmp_path / "own.pth"), ("--max-frames", 2)):
+        assert segment(monkeypatch, source, tmp_path / "out", "--no-video", "--overwrite", *more) == 0
+    (one,) = measured.measured()
+    assert (one.model, one.height, one.width, one.frames) == ("clip-vis-stickers", 32, 48, measured.FEWEST)
+    capsys.readouterr()
+    assert call(monkeypatch, "models") == 0
+    assert "32x48, float32, cpu" in capsys.readouterr().out
+    assert call(monkeypatch, "models", "--json") == 0
+    (entry,) = [entry for entry in json.loads(capsys.readouterr().out) if entry["measured"]]
+    assert entry["name"] == "clip-vis-stickers" and entry["measured"][0]["network_size"] == [32, 48]
 
 
 def test_writes_results_that_other_programs_read(quick, monkeypatch, clip, tmp_path, capsys):

@@ -19,7 +19,8 @@ from ovvis.models.checkpoint import read_checkpoint
 from ovvis.models.download import RECORD, check_checksum, origin, pinned, record_checksum, sha256, weights_folder
 from ovvis.models.load import fetch_weights, load_model
 from ovvis.models.own_clip import fetch_clip
-from ovvis.models.sources import Drive, Hub, Local, Url, in_words, mirrored, offline
+from ovvis.models.sources import Drive, Hub, HubSearch, Local, Url, in_words, mirrored, offline, use_mirror
+from ovvis.models.sources import mirror as mirror_place
 
 FILE = "clip-vis-r50.safetensors"
 
@@ -237,7 +238,7 @@ def test_the_hub_tells_the_hash(server, entry, checkpoint):
         (Hub("a/gated", "w.pth"), "accept their terms"),
         (Hub("a/b", "w.pth", "v9"), "no revision 'v9'"),
         (Hub("a/b", "w.bin"), "no such file; it has README.md, w.pth"),
-        (Hub("a/b", "*r50*"), "no file there is called so; it has README.md, w.pth"),
+        (HubSearch("a/none", "", ("w",)), "no such repository"),
         (Hub("a/b", "README.md"), "the file there"),
     ],
 )
@@ -247,10 +248,47 @@ def test_what_the_hub_has_not(server, entry, source, said):
     assert names() == []
 
 
-def test_a_file_of_the_hub_by_pattern_is_the_first_that_loads(server, entry, checkpoint):
-    server.repositories["a/b"] = {"x/OV_R50_a.pth": b"no weights", "x/ov_r50_b.pth": checkpoint, "x/other": b""}
-    path = fetch_weights(entry(Hub("a/b", "x/*r50*.pth")))
-    assert pinned(path).file == "x/ov_r50_b.pth"
+SEARCH = HubSearch("a/b", "x", ("online", "r50"), least=11, last=("ovis",))
+
+
+def test_files_of_the_hub_that_fit_are_tried_in_order_until_one_loads(server, entry, checkpoint, caplog):
+    server.repositories["a/b"] = {
+        "x/a_online_r50_ovis_372.pth": b"a closed vocabulary",
+        "x/online_r50_small": b"too small",
+        "x/OV_R50_Online_a.pth": b"no weights at all",
+        "x/ov_online_r50_b.pth": checkpoint,
+        "x/ov_offline_r50.pth": checkpoint,
+        "online_r50.pth": checkpoint,
+    }
+    path = fetch_weights(entry(SEARCH))
+    assert pinned(path) == Hub(
+        "a/b", "x/ov_online_r50_b.pth", COMMIT, size=len(checkpoint), sha256=origin(path)["sha256"]
+    )
+    asked = [path for path, _ in server.asked]
+    assert asked == ["/bytes/a/b/x/OV_R50_Online_a.pth", "/bytes/a/b/x/ov_online_r50_b.pth"]
+    assert "OV_R50_Online_a.pth): the file there" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"y/z": b"", "x/a.pth": bytes(2_000_000)}, ["no file there is called so", "x/a.pth (2 MB), y/z (0 MB)"]),
+        ({"x/online_r50": b"small"}, ["no file there is called so that has the 0 MB at least", "x/online_r50"]),
+        (
+            {"y/other": b"", "x/1_online_r50_ovis": bytes(20), "x/2_online_r50": bytes(20)},
+            [
+                "x/2_online_r50): the file there",
+                "x/1_online_r50_ovis): the file there",
+                "none of the 2 that fit by name",
+            ],
+        ),
+    ],
+)
+def test_where_no_file_of_the_hub_is_the_model_those_that_are_there_are_named(server, entry, files, said):
+    server.repositories["a/b"] = files
+    error = refused(entry(SEARCH), *said, "a/b/tree/main/x", *files)
+    assert [str(error).index(word) for word in said] == sorted(str(error).index(word) for word in said)
+    assert names() == []
 
 
 # Pins
@@ -330,6 +368,21 @@ def test_offline_asks_nobody(server, entry, mirror, monkeypatch, variable):
     monkeypatch.setenv("OVVIS_MIRROR", str(mirror))
     fetch_weights(one)
     assert server.asked == []
+
+
+def test_a_mirror_that_is_chosen_comes_before_the_variables(monkeypatch, tmp_path):
+    monkeypatch.setenv("OVVIS_MIRROR", "https://x.org/w")
+    use_mirror(None)
+    assert mirror_place() == "https://x.org/w"
+    (tmp_path / "m").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for chosen in ("m", f"file://{tmp_path}/m"):
+        use_mirror(chosen)
+        assert mirror_place() == tmp_path / "m"
+    use_mirror("http://y.org/w/")
+    assert mirror_place() == "http://y.org/w"
+    with pytest.raises(InputError, match=r"mirror 'gone'.*no such folder.*models fetch NAME --to"):
+        use_mirror("gone")
 
 
 def test_the_variables(monkeypatch, tmp_path):

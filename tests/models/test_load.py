@@ -125,7 +125,7 @@ def test_the_tensors_tell_the_depth(tmp_path):
 def test_without_a_name_the_checkpoint_tells_the_model(tmp_path):
     path = write(tmp_path / "a.pth", "tiny-convnext", decoder_layers=3)
     assert load_model(weights=path).name == "clip-vis-convnext-b-ytvis19"
-    assert load_model(weights="untrained").name == zoo.DEFAULT_MODEL
+    assert load_model(weights="untrained").name == zoo.SMALL_MODEL
     load.write_checkpoint(tmp_path / "b.safetensors", {"x": torch.ones(1)}, "clip-vis", {"clip": "ViT-B-32"})
     refused(lambda: load_model(weights=tmp_path / "b.safetensors"), "b.safetensors", "no model of the zoo")
 

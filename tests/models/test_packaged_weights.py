@@ -9,7 +9,7 @@ from fakes import build_tiny
 from ovvis.models.checkpoint import read_checkpoint
 from ovvis.models.load import load_model
 from ovvis.models.places import weights_files
-from ovvis.models.zoo import DEFAULT_MODEL, find_model, list_models
+from ovvis.models.zoo import SMALL_MODEL, find_model, list_models
 from ovvis.paths import cache_folder
 
 PACKAGED = [entry for entry in list_models() if entry.packaged]
@@ -17,14 +17,14 @@ LATER = {"clip_weights", "none_logit", "birth", "names", "silence", "short_edge"
 
 
 def test_the_default_is_packaged():
-    assert find_model(DEFAULT_MODEL) in PACKAGED
+    assert find_model(SMALL_MODEL) in PACKAGED
 
 
 def test_together_they_are_small():
     def size(entries):
         return sum(path.stat().st_size for path in {path for entry in entries for path in weights_files(entry)})
 
-    assert size([find_model(DEFAULT_MODEL)]) <= 25_000_000
+    assert size([find_model(SMALL_MODEL)]) <= 25_000_000
     assert size(PACKAGED) <= 50_000_000
 
 

@@ -6,7 +6,7 @@ from ovvis.data.stickers import SPLITS
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import build_tracker
 from ovvis.models.settings import VideoSettings
-from ovvis.models.zoo import DEFAULT_MODEL, find_model
+from ovvis.models.zoo import SMALL_MODEL, find_model
 from ovvis.reproduction.experiments import EXPERIMENTS, MODEL, choose
 
 KNOWN = {field.name for field in fields(VideoSettings)}
@@ -38,7 +38,7 @@ def test_the_issue_is_covered():
 
 
 def test_one_row_is_the_packaged_models_own_and_one_as_released():
-    own = find_model(DEFAULT_MODEL).config
+    own = find_model(SMALL_MODEL).config
     assert {"birth": own.birth, "names": own.names, "silence": own.silence} == EXPERIMENTS[0].rows[-1].settings
     assert EXPERIMENTS[0].rows[0].way(VideoSettings(birth=0.5, names=0.2, silence=0.5)).settings == VideoSettings()
     assert EXPERIMENTS[0].rows[0].way(VideoSettings(silence=None)).settings.silence is None

@@ -10,9 +10,10 @@ import typer
 from rich.markup import escape
 
 from ovvis.cli.console import out, warn
-from ovvis.cli.options import IgnoreUnused, Overwrite
+from ovvis.cli.options import IgnoreUnused, Mirror, Overwrite
 from ovvis.cli.process import quiet_libraries
 from ovvis.cli.stopping import STOPPING
+from ovvis.models.sources import use_mirror
 from ovvis.paths import user_path
 
 
@@ -22,11 +23,13 @@ def convert(
     model: Annotated[str | None, typer.Option(help="The model it must be; found out if not given.")] = None,
     overwrite: Overwrite = False,
     ignore_unused: IgnoreUnused = False,
+    mirror: Mirror = None,
 ) -> None:
     """Convert a checkpoint into safetensors that carry their configuration, after loading it strictly."""
     with STOPPING.reading():
         from ovvis.models import load
 
+    use_mirror(mirror)
     quiet_libraries()
     entry = load.convert(checkpoint, target, model, overwrite=overwrite, tell=warn, ignore_unused=ignore_unused)
     size = user_path(target).stat().st_size / 2**20

@@ -16,15 +16,18 @@ from rich.table import Table
 
 from ovvis.cli.console import complain, count, out, paste, progress
 from ovvis.cli.lazy import SETTINGS
-from ovvis.cli.options import IgnoreUnused, completing
+from ovvis.cli.options import IgnoreUnused, Mirror, completing
 from ovvis.cli.process import quiet_libraries
 from ovvis.errors import InputError, OvvisError
+from ovvis.models.default import default_model
 from ovvis.models.download import pinned, record_checksum
-from ovvis.models.places import weights_path
-from ovvis.models.sources import MIRROR, OFFLINE
-from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model, list_models
+from ovvis.models.measured import Measured, measured
+from ovvis.models.places import weights_files, weights_path
+from ovvis.models.sources import MIRROR, OFFLINE, use_mirror
+from ovvis.models.zoo import ZOO, ModelEntry, find_model, list_models
 from ovvis.paths import user_path
 
+RUNS = 4  # of a model that the table shows, the latest
 NOT_ALL = 2  # exit code: some weights could not be had
 
 app = typer.Typer(
@@ -45,9 +48,14 @@ def models(
         return
     entries = list_models()
     if as_json:
-        typer.echo(json.dumps([_as_json(entry) for entry in entries], indent=1))
+        runs = default_model(ask=False).name
+        typer.echo(json.dumps([_as_json(entry, entry.name == runs, measured()) for entry in entries], indent=1))
         return
-    out.print(_table(entries))
+    out.print(_here(entries))
+    choice = default_model(ask=False)
+    fetched = "" if choice.to_fetch_bytes is None else f" (to be fetched, about {choice.to_fetch_bytes / 1e6:,.0f} MB)"
+    out.print(f"Where no model is named, {choice.name} runs{fetched}: {escape(choice.why)}\n", soft_wrap=True)
+    out.print(_table(entries, choice.name))
     for entry in entries:
         out.print(f"[bold]{entry.name}[/bold]")
         on_images = ", ".join(f"{name} AP {ap:.1f}" for name, ap in entry.image_ap.items())
@@ -73,6 +81,7 @@ def fetch(
         Path | None,
         typer.Option(help="Make a mirror of this folder, to be carried to a machine without a network.", metavar="DIR"),
     ] = None,
+    mirror: Mirror = None,
     ignore_unused: IgnoreUnused = False,
 ) -> None:
     """Fetch weights, with the CLIP in them: all that a run needs. What is here is only verified."""
@@ -82,6 +91,7 @@ def fetch(
     packaged = [entry.name for entry in entries if entry.packaged]
     if packaged and not every:
         raise InputError(f"{', '.join(packaged)}: the weights lie in the package, there is nothing to fetch")
+    use_mirror(mirror)
     quiet_libraries()
     folder = None if to is None else user_path(to).absolute()
     failed = 0
@@ -125,17 +135,28 @@ def _fetched(entry: ModelEntry, folder: Path | None, ignore_unused: bool) -> Pat
         return fetch_weights(entry, fetched, folder, ignore_unused=ignore_unused)
 
 
-def _as_json(entry: ModelEntry) -> dict[str, Any]:
+def _as_json(entry: ModelEntry, runs: bool, runs_here: list[Measured]) -> dict[str, Any]:
     here = weights_path(entry)
     return {
         "name": entry.name,
         "family": entry.family,
-        "default": entry.name == DEFAULT_MODEL,
+        "default": runs,
         "parameters_millions": entry.parameters,
         "trained_on": entry.training_data,
         "published_ap": entry.published_ap,
         "weights": str(here) if here.is_file() else None,
-        "weights_bytes": here.stat().st_size if here.is_file() else None,
+        "weights_bytes": _bytes(entry) or None,
+        "measured": [
+            {
+                "network_size": [one.height, one.width],
+                "device": one.device,
+                "precision": one.precision,
+                "seconds_a_frame": round(one.seconds, 4),
+                "frames": one.frames,
+            }
+            for one in runs_here
+            if one.model == entry.name
+        ],
         "sources": [source.address for source in entry.sources],
         "licences": {"code": entry.code_licence, "weights": entry.weights_licence, "data": entry.data_licence},
     }
@@ -152,7 +173,35 @@ def _place(entry: ModelEntry) -> str:
     return f"not here yet; fetched on first use from {entry.url}"
 
 
-def _table(entries: list[ModelEntry]) -> Table:
+def _bytes(entry: ModelEntry) -> int:
+    """Return what a model's weights take on the disk, with those that it shares with others; 0 where none are here."""
+    files = weights_files(entry)
+    return sum(file.stat().st_size for file in files if file.is_file()) if files[0].is_file() else 0
+
+
+def _here(entries: list[ModelEntry]) -> Table:
+    """Return the models whose weights are here, with what they take on the disk and what a frame took."""
+    table = Table(title="On this machine", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("model", no_wrap=True)
+    table.add_column("on disk", justify="right", no_wrap=True)
+    table.add_column("s a frame", justify="right", no_wrap=True)
+    table.add_column("measured at")
+    runs_here = measured()
+    for entry in entries:
+        if not (size := _bytes(entry)):
+            continue
+        rows = [
+            (f"{one.seconds:.3g}", f"{one.height}x{one.width}, {one.precision}, {one.device}")
+            for one in reversed(runs_here)
+            if one.model == entry.name
+        ]
+        for number, (seconds, where) in enumerate(rows[:RUNS] or [("-", "")]):
+            first = (entry.name, f"{size / 2**20:,.0f} MiB") if number == 0 else ("", "")
+            table.add_row(*first, seconds, escape(where))
+    return table
+
+
+def _table(entries: list[ModelEntry], runs: str) -> Table:
     """Return the numbers that people compare."""
     table = Table(
         title="AP as published (percent); * runs where no model is named",
@@ -167,7 +216,7 @@ def _table(entries: list[ModelEntry]) -> Table:
         table.add_column(re.sub(r"[ ]|(?<=S)(?=[0-9])", "\n", column), justify="right", no_wrap=True)
     for entry in entries:
         table.add_row(
-            f"{entry.name} *" if entry.name == DEFAULT_MODEL else entry.name,
+            f"{entry.name} *" if entry.name == runs else entry.name,
             f"{entry.parameters} M",
             *(f"{entry.published_ap[column]:.1f}" if column in entry.published_ap else "" for column in columns),
         )

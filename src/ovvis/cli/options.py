@@ -50,3 +50,11 @@ IgnoreUnused = Annotated[
     bool,
     typer.Option("--ignore-unused", help="Go on without tensors of the file that the model has not, if nothing else."),
 ]
+Mirror = Annotated[
+    str | None,
+    typer.Option(
+        "--mirror",
+        help="A folder of weights, or the address of one, that is looked into first; OVVIS_MIRROR if not given.",
+        metavar="PLACE",
+    ),
+]

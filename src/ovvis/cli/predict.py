@@ -57,6 +57,7 @@ def predict(
     ] = None,
     model: shared.ModelName = None,
     weights: shared.Weights = None,
+    mirror: shared.Mirror = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionName = "float32",
     short_edge: shared.ShortEdge = None,
@@ -96,6 +97,7 @@ def predict(
     options = shared.SegmenterOptions(
         model=model,
         weights=weights,
+        mirror=mirror,
         device=device,
         precision=precision,
         short_edge=short_edge,
@@ -131,14 +133,18 @@ def predict(
         run.look_for_frames()
         with kept(folder.path, lambda: _state(folder)):
             segmenter = options.load(vocabulary, Stopwatch())
-            made = settings_of(split, vocabulary, ids, segmenter, options.weights_digest(), levels)
+            made = settings_of(split, vocabulary, ids, segmenter, options.weights_digest(segmenter.model.name), levels)
             if restart:  # not before everything else has been found right
                 folder.clear()
             for line in folder.keep_settings(made):
                 warn(line)
             run.predict(segmenter)
             written = _pack(folder) if archives and not folder.missing() else []
-        _conclude(run, dataset, written, archives)
+        try:
+            _conclude(run, dataset, written, archives)
+        finally:
+            if caution := options.caution(segmenter.model.name):
+                warn(caution)
 
 
 def settings_of(

@@ -87,6 +87,7 @@ def reproduce(
         str | None, typer.Option(help=f"A name from `ovvis models`; {STICKERS}, or that of --weights, if not given.")
     ] = None,
     weights: shared.Weights = None,
+    mirror: shared.Mirror = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionName = "float32",
     short_edge: shared.ShortEdge = None,
@@ -100,6 +101,7 @@ def reproduce(
     options = shared.SegmenterOptions(
         model=model or (STICKERS if weights in (None, UNTRAINED) else None),
         weights=weights,
+        mirror=mirror,
         device=device,
         precision=precision,
         short_edge=short_edge,
@@ -122,7 +124,8 @@ def reproduce(
     with _share(output, part, restart):
         networks = {}
         for name, asked in {MODEL: options, **others}.items():
-            networks[name] = Network(asked.load(vocabulary, Stopwatch()), asked.weights_digest())
+            segmenter = asked.load(vocabulary, Stopwatch())
+            networks[name] = Network(segmenter, asked.weights_digest(segmenter.model.name))
         about = _about(networks)
         if not (overwrite or restart):
             plan = {(e.name, s): ([d.split.seed for d in drawn[s]], len(drawn[s][0])) for e in chosen for s in e.splits}

@@ -21,6 +21,8 @@ from ovvis.cli.options import Overwrite
 from ovvis.errors import InputError
 from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.models.measured import Measured, keep_measured
+from ovvis.models.settings import UNTRAINED
 from ovvis.outputs.formats.tracks_json import save_tracks
 from ovvis.outputs.render import NotPainted, render
 from ovvis.paths import user_path
@@ -29,6 +31,7 @@ from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.vocabulary import Vocabulary
 
 IN_PART = 3  # exit code: frames of the video could not be read or had another size, the others were used
+ONCE = ("load", "text", "paint")  # stages that say nothing of how long a longer video takes
 ROWS = 25  # tracks that the table shows
 
 WRITTEN = TRACKS, VIDEO = "tracks.json", "overlay.mp4"
@@ -39,6 +42,7 @@ def segment(
     labels: Annotated[str | None, typer.Option(help=shared.LABELS, autocompletion=shared.list_names)] = None,
     model: shared.ModelName = None,
     weights: shared.Weights = None,
+    mirror: shared.Mirror = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -85,6 +89,7 @@ def segment(
     options = shared.SegmenterOptions(
         model=model,
         weights=weights,
+        mirror=mirror,
         device=device,
         precision=precision,
         short_edge=short_edge,
@@ -152,7 +157,12 @@ def segment_into(
                 warn(note)
         if folder.path != asked:
             out.print(f"{escape(asked.name)} is taken: these results have a folder of their own.", soft_wrap=True)
-        _conclude(result, folder.path, video, unpainted)
+        _keep_seconds(result, options)
+        try:
+            _conclude(result, folder.path, video, unpainted)
+        finally:
+            if caution := options.caution(result.settings["model"]):
+                warn(caution)
 
 
 def default_output(source: str) -> Path:
@@ -215,13 +225,27 @@ def _show(result: VideoResult, least: float) -> None:
         out.print(f"{others} more below {least:g}; {TRACKS} holds them too.")
 
 
+def _work(result: VideoResult) -> dict[str, float]:
+    """Return the seconds of each stage that grows with the video, without painting."""
+    return {stage: seconds for stage, seconds in result.seconds.items() if stage not in ONCE}
+
+
+def _keep_seconds(result: VideoResult, options: shared.SegmenterOptions) -> None:
+    """Keep what a frame took, for `ovvis models`; not of a user's own network, which may be of any size."""
+    settings, frames = result.settings, len(result.frame_indices)
+    if options.weights in (None, UNTRAINED) and "network_size" in settings:
+        height, width = settings["network_size"]
+        device = shared.device_title(settings["device"])
+        seconds = sum(_work(result).values()) / frames
+        keep_measured(Measured(settings["model"], height, width, device, settings["precision"], seconds, frames))
+
+
 def _conclude(result: VideoResult, folder: Path, video: bool, unpainted: Sequence[str]) -> None:
     """Say where the time went, where the results are, and whether frames are missing from them."""
-    frames, once = len(result.frame_indices), ("load", "text", "paint")
-    work = {stage: seconds for stage, seconds in result.seconds.items() if stage not in once}
+    frames, work = len(result.frame_indices), _work(result)
     spent = sum(work.values())
     shares = ", ".join(f"{stage} {seconds / spent:.0%}" for stage, seconds in work.items() if seconds / spent >= 0.005)
-    before = ", ".join(f"{stage} {result.seconds[stage]:.1f} s" for stage in once if stage in result.seconds)
+    before = ", ".join(f"{stage} {result.seconds[stage]:.1f} s" for stage in ONCE if stage in result.seconds)
     out.print(f"{count(frames, 'frame')} in {spent:.1f} s ({spent / frames:.3f} s a frame: {shares}); {before}")
     names = f"{TRACKS} and {VIDEO}" if video else TRACKS
     out.print(f"Results: {escape(str(folder))} ({names})", soft_wrap=True)

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 
 from ovvis.cli.console import note, progress, warn
+from ovvis.cli.options import Mirror as Mirror  # beside the others that every verb of a model has
 from ovvis.cli.options import completing
 from ovvis.cli.process import keep_freed_memory, quiet_libraries
 from ovvis.errors import InputError
 from ovvis.files.signals import uninterrupted
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.models.default import default_model, small_model_warning
 from ovvis.models.download import sha256
 from ovvis.models.places import weights_files
 from ovvis.models.settings import TRACKERS, UNTRAINED, Precision, VideoSettings, with_tracker
-from ovvis.models.zoo import DEFAULT_MODEL, ZOO, find_model
+from ovvis.models.sources import use_mirror
+from ovvis.models.zoo import SMALL_MODEL, ZOO, find_model
 from ovvis.paths import user_path
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, builtin_names, read_prompts
-from ovvis.world.categories import categories
 
 if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
@@ -37,7 +39,7 @@ ModelName = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help=f"A name from `ovvis models`; {DEFAULT_MODEL}, or that of --weights, if not given.",
+        help="A name from `ovvis models`; if not given, that of --weights, or the best that is here or can be fetched.",
         autocompletion=completing(lambda: ZOO),
     ),
 ]
@@ -138,6 +140,7 @@ class SegmenterOptions:
 
     model: str | None  # None: the default, or what the weights are of
     weights: str | None
+    mirror: str | None = None  # None: that of OVVIS_MIRROR
     device: str = "auto"
     precision: str = "float32"
     short_edge: int | None = None  # pixels; None: the model's own; 0 keeps a frame's size
@@ -159,8 +162,10 @@ class SegmenterOptions:
         """Refuse what can be refused before anything is loaded, and return the prompts.
 
         Raises:
-            InputError: an unknown model or tracker, or a file of prompts or embeddings that cannot be used.
+            InputError: an unknown model or tracker, a mirror that is not there, or a file of prompts or embeddings that
+                cannot be used.
         """
+        use_mirror(self.mirror)
         if self.model is not None:
             find_model(self.model)
         if self.tracker is not None:
@@ -189,19 +194,31 @@ class SegmenterOptions:
 
     def _may_bring_labels(self) -> bool:
         """Return whether the weights asked for may carry a vocabulary; those of an unknown file may."""
-        known = find_model(self.model or DEFAULT_MODEL).vocabulary
-        return bool(known) or (self.model is None and self.weights is not None)
+        if self.weights is not None and self.model is None:
+            return True
+        return bool(find_model(self.model or default_model(ask=False).name).vocabulary)
 
-    def weights_digest(self) -> str | None:
+    def weights_digest(self, loaded: str) -> str | None:
         """Return the SHA-256 of the checkpoint, in hexadecimal digits; None for an untrained network.
 
         Packaged weights are two files, whose digests are joined by a plus sign.
+
+        Args:
+            loaded: the name of the model that `load` took.
         """
-        if self.weights == UNTRAINED:
+        if self.weights == UNTRAINED or (self.weights is None and loaded not in ZOO):
             return None
-        entry = find_model(self.model or DEFAULT_MODEL)
-        files = [user_path(self.weights)] if self.weights else weights_files(entry)
+        files = [user_path(self.weights)] if self.weights else weights_files(find_model(loaded))
         return "+".join(sha256(file) for file in files)
+
+    def caution(self, loaded: str) -> str | None:
+        """Return what to say at the beginning and at the end where the small model runs because no other was there.
+
+        Args:
+            loaded: the name of the model that `load` took.
+        """
+        fell_back = self.model is None and self.weights is None and loaded == SMALL_MODEL
+        return small_model_warning() if fell_back else None
 
     def load(self, vocabulary: Vocabulary | None, watch: Stopwatch) -> VideoSegmenter:
         """Return the segmenter, with bars while weights are fetched and labels are read.
@@ -229,7 +246,7 @@ class SegmenterOptions:
             tracking["birth"] = self.birth or None
         if self.window is not None:
             tracking["window"] = self.window or None
-        with watch("load"), progress(f"fetching {self.model or DEFAULT_MODEL}", "B") as fetched:
+        with watch("load"), progress(f"fetching {self.model or 'weights'}", "B") as fetched:
             network = load_model(
                 self.model,
                 self.weights,
@@ -239,11 +256,8 @@ class SegmenterOptions:
             )
         for told in network.notes:
             note(told)
-        if self.model is None and self.weights is None and find_model(DEFAULT_MODEL).packaged:
-            note(
-                f"{DEFAULT_MODEL} knows {len(categories())} kinds of illustrated objects and nothing else; for real "
-                "footage take a published model, such as --model clip-vis-r50 (fetched on first use)."
-            )
+        if caution := self.caution(network.name):
+            warn(caution)
         video = with_tracker(network.video, self.tracker) if self.tracker else network.video
         with watch("text"), progress("reading labels", "words") as read:
             return VideoSegmenter(
@@ -265,3 +279,12 @@ def prepare_process() -> None:
     """Set the process up for a long run of a model: see `ovvis.cli.process`."""
     quiet_libraries()
     keep_freed_memory()
+
+
+def device_title(device: str) -> str:
+    """Return a device as a person knows it: the name of a GPU."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return torch.cuda.get_device_name(device)

@@ -11,8 +11,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ovvis.cli.console import out
+from ovvis.cli.options import Mirror
 from ovvis.cli.process import keep_freed_memory, quiet_libraries
 from ovvis.errors import InputError
+from ovvis.models.sources import use_mirror
 from ovvis.paths import user_path
 
 
@@ -30,6 +32,7 @@ def train(
     frames: Annotated[Path | None, typer.Option(help="Its folder of frames (data.frames).")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Folder that the datasets lie in (data.root).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    mirror: Mirror = None,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Check data, shapes, memory and one step; say how long the run takes.")
     ] = False,
@@ -45,6 +48,7 @@ def train(
     """Train a model by a recipe. A run that was stopped, or killed, goes on when the command is given again."""
     if recipe is None and not listed and exported is None and replayed is None:
         raise InputError("no recipe: give a name from `ovvis train --list`, or a YAML file")
+    use_mirror(mirror)
     quiet_libraries()
     from ovvis.cli import training_run  # PyTorch, which takes seconds
     from ovvis.training.recipes import load_config

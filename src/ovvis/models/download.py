@@ -17,8 +17,8 @@ from ovvis.errors import DISK_FULL, InputError, OvvisError, ResourceError
 from ovvis.files.hidden import hidden_folder
 from ovvis.files.lock import hold
 from ovvis.files.output import disk_full, whole_file
-from ovvis.models.hub import expand, kept_by_hub, resolve
-from ovvis.models.sources import COOKIES, Drive, Hub, Local, Source, Url, in_words, mirrored, offline
+from ovvis.models.hub import expand, kept_by_hub, resolve, there
+from ovvis.models.sources import COOKIES, Drive, Hub, HubSearch, Local, Source, Url, in_words, mirrored, offline
 from ovvis.models.transfer import Failed, Part, Request, read_cookies, receive
 from ovvis.models.transfer import Progress as Progress  # what every caller of `fetch` hands on
 from ovvis.paths import cache_folder
@@ -103,17 +103,22 @@ def _fetch(
     record_checksum(target, came)
 
 
-def _candidates(sources: Sequence[Source], file: str, failures: list[str]) -> Iterator[Source]:
-    """Yield the sources in order, the mirror's first, those with patterns in their names file by file."""
+def _candidates(sources: Sequence[Source], file: str, failures: list[str]) -> Iterator[Hub | Drive | Url | Local]:
+    """Yield the sources in order, the mirror's first, a search's file by file."""
     for source in (*_noted(mirrored(file)), *sources):
-        if not isinstance(source, Hub):
+        if not isinstance(source, HubSearch):
             yield source
             continue
         try:
-            yield from [source] if offline() else expand(source)
+            if why := offline():
+                raise Failed(f"not asked: {why}")
+            found = expand(source)
+            yield from found
+            said = f"none of the {len(found)} that fit by name is this model; {there(source)}"  # else none comes here
         except Failed as failed:
-            failures.append(f"{source.title}: {failed}")
-            _log.warning("%s was not had from %s", Path(file).stem, failures[-1])
+            said = str(failed)
+        failures.append(f"{source.title}: {said}")
+        _log.warning("%s was not had from %s", Path(file).stem, failures[-1])
 
 
 def _noted(sources: Sequence[Source]) -> list[Source]:
@@ -123,13 +128,15 @@ def _noted(sources: Sequence[Source]) -> list[Source]:
         if isinstance(source, Local):
             known = _read_record(source.path.parent).get(source.path.name)
         else:
-            known = None if offline() else _record_at(source.address.rpartition("/")[0]).get(Path(source.address).name)
+            known = (
+                None if offline() else mirror_record(source.address.rpartition("/")[0]).get(Path(source.address).name)
+            )
         pinned = known if isinstance(known, dict) else {}
         out.append(replace(source, size=pinned.get("size"), sha256=pinned.get("sha256")))
     return out
 
 
-def _record_at(address: str) -> dict[str, Any]:
+def mirror_record(address: str) -> dict[str, Any]:
     """Return the record of a mirror behind an address; what cannot be read counts as empty."""
     import requests
 
@@ -149,7 +156,7 @@ class _Work:
     on_progress: Progress | None
     cookies: MozillaCookieJar | None
 
-    def bring(self, source: Source, made: Path) -> dict[str, Any]:
+    def bring(self, source: Hub | Drive | Url | Local, made: Path) -> dict[str, Any]:
         """Write what `finish` makes of a source's file to `made`; return what is recorded of where it came from.
 
         Raises:
@@ -229,7 +236,7 @@ class _Wrong(Failed):
         self.report = report
 
 
-def _request(source: Source) -> tuple[Request, Source]:
+def _request(source: Hub | Drive | Url) -> tuple[Request, Hub | Drive | Url]:
     """Return what to ask for, and the source with all that is known of its file."""
     if isinstance(source, Hub):
         return resolve(source)

@@ -5,18 +5,17 @@ huggingface_hub knows the Hub; the bytes come as all others do (`transfer.py`), 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ovvis.models.sources import Hub, hub_address
+from ovvis.models.sources import Hub, HubSearch, hub_address
 from ovvis.models.transfer import CONNECT, Failed, Request, reason
 
-SHOWN = 12  # files of a repository that an error names
+SHOWN = 40  # files of a repository that an error names
 
 
 def kept_by_hub(source: Hub) -> Path | None:
@@ -27,19 +26,39 @@ def kept_by_hub(source: Hub) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def expand(source: Hub) -> list[Hub]:
-    """Return the files that a name stands for: itself, or all that fit a pattern.
+def expand(source: HubSearch) -> list[Hub]:
+    """Return the files that fit a search, the likeliest first.
 
     Raises:
         Failed: the repository cannot be listed, or none fits; the message says which files there are.
     """
-    if not any(mark in source.file for mark in "*?"):
-        return [source]
-    files = _files(source)
-    fitting = [file for file in files if fnmatch(file.lower(), source.file.lower())]
+    sizes = _files(source)
+    named = [file for file in sizes if _fits(file, source)]
+    fitting = [file for file in named if sizes[file] >= source.least]
     if not fitting:
-        raise Failed(f"no file there is called so; it has {_some(files)}")
-    return [replace(source, file=file) for file in fitting]
+        small = f" that has the {source.least / 1e6:,.0f} MB at least that it must" if named else ""
+        raise Failed(f"no file there is called so{small}; {there(source, sizes)}")
+    fitting.sort(key=lambda file: (any(word in file.lower() for word in source.last), file))
+    return [Hub(source.repository, file, source.revision) for file in fitting]
+
+
+def _fits(file: str, source: HubSearch) -> bool:
+    folder, _, name = file.rpartition("/")
+    return folder == source.folder and all(word in name.lower() for word in source.words)
+
+
+def there(source: Hub | HubSearch, sizes: Mapping[str, int] | None = None) -> str:
+    """Return which files a repository has, those of a search's folder first, as the end of a line."""
+    try:
+        sizes = _files(source) if sizes is None else sizes
+    except Failed:
+        return "its files could not be listed"
+    files = list(sizes)
+    if isinstance(source, HubSearch):
+        files.sort(key=lambda file: file.rpartition("/")[0] != source.folder)
+        files = [f"{file} ({sizes[file] / 1e6:,.0f} MB)" for file in files]
+    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
+    return f"it has {', '.join(files[:SHOWN]) or 'no files'}{more}"
 
 
 def resolve(source: Hub) -> tuple[Request, Hub]:
@@ -66,20 +85,18 @@ def resolve(source: Hub) -> tuple[Request, Hub]:
     return Request(found.location, {"Authorization": f"Bearer {token}"} if token else {}, size=known.size), known
 
 
-def _files(source: Hub) -> list[str]:
+def _files(source: Hub | HubSearch) -> dict[str, int]:
+    """Return the files of a repository in order of their names, with their sizes in bytes."""
     from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
 
     with _told(source, listing=True):
-        return sorted(HfApi(endpoint=hub_address()).list_repo_files(source.repository, revision=source.revision))
-
-
-def _some(files: list[str]) -> str:
-    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-    return f"{', '.join(files[:SHOWN]) or 'none'}{more}"
+        tree = HfApi(endpoint=hub_address()).list_repo_tree(source.repository, recursive=True, revision=source.revision)
+        return dict(sorted((entry.path, entry.size) for entry in tree if isinstance(entry, RepoFile)))
 
 
 @contextmanager
-def _told(source: Hub, listing: bool = False) -> Iterator[None]:
+def _told(source: Hub | HubSearch, listing: bool = False) -> Iterator[None]:
     """Turn what goes wrong with the Hub into the line that says why."""
     from huggingface_hub import errors
 
@@ -93,7 +110,7 @@ def _told(source: Hub, listing: bool = False) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         raise Failed(f"the repository has no revision {source.revision!r}") from error
     except errors.EntryNotFoundError as error:
-        has = "" if listing else f"; it has {_listed(source)}"
+        has = "" if listing else f"; {there(source)}"
         raise Failed(f"the repository has no such file{has}") from error
     except errors.RepositoryNotFoundError as error:
         raise Failed(
@@ -108,10 +125,3 @@ def _told(source: Hub, listing: bool = False) -> Iterator[None]:
         name = type(error).__name__
         said = "no answer within 10 s" if "Timeout" in name else reason(error)
         raise Failed("it sends from address to address in a circle" if "Redirect" in name else said) from error
-
-
-def _listed(source: Hub) -> str:
-    try:
-        return _some(_files(source))
-    except Failed:
-        return "files that could not be listed"

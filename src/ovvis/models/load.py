@@ -17,6 +17,7 @@ from ovvis.files.output import make_way
 from ovvis.models import download
 from ovvis.models.checkpoint import CLASSES, Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.convert import decoder_depth, has_clip, query_count
+from ovvis.models.default import candidates
 from ovvis.models.families import FAMILIES, build_model
 from ovvis.models.model import Model
 from ovvis.models.own_clip import pretrained_clip
@@ -25,7 +26,7 @@ from ovvis.models.places import weights_path
 from ovvis.models.settings import UNTRAINED, FamilyConfig, Precision
 from ovvis.models.stated import check_depth, stated_config
 from ovvis.models.strict import TensorsDiffer, load_strictly
-from ovvis.models.zoo import DEFAULT_MODEL, ZOO, ModelEntry, find_model
+from ovvis.models.zoo import SMALL_MODEL, ZOO, ModelEntry, find_model
 from ovvis.paths import user_path
 from ovvis.structures import TextEmbeddings
 from ovvis.version import __version__
@@ -49,7 +50,9 @@ def load_model(
     """Return a model, ready to run.
 
     Args:
-        name: a name of the zoo; None takes the model that the checkpoint is of, or `DEFAULT_MODEL` without one.
+        name: a name of the zoo; None takes the model that the checkpoint is of; without one too, the best whose weights
+            are here, else the best openly licensed one, which is fetched, else the small one in the package
+            (`models.default`); a logged line says which and why.
         weights: a checkpoint (the authors' `.pth` or our `.safetensors`); None takes the model's own, which lie in the
             package or are fetched on first use; "untrained" takes none, for trying the machinery.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the best there is.
@@ -65,7 +68,9 @@ def load_model(
     where = pick_device(device)
     dtype = pick_precision(precision, where)
     given = None if weights in (None, UNTRAINED) else read_checkpoint(weights)
-    entry = _recognise(given) if name is None and given is not None else find_model(name or DEFAULT_MODEL)
+    if name is None and weights is None:
+        return _default(options, on_progress, ignore_unused).for_inference(where, dtype)
+    entry = _recognise(given) if name is None and given is not None else find_model(name or SMALL_MODEL)
     _check_options(entry.family, options)
     pinned = options.get("decoder_layers")
     if weights == UNTRAINED:
@@ -73,13 +78,38 @@ def load_model(
             torch.manual_seed(0)
             model = build_model(replace(entry.config, **options), entry.name)
     elif given is None:
-        found = own_weights(entry, on_progress, ignore_unused=ignore_unused)
-        model = build_from(found, entry, pinned or entry.config.decoder_layers, options, on_progress)
+        model = _with_own_weights(entry, options, on_progress, ignore_unused)
     else:
         if name not in (None, "clip-vis-r50", "clip-vis-convnext-b"):
             pinned = pinned or entry.config.decoder_layers
         model = build_from(given, entry, pinned, options, on_progress, ignore_unused=ignore_unused)
     return model.for_inference(where, dtype)
+
+
+def _with_own_weights(
+    entry: ModelEntry, options: Mapping[str, Any], on_progress: download.Progress | None, ignore_unused: bool
+) -> Model:
+    """Return a model of the zoo with its own weights."""
+    found = own_weights(entry, on_progress, ignore_unused=ignore_unused)
+    depth = options.get("decoder_layers") or entry.config.decoder_layers
+    return build_from(found, entry, depth, options, on_progress)
+
+
+def _default(options: Mapping[str, Any], on_progress: download.Progress | None, ignore_unused: bool) -> Model:
+    """Return the best model that can be had where none is named; a line for each that cannot."""
+    for choice in candidates():
+        entry = find_model(choice.name)
+        here = choice.to_fetch_bytes is None and not entry.packaged
+        _log.log(logging.INFO if here else logging.WARNING, choice.line)
+        _check_options(entry.family, options)
+        try:
+            return _with_own_weights(entry, options, on_progress, ignore_unused)
+        except OvvisError as error:
+            if entry.packaged:
+                raise
+            more = f"; `ovvis models fetch {entry.name}` lists the tensors" if error.report else ""
+            _log.warning("%s%s", error, more)
+    raise AssertionError("the last one lies in the package")
 
 
 def build_from(

@@ -9,7 +9,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+from ovvis.errors import InputError
 from ovvis.paths import user_path
 
 MIRROR = "OVVIS_MIRROR"
@@ -33,11 +35,7 @@ class Pinned:
 
 @dataclass(frozen=True)
 class Hub(Pinned):
-    """A file in a repository of the Hugging Face Hub.
-
-    With `*` or `?` in its name it stands for each file of the repository that fits, one after the other: for a
-    repository whose files are not known by name.
-    """
+    """A file in a repository of the Hugging Face Hub."""
 
     repository: str
     file: str
@@ -52,6 +50,29 @@ class Hub(Pinned):
     def title(self) -> str:
         """A short name."""
         return f"the Hugging Face Hub ({self.repository}/{self.file})"
+
+
+@dataclass(frozen=True)
+class HubSearch(Pinned):
+    """Files in a repository of the Hugging Face Hub that are not known by name: each that fits is tried in turn."""
+
+    repository: str
+    folder: str  # that they lie in
+    words: tuple[str, ...]  # all of which their names hold, in any order
+    least: int = 0  # bytes; a smaller file cannot hold the model
+    last: tuple[str, ...] = ()  # words of names that are tried after the others
+    revision: str = "main"
+
+    @property
+    def address(self) -> str:
+        """The folder's page in a browser, and what to look for there."""
+        page = f"{hub_address()}/{self.repository}/tree/{self.revision}/{quote(self.folder)}"
+        return f"{page} (a file with {' and '.join(self.words)} in its name)"
+
+    @property
+    def title(self) -> str:
+        """A short name."""
+        return f"the Hugging Face Hub ({self.repository}/{self.folder}: {', '.join(self.words)})"
 
 
 @dataclass(frozen=True)
@@ -105,7 +126,7 @@ class Local(Pinned):
         return f"the mirror ({self.path})"
 
 
-Source = Hub | Drive | Url | Local
+Source = Hub | HubSearch | Drive | Url | Local
 
 
 def offline() -> str | None:
@@ -122,6 +143,40 @@ def hub_address() -> str:
     return (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
 
 
+def use_mirror(place: str | None) -> None:
+    """Make a place the mirror of this process and of those that it starts, in front of `OVVIS_MIRROR`.
+
+    Args:
+        place: a folder or the address of one; None changes nothing.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if place is None:
+        return
+    if not _is_address(place):
+        folder = user_path(place.removeprefix("file://"))
+        if not folder.is_dir():
+            raise InputError(
+                f"mirror {place!r}: there is no such folder; `ovvis models fetch NAME --to FOLDER` makes one, and an "
+                "address begins with http:// or https://"
+            )
+        place = str(folder.absolute())
+    os.environ[MIRROR] = place
+
+
+def mirror() -> Path | str | None:
+    """Return the user's own mirror: a folder, or an address without a slash at its end; None where there is none."""
+    place = os.environ.get(MIRROR, "").strip()
+    if not place:
+        return None
+    return place.rstrip("/") if _is_address(place) else user_path(place.removeprefix("file://"))
+
+
+def _is_address(place: str) -> bool:
+    return "://" in place and not place.startswith("file://")
+
+
 def mirrored(file: str) -> list[Source]:
     """Return the places of the user's own mirror where a file may lie; none where there is no mirror.
 
@@ -130,13 +185,11 @@ def mirrored(file: str) -> list[Source]:
     Args:
         file: its name among the weights, with a suffix.
     """
-    mirror = os.environ.get(MIRROR, "").strip()
-    if not mirror:
+    folder, names = mirror(), [file, f"{Path(file).stem}.pth"]
+    if folder is None:
         return []
-    names = [file, f"{Path(file).stem}.pth"]
-    if "://" in mirror and not mirror.startswith("file://"):
-        return [Url(f"{mirror.rstrip('/')}/{name}") for name in names]
-    folder = user_path(mirror.removeprefix("file://"))
+    if isinstance(folder, str):
+        return [Url(f"{folder}/{name}") for name in names]
     there = [folder / name for name in names if (folder / name).is_file()]
     return [Local(path) for path in there or [folder / file]]
 

@@ -12,11 +12,11 @@ from ovvis.models.fc_clip import FcClipConfig
 from ovvis.models.ov_dvis import OvDvisConfig
 from ovvis.models.ovformer import OvFormerConfig
 from ovvis.models.settings import CLIP_ENCODER, FamilyConfig
-from ovvis.models.sources import Drive, Hub, Source, in_words
+from ovvis.models.sources import Drive, HubSearch, Source, in_words
 
 LVIS = "LVIS v1 (frequent and common)"
-DEFAULT_MODEL = "clip-vis-stickers"
-"""What runs where neither a model nor weights are asked for."""
+SMALL_MODEL = "clip-vis-stickers"
+"""What runs where no model is asked for, no published weights are here, and none can be had; and in the demo."""
 
 COCO_YTVIS = "COCO, then YouTube-VIS 2019"
 
@@ -153,11 +153,18 @@ def _fc_clip(name: str, config: FcClipConfig, ap: float, drive_id: str, paramete
     )
 
 
-def _ov_dvis(name: str, config: OvDvisConfig, ap: tuple[float, ...], file: str, parameters: int) -> ModelEntry:
+_CLOSED = ("ovis", "ytvis", "youtube", "vipseg", "vspw")  # datasets of closed vocabularies
+
+
+def _ov_dvis(
+    name: str, config: OvDvisConfig, ap: tuple[float, ...], words: tuple[str, ...], parameters: int
+) -> ModelEntry:
     """Return a line of OV-DVIS++.
 
-    The names of its files on the Hub are unverified: they could not be listed from here. Each that fits the pattern is
-    tried, and the one that loads strictly is taken.
+    The names of its files on the Hub are unverified: they could not be listed from here. Each whose name holds all
+    words, and which is large enough for the weights, is tried, and the one that loads strictly is taken. The folder
+    also holds networks of closed vocabularies (such as `offline_vitl_ovis_534.pth`): those named by what these are
+    trained on come last, and without a CLIP most are too small.
     """
     return ModelEntry(
         name=name,
@@ -165,7 +172,7 @@ def _ov_dvis(name: str, config: OvDvisConfig, ap: tuple[float, ...], file: str, 
         config=config,
         training_data="COCO panoptic (images as videos)",
         published_ap=dict(zip(("OVIS", "YTVIS19", "YTVIS21"), ap, strict=True)),
-        sources=(Hub("zhangtao-whu/DVIS_Plus", f"DVIS++/{file}"),),
+        sources=(HubSearch("zhangtao-whu/DVIS_Plus", "DVIS++", words, least=parameters * 2_000_000, last=_CLOSED),),
         parameters=parameters,
         code_licence="MIT (authors' repository)",
         weights_licence="not stated; code MIT; FC-CLIP: Apache-2.0; CLIP: MIT",
@@ -295,14 +302,14 @@ ZOO: dict[str, ModelEntry] = {
             "1-91PIns86vyNaL3CzMmDD39zKGnPMtvj",
             373,
         ),
-        _ov_dvis("ov-dvis-r50", OvDvisConfig(), (14.8, 34.5, 30.9), "*online*r50*.pth", 133),
-        _ov_dvis("ov-dvis-r50-offline", OvDvisConfig(refined=True), (13.0, 34.4, 31.0), "*offline*r50*.pth", 147),
-        _ov_dvis("ov-dvis-convnext-l", OvDvisConfig(**_CONVNEXT_L), (24.0, 48.8, 44.5), "*online*conv*.pth", 382),
+        _ov_dvis("ov-dvis-r50", OvDvisConfig(), (14.8, 34.5, 30.9), ("online", "r50"), 133),
+        _ov_dvis("ov-dvis-r50-offline", OvDvisConfig(refined=True), (13.0, 34.4, 31.0), ("offline", "r50"), 147),
+        _ov_dvis("ov-dvis-convnext-l", OvDvisConfig(**_CONVNEXT_L), (24.0, 48.8, 44.5), ("online", "conv"), 382),
         _ov_dvis(
             "ov-dvis-convnext-l-offline",
             OvDvisConfig(refined=True, **_CONVNEXT_L),
             (21.6, 48.7, 44.2),
-            "*offline*conv*.pth",
+            ("offline", "conv"),
             397,
         ),
     )
