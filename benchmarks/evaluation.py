@@ -59,12 +59,12 @@ def main() -> None:
 
 def measure(folder: Path, also: str | None = None) -> dict[str, float]:
     """Read and score the files of a folder as `ovvis evaluate` does; seconds, MB and the AP (or the HOTA)."""
-    from ovvis.data.open import open_dataset
-    from ovvis.data.result_files import ResultFiles
+    from ovvis.datasets.open import open_dataset
     from ovvis.evaluation.evaluator import Evaluator
     from ovvis.evaluation.explain import Explainer
     from ovvis.evaluation.hota import HotaEvaluator
     from ovvis.evaluation.rules import LVVIS
+    from ovvis.predictions.result_files import ResultFiles
 
     before = _peak()
     start, scoring = time.perf_counter(), 0.0

@@ -19,8 +19,8 @@ from PIL import Image
 from safetensors.torch import save
 
 from fuzz_bend import HEIGHT, WIDTH, Kind, bent_bytes, odd, read_masks
-from ovvis.data.mask_folder import MaskFolder, convert_masks
-from ovvis.data.open import open_dataset
+from ovvis.datasets.mask_folder import MaskFolder, convert_masks
+from ovvis.datasets.open import open_dataset
 from ovvis.models.load import load_model
 from ovvis.models.text_file import text_from_file
 from ovvis.sources.video import open_source

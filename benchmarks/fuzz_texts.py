@@ -14,11 +14,11 @@ import numpy as np
 
 from fuzz_bend import HEIGHT, WIDTH, Kind, as_json, attempts, bent_bytes, bent_document, read_masks
 from ovvis import masks
-from ovvis.data.check import check
-from ovvis.data.open import find_dataset, open_dataset
-from ovvis.data.problems import Problems
-from ovvis.data.result_files import ResultFiles
+from ovvis.datasets.check import check
+from ovvis.datasets.open import find_dataset, open_dataset
+from ovvis.datasets.problems import Problems
 from ovvis.outputs.formats.tracks_json import load_tracks, save_tracks
+from ovvis.predictions.result_files import ResultFiles
 from ovvis.structures import Track, VideoResult
 from ovvis.training.recipes import load_config, recipes
 from ovvis.vocabulary import Vocabulary, read_prompts

@@ -43,8 +43,8 @@ from conftest import TINY_CLIPS
 from fakes import authors_checkpoint, build_tiny, tiny_config
 from ovvis.cli import demo, entry, reproduce, world
 from ovvis.cli.lazy import load as load_verb
-from ovvis.data import stickers
-from ovvis.data.stickers import SPLITS
+from ovvis.datasets import stickers
+from ovvis.datasets.stickers import SPLITS
 from ovvis.masks import encode
 from ovvis.models import load, zoo
 from ovvis.outputs.render import VideoWriter

@@ -25,7 +25,7 @@ def main() -> None:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         generate(path)
-    from ovvis.data.open import open_dataset
+    from ovvis.datasets.open import open_dataset
 
     start, processor = time.perf_counter(), time.process_time()
     dataset = open_dataset("lvis_v1_train_norare", root=folder)

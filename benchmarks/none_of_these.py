@@ -31,9 +31,9 @@ from torch import Tensor
 
 from ovvis import masks
 from ovvis.cli.console import progress
-from ovvis.data.open import open_dataset
-from ovvis.data.stickers import SPLITS
-from ovvis.data.words import dataset_vocabulary
+from ovvis.datasets.open import open_dataset
+from ovvis.datasets.stickers import SPLITS
+from ovvis.datasets.words import dataset_vocabulary
 from ovvis.inference import scoring
 from ovvis.inference.pipeline import VideoSegmenter, build_tracker
 from ovvis.models.load import load_model

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ovvis.cli.train import train
-from ovvis.data.mask_folder import MaskFolder, convert_masks
+from ovvis.datasets.mask_folder import MaskFolder, convert_masks
 from ovvis.training.logbook import METRICS, read_metrics
 
 CLIP = "overfit-resnet"

@@ -17,9 +17,9 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from ovvis.data.drawn import Drawn, DrawnSplit
-from ovvis.data.stickers import SPLITS
-from ovvis.data.words import dataset_vocabulary
+from ovvis.datasets.drawn import Drawn, DrawnSplit
+from ovvis.datasets.stickers import SPLITS
+from ovvis.datasets.words import dataset_vocabulary
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import ResultTrack
 from ovvis.inference.pipeline import VideoSegmenter

@@ -43,17 +43,17 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from generated import ellipses, lvis_like
 from ovvis.cli.process import keep_freed_memory
-from ovvis.data.coco import read_coco
-from ovvis.data.dataset import Part, TrainingSet
-from ovvis.data.loader import LoaderConfig, TrainingBatch, WindowLoader, network_input
-from ovvis.data.sampling import SamplingConfig
-from ovvis.data.transforms import AugmentConfig
+from ovvis.datasets.coco import read_coco
 from ovvis.models.clip_vis import build_clip_vis
 from ovvis.models.layers import deformable_attention
 from ovvis.models.model import Model
 from ovvis.models.zoo import find_model
 from ovvis.structures import LayeredPrediction, Target
 from ovvis.training.criterion import Criterion, LossConfig, clip_vis_criterion
+from ovvis.training.data.dataset import Part, TrainingSet
+from ovvis.training.data.loader import LoaderConfig, TrainingBatch, WindowLoader, network_input
+from ovvis.training.data.sampling import SamplingConfig
+from ovvis.training.data.transforms import AugmentConfig
 from ovvis.training.optimizer import OptimizerConfig, build_optimizer
 
 PARTS = ("network", "loss", "backward", "optimizer")

@@ -15,8 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ovvis.data.sampling import SamplingConfig
-from ovvis.data.stickers import SPLITS, LiveStickers
+from ovvis.datasets.stickers import SPLITS
+from ovvis.training.data.live_scenes import LiveStickers
+from ovvis.training.data.sampling import SamplingConfig
 from ovvis.world.sprites import load_sprites
 from ovvis.world.video import VideoConfig, Videos
 

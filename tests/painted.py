@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from ovvis.data.annotations import Annotations, Video
+from ovvis.datasets.annotations import Annotations, Video
 from ovvis.evaluation.records import Category, TruthTrack
 from ovvis.masks import encode
 

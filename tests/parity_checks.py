@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from ovvis.masks import decode
 from parity_weights import make_state
 
-DATA = Path(__file__).parent / "data" / "parity"
+DATA = Path(__file__).parent / "parity"
 
 
 def read_case(name):

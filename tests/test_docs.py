@@ -14,10 +14,10 @@ from PIL import Image
 import ovvis
 from fakes import build_tiny
 from ovvis import masks
-from ovvis.data.loader import WindowLoader
 from ovvis.models.zoo import find_model
 from ovvis.outputs.render import VideoWriter
 from ovvis.structures import Target
+from ovvis.training.data.loader import WindowLoader
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.DOTALL | re.MULTILINE)

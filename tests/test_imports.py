@@ -30,14 +30,15 @@ LEVELS = {
     "sources": 2,
     "outputs": 2,
     "world": 2,
-    "data": 3,
+    "datasets": 3,
     "inference": 3,
+    "predictions": 4,
     "training": 4,
-    "web": 4,
     "report": 4,
-    "reproduction": 4,
-    "cli": 5,
-    "__main__": 6,
+    "reproduction": 5,
+    "web": 5,
+    "cli": 6,
+    "__main__": 7,
 }
 WITHIN_A_LEVEL = {
     ("structures", "masks"),
@@ -53,7 +54,7 @@ ONLY = {
     "evaluation": {"structures", "fields", "masks", "borders", "errors", "plain"},
     "world": {"paths", "masks", "errors", "files"},
 }
-STRANGERS = [("training", "inference"), ("data", "inference")]
+STRANGERS = [("training", "inference"), ("datasets", "inference"), ("reproduction", "training")]
 FAMILIES = [("models.clip_vis", "models.ovformer")]
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
@@ -146,7 +147,7 @@ def test_importing_has_no_effect(tmp_path):
 
 
 # Programs that read datasets or score results, and the command's help, start without the networks' libraries.
-LIGHT = ["ovvis", "ovvis.cli.main", "ovvis.structures", "ovvis.data.annotations", "ovvis.evaluation.evaluator"]
+LIGHT = ["ovvis", "ovvis.cli.main", "ovvis.structures", "ovvis.datasets.annotations", "ovvis.evaluation.evaluator"]
 
 
 @pytest.mark.parametrize("name", LIGHT)

@@ -4,13 +4,13 @@ from pathlib import Path
 import pytest
 
 import ovvis
-from ovvis.data.open import open_dataset
-from ovvis.data.result_places import find_results
+from ovvis.datasets.open import open_dataset
 from ovvis.errors import InputError
 from ovvis.files.output import OutputFolder
 from ovvis.models.checkpoint import read_checkpoint
 from ovvis.models.text_file import text_from_file
 from ovvis.paths import cache_folder, data_folder, user_path
+from ovvis.predictions.result_places import find_results
 from ovvis.sources.video import open_source
 from ovvis.training.recipes import load_config
 from ovvis.vocabulary import Vocabulary, read_prompts

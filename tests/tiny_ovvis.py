@@ -18,10 +18,11 @@ from conftest import TINY_CLIPS
 from fakes import build_tiny
 from ovvis.cli import main
 from ovvis.cli.lazy import load
-from ovvis.data import predictions, submission
 from ovvis.files import output
 from ovvis.inference import tubes
 from ovvis.models import load as models_load
+from ovvis.predictions import folder as predictions
+from ovvis.predictions import submission
 
 
 def die() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ovvis.cli import main as cli
-from ovvis.data.catalog import entries
+from ovvis.datasets.catalog import entries
 
 
 def call(monkeypatch, *arguments):

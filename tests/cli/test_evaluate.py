@@ -13,7 +13,7 @@ from ovvis.cli import main as cli
 from ovvis.outputs.formats.tracks_json import save_tracks
 from ovvis.structures import Track, VideoResult
 
-PARITY = Path(__file__).parents[1] / "data" / "parity"
+PARITY = Path(__file__).parents[1] / "parity"
 TRUTH, RESULTS = PARITY / "eval_small_gt.json", PARITY / "eval_small_results.json"
 EXPECTED = json.loads((PARITY / "eval_small_expected.json").read_text())
 

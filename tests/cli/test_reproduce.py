@@ -7,10 +7,10 @@ import pytest
 from fakes import build_tiny, build_tiny_ovformer
 from ovvis.cli import main as cli
 from ovvis.cli import reproduce, segmenter
-from ovvis.data import stickers
-from ovvis.data.open import open_dataset
-from ovvis.data.stickers import SPLITS, write_split
-from ovvis.data.words import dataset_vocabulary
+from ovvis.datasets import stickers
+from ovvis.datasets.open import open_dataset
+from ovvis.datasets.stickers import SPLITS, write_split
+from ovvis.datasets.words import dataset_vocabulary
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import ResultTrack
 from ovvis.files.lock import release_lock, take_lock

@@ -10,7 +10,7 @@ from PIL import Image
 from validation_run import EDGES, figures
 
 from fakes import build_tiny
-from ovvis.data.words import dataset_vocabulary
+from ovvis.datasets.words import dataset_vocabulary
 from ovvis.evaluation.records import Category
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.sources.video import open_frames

@@ -11,7 +11,7 @@ from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
 from ovvis.evaluation.report import METRICS, Report
 from ovvis.evaluation.rules import BURST, LVVIS
 
-PARITY = Path(__file__).parents[1] / "data" / "parity"
+PARITY = Path(__file__).parents[1] / "parity"
 GROUPS = {
     "lvvis": lambda c: ("base",) if c["partition"] in (0, 1) else ("novel",),
     "burst": lambda c: ("novel" if c["frequency"] == "r" else "base", c["split"]),

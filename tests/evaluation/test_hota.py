@@ -14,7 +14,7 @@ from ovvis.evaluation.hota import FIGURES, MOST_MASKS, HotaEvaluator, count
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
 from ovvis.masks import encode
 
-CASE = json.loads((Path(__file__).parents[1] / "data" / "parity" / "hota_small.json").read_text())
+CASE = json.loads((Path(__file__).parents[1] / "parity" / "hota_small.json").read_text())
 
 
 def masks(codes):

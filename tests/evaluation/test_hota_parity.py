@@ -14,7 +14,7 @@ import pytest
 from ovvis.evaluation.hota import FIGURES, HotaEvaluator
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
 
-FILE = Path(__file__).parents[1] / "data" / "parity" / "hota_random.json"
+FILE = Path(__file__).parents[1] / "parity" / "hota_random.json"
 
 
 @cache

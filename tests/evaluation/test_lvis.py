@@ -19,7 +19,7 @@ from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
 from ovvis.evaluation.rules import COCO, LVIS
 from ovvis.masks import encode
 
-FILE = Path(__file__).parents[1] / "data" / "parity" / "lvis_random.json"
+FILE = Path(__file__).parents[1] / "parity" / "lvis_random.json"
 GROUPS = {"r": "rare", "c": "common", "f": "frequent"}
 NAMES = {"AR@300": "AR300", "ARs@300": "ARs", "ARm@300": "ARm", "ARl@300": "ARl"}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ovvis.data.annotations import Annotations, Video
+from ovvis.datasets.annotations import Annotations, Video
 from ovvis.evaluation.explain import Explainer
 from ovvis.evaluation.records import Category, ResultTrack, TruthTrack
 from ovvis.evaluation.rules import LVVIS, YOUTUBE_VIS

@@ -2,7 +2,7 @@ from dataclasses import fields
 
 import pytest
 
-from ovvis.data.stickers import SPLITS
+from ovvis.datasets.stickers import SPLITS
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import build_tracker
 from ovvis.models.settings import VideoSettings

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from fakes import build_tiny
-from ovvis.data.drawn import DrawnSplit
-from ovvis.data.stickers import SPLITS
-from ovvis.data.words import dataset_vocabulary
+from ovvis.datasets.drawn import DrawnSplit
+from ovvis.datasets.stickers import SPLITS
+from ovvis.datasets.words import dataset_vocabulary
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.masks import decode

@@ -13,12 +13,12 @@ from training_cases import boxes
 from conftest import TINY_CLIPS
 from fakes import build_tiny, build_tiny_ovformer
 from forked import run_forked
-from ovvis.data.dataset import Origin
-from ovvis.data.loader import TrainingBatch
-from ovvis.data.sampling import Draw
 from ovvis.structures import TextEmbeddings
 from ovvis.training.config import RunConfig, TrainConfig
 from ovvis.training.criterion import LossConfig, clip_vis_criterion, ovformer_criterion
+from ovvis.training.data.dataset import Origin
+from ovvis.training.data.loader import TrainingBatch
+from ovvis.training.data.sampling import Draw
 from ovvis.training.devices import make_fabric
 from ovvis.training.live import Live
 from ovvis.training.meter import Meter

@@ -9,11 +9,6 @@ import torch
 import torch.nn.functional as F
 
 from fakes import build_tiny, tiny_config
-from ovvis.data.dataset import TrainingSet
-from ovvis.data.loader import LoaderConfig, WindowLoader
-from ovvis.data.sampling import SamplingConfig
-from ovvis.data.stickers import live_part
-from ovvis.data.transforms import AugmentConfig
 from ovvis.errors import InputError
 from ovvis.structures import Target
 from ovvis.training import build
@@ -21,6 +16,11 @@ from ovvis.training.clip_objective import Anchors, ClipConfig, ClipObjective, as
 from ovvis.training.clip_start import clip_objective
 from ovvis.training.clip_words import PROMPTS, Words, foreign_words
 from ovvis.training.config import DataConfig, ModelConfig, RunConfig, TrainConfig, ValidationConfig
+from ovvis.training.data.dataset import TrainingSet
+from ovvis.training.data.live_scenes import live_part
+from ovvis.training.data.loader import LoaderConfig, WindowLoader
+from ovvis.training.data.sampling import SamplingConfig
+from ovvis.training.data.transforms import AugmentConfig
 from ovvis.training.devices import make_fabric
 from ovvis.training.loop import train
 from ovvis.training.optimizer import OptimizerConfig, build_optimizer

@@ -7,13 +7,7 @@ import pytest
 import torch
 
 from fakes import build_tiny, build_tiny_fc_clip, build_tiny_ovformer, tiny_ovformer_config
-from ovvis.data.annotations import Annotations
-from ovvis.data.dataset import Part, TrainingSet
-from ovvis.data.filtering import FilterConfig
-from ovvis.data.loader import collate, network_input
-from ovvis.data.sampling import Draw, SamplingConfig
-from ovvis.data.stickers import live_part
-from ovvis.data.transforms import AugmentConfig
+from ovvis.datasets.annotations import Annotations
 from ovvis.errors import InputError
 from ovvis.evaluation.records import Category
 from ovvis.models.backbones.conv_clip import ConvClipBackbone
@@ -22,6 +16,12 @@ from ovvis.models.text import embed_vocabulary
 from ovvis.training.build import build_task
 from ovvis.training.config import DataConfig, ModelConfig, RunConfig, TrainConfig, ValidationConfig
 from ovvis.training.criterion import LossConfig
+from ovvis.training.data.dataset import Part, TrainingSet
+from ovvis.training.data.filtering import FilterConfig
+from ovvis.training.data.live_scenes import live_part
+from ovvis.training.data.loader import collate, network_input
+from ovvis.training.data.sampling import Draw, SamplingConfig
+from ovvis.training.data.transforms import AugmentConfig
 from ovvis.training.devices import make_fabric
 from ovvis.training.loop import train
 from ovvis.training.objective import network_objective, trained_labels

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from ovvis.data.catalog import entry
-from ovvis.data.stickers import LIVE
+from ovvis.datasets.catalog import entry
 from ovvis.models.zoo import ZOO
+from ovvis.training.data.live_scenes import LIVE
 from ovvis.training.recipes import load_config, recipes
 
 PUBLISHED = {

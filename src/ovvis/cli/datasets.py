@@ -16,11 +16,11 @@ from rich.table import Table
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.lazy import SETTINGS
 from ovvis.cli.options import DataRoot, DatasetName, Frames, Overwrite
-from ovvis.data.check import MISSING_FRAME, NO_FRAMES, CheckReport
-from ovvis.data.check import check as check_dataset
-from ovvis.data.mask_folder import MaskFolder, convert_masks, read_names
-from ovvis.data.open import find_dataset
-from ovvis.data.presence import Presence, look
+from ovvis.datasets.check import MISSING_FRAME, NO_FRAMES, CheckReport
+from ovvis.datasets.check import check as check_dataset
+from ovvis.datasets.mask_folder import MaskFolder, convert_masks, read_names
+from ovvis.datasets.open import find_dataset
+from ovvis.datasets.presence import Presence, look
 from ovvis.paths import data_folder
 
 WRONG = 2  # exit code: a dataset is not whole

@@ -17,11 +17,9 @@ from rich.table import Table
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.explanation import EXPLAINED, save_explanation
 from ovvis.cli.options import DataRoot, DatasetName, Frames, Overwrite
-from ovvis.data.annotations import LOST_TRUTH, Annotations
-from ovvis.data.open import find_dataset, open_dataset
-from ovvis.data.problems import Problems
-from ovvis.data.result_files import ResultFiles
-from ovvis.data.track_files import TrackFiles, find_track_files
+from ovvis.datasets.annotations import LOST_TRUTH, Annotations
+from ovvis.datasets.open import find_dataset, open_dataset
+from ovvis.datasets.problems import Problems
 from ovvis.errors import InputError, nearest
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.explain import Explainer
@@ -30,6 +28,8 @@ from ovvis.evaluation.hota import FIGURES, HOTA_RULES, MASKS, RELEASED, HotaEval
 from ovvis.evaluation.report import Report
 from ovvis.evaluation.rules import BURST, COCO, LVIS, RULES, Rules
 from ovvis.files.output import OutputFolder
+from ovvis.predictions.result_files import ResultFiles
+from ovvis.predictions.track_files import TrackFiles, find_track_files
 from ovvis.version import __version__
 
 METRICS_JSON, METRICS_CSV, CATEGORIES_CSV = "metrics.json", "metrics.csv", "categories.csv"

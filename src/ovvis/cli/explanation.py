@@ -6,12 +6,12 @@ import json
 from collections import defaultdict
 
 from ovvis.cli.console import progress
-from ovvis.data.annotations import Annotations
-from ovvis.data.result_files import ResultFiles
-from ovvis.data.track_files import TrackFiles
+from ovvis.datasets.annotations import Annotations
 from ovvis.evaluation.explanation import Explanation
 from ovvis.evaluation.records import ResultTrack
 from ovvis.files.output import OutputFolder
+from ovvis.predictions.result_files import ResultFiles
+from ovvis.predictions.track_files import TrackFiles
 from ovvis.report.explain_page import explain_page
 from ovvis.report.strips import Strip, make_strip
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ovvis.data.catalog import entries
+from ovvis.datasets.catalog import entries
 
 
 def completing(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:

@@ -19,17 +19,17 @@ from ovvis.cli.console import Advance, count, out, progress, warn
 from ovvis.cli.kept import kept
 from ovvis.cli.options import DataRoot, DatasetName, Frames
 from ovvis.cli.process import peak_memory
-from ovvis.data.annotations import Annotations, Video
-from ovvis.data.open import find_dataset
-from ovvis.data.predictions import BROKEN, RESULTS, PredictionFolder, Shard
-from ovvis.data.problems import Problems
-from ovvis.data.run_settings import dataset_settings
-from ovvis.data.submission import PACKED, pack
-from ovvis.data.words import dataset_vocabulary
+from ovvis.datasets.annotations import Annotations, Video
+from ovvis.datasets.open import find_dataset
+from ovvis.datasets.problems import Problems
+from ovvis.datasets.words import dataset_vocabulary
 from ovvis.errors import InputError
 from ovvis.evaluation.records import ResultTrack
 from ovvis.evaluation.rules import COCO
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.predictions.folder import BROKEN, RESULTS, PredictionFolder, Shard
+from ovvis.predictions.run_settings import dataset_settings
+from ovvis.predictions.submission import PACKED, pack
 from ovvis.sources.levels import parse_levels
 from ovvis.sources.source import FrameError
 from ovvis.sources.video import open_frames

@@ -21,8 +21,7 @@ from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import kept
 from ovvis.cli.options import Overwrite
-from ovvis.data.predictions import PATIENCE, Shard
-from ovvis.data.words import dataset_vocabulary
+from ovvis.datasets.words import dataset_vocabulary
 from ovvis.errors import InputError, nearest
 from ovvis.files.lock import clear_locks, release_lock, take_lock
 from ovvis.files.output import OutputFolder, whole_file
@@ -30,6 +29,7 @@ from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.settings import UNTRAINED
 from ovvis.models.zoo import ZOO
 from ovvis.paths import user_path
+from ovvis.predictions.folder import PATIENCE, Shard
 from ovvis.reproduction.earlier import refuse_others
 from ovvis.reproduction.experiments import EXPERIMENTS, LONG, MODEL, OV2SEG, OVFORMER, Experiment, choose
 from ovvis.reproduction.figures import Outcome
@@ -38,7 +38,7 @@ from ovvis.version import __version__
 from ovvis.world.sprites import load_sprites
 
 if TYPE_CHECKING:
-    from ovvis.data.drawn import DrawnSplit
+    from ovvis.datasets.drawn import DrawnSplit
     from ovvis.reproduction.measure import Job, Measurement, Network
 
 WORLDS = ("stickers",)
@@ -181,7 +181,7 @@ def _seeds(text: str) -> tuple[int, ...]:
         raise InputError(
             f"seeds {text!r}: they must be whole numbers with commas between, such as 0,100,200"
         ) from error
-    from ovvis.data.stickers import SPLITS
+    from ovvis.datasets.stickers import SPLITS
 
     own = {split.seed for split in SPLITS.values()}
     if min(seeds) < 0 or len(set(seeds)) < len(seeds):
@@ -215,8 +215,8 @@ def _others(
 def _drawn(
     chosen: Sequence[Experiment], seeds: Sequence[int], counts: dict[str, int], videos: int
 ) -> dict[str, list[DrawnSplit]]:
-    from ovvis.data.drawn import DrawnSplit
-    from ovvis.data.stickers import SPLITS
+    from ovvis.datasets.drawn import DrawnSplit
+    from ovvis.datasets.stickers import SPLITS
 
     sprites = load_sprites()
     names = dict.fromkeys(split for experiment in chosen for split in experiment.splits)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ovvis.cli.console import warn
-from ovvis.data.annotations import LOST_TRUTH, Annotations
-from ovvis.data.open import find_dataset, open_dataset
-from ovvis.data.problems import Problems
-from ovvis.data.words import dataset_vocabulary
+from ovvis.datasets.annotations import LOST_TRUTH, Annotations
+from ovvis.datasets.open import find_dataset, open_dataset
+from ovvis.datasets.problems import Problems
+from ovvis.datasets.words import dataset_vocabulary
 from ovvis.errors import InputError, OvvisError
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import Category, ResultTrack

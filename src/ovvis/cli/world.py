@@ -67,7 +67,7 @@ def write(
 ) -> None:
     """Write a split in the layout of LV-VIS: frames, and a JSON with base and novel categories."""
     with STOPPING.reading():
-        from ovvis.data.stickers import split_of, write_split
+        from ovvis.datasets.stickers import split_of, write_split
 
     chosen = split_of(split)
     sprites = load_sprites()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovvis import masks
-from ovvis.data.annotations import Annotations, Video
+from ovvis.datasets.annotations import Annotations, Video
 from ovvis.errors import InputError
 from ovvis.evaluation.error_types import KINDS, MISSED
 from ovvis.evaluation.explanation import Explanation

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ovvis.data.drawn import Drawn
+from ovvis.datasets.drawn import Drawn
 from ovvis.inference.look import Look, Seen
 from ovvis.inference.pipeline import VideoSegmenter, build_tracker
 from ovvis.inference.recording import Recording

@@ -9,8 +9,8 @@ from functools import cache, partial
 from pathlib import Path
 from statistics import fmean
 
-from ovvis.data.drawn import DrawnSplit
-from ovvis.data.words import dataset_vocabulary
+from ovvis.datasets.drawn import DrawnSplit
+from ovvis.datasets.words import dataset_vocabulary
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import ResultTrack
 from ovvis.evaluation.rules import LVVIS

@@ -8,20 +8,20 @@ from dataclasses import dataclass, replace
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ovvis.data.dataset import Part, TrainingSet
-from ovvis.data.filtering import FilterConfig
-from ovvis.data.loader import LoaderConfig, WindowLoader
-from ovvis.data.open import open_dataset
-from ovvis.data.problems import Problems
-from ovvis.data.sampling import SamplingConfig
-from ovvis.data.stickers import LIVE, live_part
-from ovvis.data.transforms import AugmentConfig
+from ovvis.datasets.open import open_dataset
+from ovvis.datasets.problems import Problems
 from ovvis.errors import InputError
 from ovvis.evaluation.records import TruthTrack
 from ovvis.masks import area
 from ovvis.models.model import Model
 from ovvis.training.clip_start import clip_objective
 from ovvis.training.config import DataConfig, TrainConfig
+from ovvis.training.data.dataset import Part, TrainingSet
+from ovvis.training.data.filtering import FilterConfig
+from ovvis.training.data.live_scenes import LIVE, live_part
+from ovvis.training.data.loader import LoaderConfig, WindowLoader
+from ovvis.training.data.sampling import SamplingConfig
+from ovvis.training.data.transforms import AugmentConfig
 from ovvis.training.objective import network_objective
 from ovvis.training.optimizer import build_optimizer, rate_factor
 from ovvis.training.pictures import paint_windows

@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ovvis.data.loader import TrainingBatch, network_input
 from ovvis.models.classifiers import MaskPooledClassifier
 from ovvis.models.clip import MAX_LOGIT_SCALE
 from ovvis.models.mask_pooling import nearest_cell
@@ -24,6 +23,7 @@ from ovvis.pixels import STRIDE
 from ovvis.structures import Target
 from ovvis.training.clip_words import Words
 from ovvis.training.criterion import single_frames
+from ovvis.training.data.loader import TrainingBatch, network_input
 from ovvis.training.matcher import places
 
 IGNORED = -1

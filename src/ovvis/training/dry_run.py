@@ -12,10 +12,10 @@ import torch
 from lightning_fabric import Fabric
 from rich.table import Table
 
-from ovvis.data.loader import TrainingBatch
 from ovvis.errors import InputError
 from ovvis.training.build import Built
 from ovvis.training.config import TrainConfig
+from ovvis.training.data.loader import TrainingBatch
 from ovvis.training.devices import Opened, Sealed, forward_in_precision, memory_held
 from ovvis.training.optimizer import trainable
 

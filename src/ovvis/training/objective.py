@@ -12,8 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ovvis.data.dataset import TrainingSet
-from ovvis.data.loader import TrainingBatch, network_input
 from ovvis.errors import InputError, nearest
 from ovvis.models.layers.deformable_attention import DeformableAttention
 from ovvis.models.model import Model
@@ -22,6 +20,8 @@ from ovvis.models.text_file import check_width, text_from_file
 from ovvis.structures import TextEmbeddings
 from ovvis.training.config import ModelConfig, TrainConfig
 from ovvis.training.criterion import Average, Criterion, clip_vis_criterion, ovformer_criterion, single_frames
+from ovvis.training.data.dataset import TrainingSet
+from ovvis.training.data.loader import TrainingBatch, network_input
 from ovvis.vocabulary import Label, Vocabulary
 
 

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ovvis.data.dataset import TrainingSet
-from ovvis.data.loader import collate, network_input
-from ovvis.data.sampling import Draw
 from ovvis.models.model import Model
 from ovvis.outputs.render import Painted, paint
+from ovvis.training.data.dataset import TrainingSet
+from ovvis.training.data.loader import collate, network_input
+from ovvis.training.data.sampling import Draw
 from ovvis.training.task import Picture
 
 SHOWN = 20  # instances in a picture

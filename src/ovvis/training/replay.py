@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from ovvis.data.dataset import Origin
-from ovvis.data.loader import TrainingBatch
-from ovvis.data.sampling import Draw
 from ovvis.models.model import Model
 from ovvis.training import checkpoint
 from ovvis.training.build import training_set
 from ovvis.training.config import TrainConfig
+from ovvis.training.data.dataset import Origin
+from ovvis.training.data.loader import TrainingBatch
+from ovvis.training.data.sampling import Draw
 from ovvis.training.dump import Dump, first_not_finite
 from ovvis.training.objective import network_objective
 from ovvis.training.task import Losses

@@ -1,0 +1,1 @@
+"""A draw becomes a batch: what training reads, chooses and changes."""
