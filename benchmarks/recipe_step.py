@@ -25,10 +25,10 @@ from torch.profiler import ProfilerActivity, profile
 
 from ovvis.cli.process import keep_freed_memory
 from ovvis.structures import LayeredPrediction
-from ovvis.training import criterion, matcher
 from ovvis.training.build import build_task
 from ovvis.training.devices import make_fabric, memory_held
 from ovvis.training.live import Live
+from ovvis.training.loss import criterion, matcher
 from ovvis.training.meter import Meter
 from ovvis.training.recipes import load_config
 from ovvis.training.start import starting_model

@@ -49,11 +49,11 @@ from ovvis.models.layers import deformable_attention
 from ovvis.models.model import Model
 from ovvis.models.zoo import find_model
 from ovvis.structures import LayeredPrediction, Target
-from ovvis.training.criterion import Criterion, LossConfig, clip_vis_criterion
 from ovvis.training.data.dataset import Part, TrainingSet
 from ovvis.training.data.loader import LoaderConfig, TrainingBatch, WindowLoader, network_input
 from ovvis.training.data.sampling import SamplingConfig
 from ovvis.training.data.transforms import AugmentConfig
+from ovvis.training.loss.criterion import Criterion, LossConfig, clip_vis_criterion
 from ovvis.training.optimizer import OptimizerConfig, build_optimizer
 
 PARTS = ("network", "loss", "backward", "optimizer")

@@ -8,22 +8,21 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from training_cases import boxes
-
 from conftest import TINY_CLIPS
 from fakes import build_tiny, build_tiny_ovformer
 from forked import run_forked
 from ovvis.structures import TextEmbeddings
 from ovvis.training.config import RunConfig, TrainConfig
-from ovvis.training.criterion import LossConfig, clip_vis_criterion, ovformer_criterion
 from ovvis.training.data.dataset import Origin
 from ovvis.training.data.loader import TrainingBatch
 from ovvis.training.data.sampling import Draw
 from ovvis.training.devices import make_fabric
 from ovvis.training.live import Live
+from ovvis.training.loss.criterion import LossConfig, clip_vis_criterion, ovformer_criterion
+from ovvis.training.loss.objective import NetworkObjective, TrainedLabels
 from ovvis.training.meter import Meter
-from ovvis.training.objective import NetworkObjective, TrainedLabels
 from ovvis.training.task import Task
+from training_cases import boxes
 
 SIZE = (64, 96)
 COUNTS = ((3, 0), (2, 1, 7, 0), (0, 0))  # instances of each window of a step; the second process has every second one

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_cases import boxes, random_prediction
 
 from fakes import build_tiny
-from ovvis.training.criterion import LossConfig, clip_vis_criterion
+from ovvis.training.loss.criterion import LossConfig, clip_vis_criterion
 from ovvis.training.optimizer import OptimizerConfig, build_optimizer
+from training_cases import boxes, random_prediction
 
 SMALL = LossConfig(points=200)
 SIZE = (64, 96)
@@ -74,7 +74,8 @@ def _best_overlaps(logits, truth):
 
 def test_the_guides_own_loss():
     guide = Path(__file__).parents[2] / "docs" / "training.md"
-    (code,) = re.findall(r"```python\n(from ovvis\.training\.criterion.*?)```", guide.read_text(encoding="utf-8"), re.S)
+    text = guide.read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(from ovvis\.training\.loss\.criterion.*?)```", text, re.S)
     prediction = random_prediction()
     names = {"model": lambda pixels, every_layer: prediction, "pixels": None, "targets": [boxes(1), boxes(2)]}
     exec(code, names)

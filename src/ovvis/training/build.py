@@ -22,7 +22,7 @@ from ovvis.training.data.live_scenes import LIVE, live_part
 from ovvis.training.data.loader import LoaderConfig, WindowLoader
 from ovvis.training.data.sampling import SamplingConfig
 from ovvis.training.data.transforms import AugmentConfig
-from ovvis.training.objective import network_objective
+from ovvis.training.loss.objective import network_objective
 from ovvis.training.optimizer import build_optimizer, rate_factor
 from ovvis.training.pictures import paint_windows
 from ovvis.training.task import Picture, Task

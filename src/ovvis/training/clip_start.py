@@ -9,9 +9,9 @@ import torch
 from ovvis.errors import InputError
 from ovvis.models.model import Model
 from ovvis.models.settings import UNTRAINED
-from ovvis.training.clip_objective import Anchors, ClipObjective
 from ovvis.training.clip_words import Words
 from ovvis.training.config import TrainConfig
+from ovvis.training.loss.clip_objective import Anchors, ClipObjective
 
 
 def clip_objective(config: TrainConfig, model: Model, labels: Sequence[str]) -> ClipObjective:

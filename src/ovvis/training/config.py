@@ -11,11 +11,11 @@ from ovvis.models import clip_vis
 from ovvis.models.clip_vis import ClipVisConfig
 from ovvis.models.families import FAMILIES
 from ovvis.models.settings import UNTRAINED, FamilyConfig
-from ovvis.training.clip_objective import ClipConfig
-from ovvis.training.criterion import LossConfig
 from ovvis.training.data.filtering import FilterConfig
 from ovvis.training.data.sampling import SamplingConfig
 from ovvis.training.data.transforms import AugmentConfig
+from ovvis.training.loss.clip_objective import ClipConfig
+from ovvis.training.loss.criterion import LossConfig
 from ovvis.training.optimizer import OptimizerConfig
 
 FRESH = ("clip", UNTRAINED)  # `model.weights` that leave the network as drawn

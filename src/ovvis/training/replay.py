@@ -17,7 +17,7 @@ from ovvis.training.data.dataset import Origin
 from ovvis.training.data.loader import TrainingBatch
 from ovvis.training.data.sampling import Draw
 from ovvis.training.dump import Dump, first_not_finite
-from ovvis.training.objective import network_objective
+from ovvis.training.loss.objective import network_objective
 from ovvis.training.task import Losses
 
 

@@ -9,10 +9,19 @@ import torch
 from torch import Tensor
 
 from ovvis.structures import LayeredPrediction, Target
-from ovvis.training.losses import LabelTerm, ObjectTerm, Pairs, Term, dice_term, first_instances, iou_term, mask_term
-from ovvis.training.matcher import Cost, Matcher, dice_cost, groups, label_cost, mask_cost, object_cost, places
-from ovvis.training.points import PointSampler, sample_masks
-from ovvis.training.points import sample as sample_images
+from ovvis.training.loss.losses import (
+    LabelTerm,
+    ObjectTerm,
+    Pairs,
+    Term,
+    dice_term,
+    first_instances,
+    iou_term,
+    mask_term,
+)
+from ovvis.training.loss.matcher import Cost, Matcher, dice_cost, groups, label_cost, mask_cost, object_cost, places
+from ovvis.training.loss.points import PointSampler, sample_masks
+from ovvis.training.loss.points import sample as sample_images
 
 Average = Callable[[Tensor], Tensor]
 

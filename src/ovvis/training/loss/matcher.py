@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ovvis.structures import LayeredPrediction, Target
-from ovvis.training.points import PointSampler, sample, sample_masks
+from ovvis.training.loss.points import PointSampler, sample, sample_masks
 
 _NUMBERS = 1 << 27  # of the largest tensor of windows that are computed at once
 _DEAR = 1e9  # stands for a cost that is no number; a finite one is some tens

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ovvis.training.points import PointSampler, sample, sample_masks
+from ovvis.training.loss.points import PointSampler, sample, sample_masks
 
 
 def test_a_pixels_centre_reads_the_pixel():

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training_cases import boxes, random_prediction
 
-from ovvis.training.losses import LabelTerm, ObjectTerm, Pairs, dice_term, iou_term, mask_term
+from ovvis.training.loss.losses import LabelTerm, ObjectTerm, Pairs, dice_term, iou_term, mask_term
+from training_cases import boxes, random_prediction
 
 LAYERS, WINDOWS, QUERIES, POINTS = 2, 2, 4, 12
 

@@ -12,7 +12,6 @@ from fakes import build_tiny, tiny_config
 from ovvis.errors import InputError
 from ovvis.structures import Target
 from ovvis.training import build
-from ovvis.training.clip_objective import Anchors, ClipConfig, ClipObjective, as_cells, regions
 from ovvis.training.clip_start import clip_objective
 from ovvis.training.clip_words import PROMPTS, Words, foreign_words
 from ovvis.training.config import DataConfig, ModelConfig, RunConfig, TrainConfig, ValidationConfig
@@ -23,6 +22,7 @@ from ovvis.training.data.sampling import SamplingConfig
 from ovvis.training.data.transforms import AugmentConfig
 from ovvis.training.devices import make_fabric
 from ovvis.training.loop import train
+from ovvis.training.loss.clip_objective import Anchors, ClipConfig, ClipObjective, as_cells, regions
 from ovvis.training.optimizer import OptimizerConfig, build_optimizer
 from ovvis.training.start import starting_model, trained_model
 from ovvis.vocabulary import Vocabulary

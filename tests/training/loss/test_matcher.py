@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits
-from training_cases import GivenPoints, all_at_once, boxes, parity_case, random_prediction
 
-import ovvis.training.matcher as matcher_module
-from ovvis.training.matcher import Candidates, Matcher, assign, dice_cost, mask_cost, object_cost
-from ovvis.training.points import PointSampler
+import ovvis.training.loss.matcher as matcher_module
+from ovvis.training.loss.matcher import Candidates, Matcher, assign, dice_cost, mask_cost, object_cost
+from ovvis.training.loss.points import PointSampler
+from training_cases import GivenPoints, all_at_once, boxes, parity_case, random_prediction
 
 COSTS = ((2.0, object_cost), (5.0, mask_cost), (5.0, dice_cost))
 

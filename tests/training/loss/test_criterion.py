@@ -2,12 +2,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training_cases import GivenPoints, all_at_once, boxes, leaves, parity_case, prediction_of_masks, random_prediction
 
-import ovvis.training.criterion as criterion_module
-import ovvis.training.matcher as matcher_module
+import ovvis.training.loss.criterion as criterion_module
+import ovvis.training.loss.matcher as matcher_module
 from ovvis.structures import Target
-from ovvis.training.criterion import (
+from ovvis.training.loss.criterion import (
     Criterion,
     LossConfig,
     WeightedTerm,
@@ -15,8 +14,9 @@ from ovvis.training.criterion import (
     ovformer_criterion,
     single_frames,
 )
-from ovvis.training.losses import LabelTerm, ObjectTerm, dice_term, iou_term, mask_term
-from ovvis.training.matcher import Matcher, dice_cost, label_cost, mask_cost, object_cost
+from ovvis.training.loss.losses import LabelTerm, ObjectTerm, dice_term, iou_term, mask_term
+from ovvis.training.loss.matcher import Matcher, dice_cost, label_cost, mask_cost, object_cost
+from training_cases import GivenPoints, all_at_once, boxes, leaves, parity_case, prediction_of_masks, random_prediction
 
 COSTS = ((2.0, object_cost), (5.0, mask_cost), (5.0, dice_cost))
 OVFORMER_COSTS = ((2.0, label_cost), (5.0, mask_cost), (5.0, dice_cost))

@@ -19,9 +19,9 @@ from ovvis.models.text import embed_vocabulary, text_cache
 from ovvis.models.text_file import check_width, text_from_file
 from ovvis.structures import TextEmbeddings
 from ovvis.training.config import ModelConfig, TrainConfig
-from ovvis.training.criterion import Average, Criterion, clip_vis_criterion, ovformer_criterion, single_frames
 from ovvis.training.data.dataset import TrainingSet
 from ovvis.training.data.loader import TrainingBatch, network_input
+from ovvis.training.loss.criterion import Average, Criterion, clip_vis_criterion, ovformer_criterion, single_frames
 from ovvis.vocabulary import Label, Vocabulary
 
 

@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot
 
 from ovvis.structures import LayeredPrediction, Target
 
-PARITY = Path(__file__).parent.parent / "parity"
+PARITY = Path(__file__).parent / "parity"
 
 
 def prediction_of_masks(masks, object_logits, ious=None, class_logits=None) -> LayeredPrediction:

@@ -15,7 +15,6 @@ from ovvis.models.layers.deformable_attention import DeformableAttention
 from ovvis.models.text import embed_vocabulary
 from ovvis.training.build import build_task
 from ovvis.training.config import DataConfig, ModelConfig, RunConfig, TrainConfig, ValidationConfig
-from ovvis.training.criterion import LossConfig
 from ovvis.training.data.dataset import Part, TrainingSet
 from ovvis.training.data.filtering import FilterConfig
 from ovvis.training.data.live_scenes import live_part
@@ -24,7 +23,8 @@ from ovvis.training.data.sampling import Draw, SamplingConfig
 from ovvis.training.data.transforms import AugmentConfig
 from ovvis.training.devices import make_fabric
 from ovvis.training.loop import train
-from ovvis.training.objective import network_objective, trained_labels
+from ovvis.training.loss.criterion import LossConfig
+from ovvis.training.loss.objective import network_objective, trained_labels
 from ovvis.training.optimizer import build_optimizer
 from ovvis.training.start import _start_backbone
 from ovvis.vocabulary import Vocabulary

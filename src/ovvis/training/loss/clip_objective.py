@@ -22,9 +22,9 @@ from ovvis.models.model import Model
 from ovvis.pixels import STRIDE
 from ovvis.structures import Target
 from ovvis.training.clip_words import Words
-from ovvis.training.criterion import single_frames
 from ovvis.training.data.loader import TrainingBatch, network_input
-from ovvis.training.matcher import places
+from ovvis.training.loss.criterion import single_frames
+from ovvis.training.loss.matcher import places
 
 IGNORED = -1
 _STREAM = 21  # keeps the texts' random numbers apart

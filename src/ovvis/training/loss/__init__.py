@@ -1,0 +1,1 @@
+"""A prediction and its truth become a number."""
