@@ -30,8 +30,8 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, handler=None):
+        super().__init__(("127.0.0.1", 0), handler or Handler)
         self.files, self.wrong, self.repositories = {}, {}, {}
         self.asked, self.cookies, self.tokens = [], [], []
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
@@ -167,9 +167,9 @@ def _virus(address):
 
 
 @contextmanager
-def serving():
+def serving(kind=Server):
     """Yield a server that runs in a thread."""
-    server = Server()
+    server = kind()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -18,6 +18,7 @@ from ovvis.cli.console import complain, count, out, paste, progress
 from ovvis.cli.lazy import SETTINGS
 from ovvis.cli.options import IgnoreUnused, Mirror, completing
 from ovvis.cli.process import quiet_libraries
+from ovvis.cli.publish import publish
 from ovvis.errors import InputError, OvvisError
 from ovvis.models.default import default_model
 from ovvis.models.download import pinned, record_checksum
@@ -68,6 +69,9 @@ def models(
             out.print(f"  {name}: {escape(value)}", soft_wrap=True)
     example = weights_path(next(entry for entry in entries if entry.published and not entry.packaged))
     out.print(f"\nFetched by hand: ovvis convert FILE {escape(str(example))}", soft_wrap=True)
+
+
+app.command()(publish)
 
 
 @app.command()

@@ -125,10 +125,8 @@ def write_checkpoint(
         OSError: the folder cannot be written, or its disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {
-        METADATA_KEY: json.dumps({"family": family, "config": dict(config)}, sort_keys=True),
-        "format": "pt",
-    }
+    # One entry alone: the library orders several by chance, and the same weights should be the same file.
+    metadata = {METADATA_KEY: json.dumps({"family": family, "config": dict(config)}, sort_keys=True)}
     try:
         with whole_file(path, overwrite=overwrite, anew=True) as partial:
             partial.touch()

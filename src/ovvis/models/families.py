@@ -28,14 +28,42 @@ class Family:
     build: Callable[[Any, str], Model]  # a configuration and a name to an untrained model
     marks: tuple[str, ...]  # fields of the configuration that say which architecture, besides its depth
     fits: Callable[[Any, Mapping[str, Tensor]], bool]  # whether tensors are of a configuration's architecture
+    paper: str = ""  # authors, title, address, as a line
+    code: str = ""  # address of its authors' code
 
+
+_CLIP_VIS = (
+    "Zhu et al., CLIP-VIS: Adapting CLIP for Open-Vocabulary Video Instance Segmentation, https://arxiv.org/abs/2403.12455",
+    "https://github.com/zwq456/CLIP-VIS",
+)
+_OVFORMER = (
+    "Fang et al., Unified Embedding Alignment for Open-Vocabulary Video Instance Segmentation, "
+    "https://arxiv.org/abs/2407.07427",
+    "https://github.com/fanghaook/OVFormer",
+)
+_OV2SEG = (
+    "Wang et al., Towards Open-Vocabulary Video Instance Segmentation, https://arxiv.org/abs/2304.01715",
+    "https://github.com/haochenheheda/LVVIS",
+)
+_FC_CLIP = (
+    "Yu et al., Convolutions Die Hard: Open-Vocabulary Segmentation with Single Frozen Convolutional CLIP, "
+    "https://arxiv.org/abs/2308.02487",
+    "https://github.com/bytedance/fc-clip",
+)
+_OV_DVIS = (
+    "Zhang et al., DVIS++: Improved Decoupled Framework for Universal Video Segmentation, "
+    "https://arxiv.org/abs/2312.13305",
+    "https://github.com/zhang-tao-whu/DVIS_Plus",
+)
 
 FAMILIES: dict[str, Family] = {
-    clip_vis.FAMILY: Family("CLIP-VIS", ClipVisConfig, clip_vis.build_clip_vis, ("clip",), clip_vis.fits),
-    ovformer.FAMILY: Family("OVFormer", OvFormerConfig, ovformer.build_ovformer, ovformer.MARKS, ovformer.fits),
-    ovformer.OV2SEG: Family("OV2Seg", OvFormerConfig, ovformer.build_ovformer, ovformer.MARKS, ovformer.fits),
-    fc_clip.FAMILY: Family("FC-CLIP", FcClipConfig, fc_clip.build_fc_clip, fc_clip.MARKS, fc_clip.fits),
-    ov_dvis.FAMILY: Family("OV-DVIS++", OvDvisConfig, ov_dvis.build_ov_dvis, ov_dvis.MARKS, ov_dvis.fits),
+    clip_vis.FAMILY: Family("CLIP-VIS", ClipVisConfig, clip_vis.build_clip_vis, ("clip",), clip_vis.fits, *_CLIP_VIS),
+    ovformer.FAMILY: Family(
+        "OVFormer", OvFormerConfig, ovformer.build_ovformer, ovformer.MARKS, ovformer.fits, *_OVFORMER
+    ),
+    ovformer.OV2SEG: Family("OV2Seg", OvFormerConfig, ovformer.build_ovformer, ovformer.MARKS, ovformer.fits, *_OV2SEG),
+    fc_clip.FAMILY: Family("FC-CLIP", FcClipConfig, fc_clip.build_fc_clip, fc_clip.MARKS, fc_clip.fits, *_FC_CLIP),
+    ov_dvis.FAMILY: Family("OV-DVIS++", OvDvisConfig, ov_dvis.build_ov_dvis, ov_dvis.MARKS, ov_dvis.fits, *_OV_DVIS),
 }
 
 FAMILIES.update(outside.outside(outside.FAMILIES, Family, FAMILIES))

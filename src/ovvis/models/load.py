@@ -198,7 +198,7 @@ def _texts(checkpoint: Checkpoint, entry: ModelEntry) -> TextEmbeddings | None:
 
 
 def convert(
-    source: str | Path,
+    source: str | Path | Checkpoint,
     target: str | Path,
     name: str | None = None,
     *,
@@ -210,7 +210,7 @@ def convert(
     """Convert an authors' checkpoint into our safetensors, after loading it strictly.
 
     Args:
-        source: the authors' file.
+        source: the authors' file, or what was read of one.
         target: the file to write.
         name: the model it must be; None finds out.
         overwrite: whether an older file may be replaced.
@@ -227,7 +227,7 @@ def convert(
     """
     target = user_path(target)
     make_way(target, overwrite)
-    checkpoint = read_checkpoint(source)
+    checkpoint = source if isinstance(source, Checkpoint) else read_checkpoint(source)
     entry = find_model(name) if name else _recognise(checkpoint)
     depth = entry.config.decoder_layers if name else None
     model = build_from(checkpoint, entry, depth, {}, on_progress, ignore_unused=ignore_unused)
@@ -365,6 +365,8 @@ def _recognise(checkpoint: Checkpoint) -> ModelEntry:
         InputError: there is none, or several that the tensors do not tell apart.
     """
     alike, depth = _alike(checkpoint), decoder_depth(checkpoint.state)
+    if not alike and checkpoint.config and depth:  # a user's own network, which its file describes
+        alike = [entry for entry in ZOO.values() if entry.family == checkpoint.family]
     if not alike:
         such = next(iter((*checkpoint.unknown, *checkpoint.state)), "nothing")[:100]
         raise InputError(
