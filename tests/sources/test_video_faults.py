@@ -14,7 +14,7 @@ import pytest
 
 from clips import SIZE, Clip, picture, remux, told
 from ovvis.errors import InputError
-from ovvis.sources import container
+from ovvis.sources import place
 from ovvis.sources.counting import Counting
 from ovvis.sources.ranks import Ranks
 from ovvis.sources.video import open_source
@@ -291,7 +291,7 @@ def stalling(tmp_path: Path) -> Iterator[Callable[[float], str]]:
 def test_a_source_that_never_answers(
     stalling: Callable[[float], str], monkeypatch: pytest.MonkeyPatch, send: float
 ) -> None:
-    monkeypatch.setattr(container, "TIMEOUT", 0.3)
+    monkeypatch.setattr(place, "TIMEOUT", 0.3)
     address = stalling(send)
     with pytest.raises(InputError) as caught:
         list(open_source(address))
@@ -303,7 +303,7 @@ def test_a_source_that_never_answers(
 def test_a_source_that_stalls_is_used_as_far_as_it_came(
     stalling: Callable[[float], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container, "TIMEOUT", 0.3)
+    monkeypatch.setattr(place, "TIMEOUT", 0.3)
     source = open_source(stalling(0.6))
     indices = [f.index for f in source]
     assert indices == list(range(len(indices))) and 0 < len(indices) < 60

@@ -11,6 +11,7 @@ from av.video.frame import PictureType
 
 from ovvis.sources.container import MAX_DELAY, Reasons, open_video, packets
 from ovvis.sources.facts import Facts
+from ovvis.sources.place import Place
 from ovvis.sources.source import Moment
 
 
@@ -59,7 +60,7 @@ class Entry:
             raise AstrayError
 
 
-def find_entry(location: str, name: str, start: Moment, facts: Facts) -> Entry | None:
+def find_entry(place: Place, start: Moment, facts: Facts) -> Entry | None:
     """Return where to enter a file for `start`, or None where reading from the beginning is the sure way.
 
     It reads the packets up to `start` without decoding them, so that an index is a frame's true place in the
@@ -74,7 +75,7 @@ def find_entry(location: str, name: str, start: Moment, facts: Facts) -> Entry |
     doubts = Reasons()
     last_dts: int | None = None
     latest = first - 1
-    with open_video(location, name, facts.number) as opened:
+    with open_video(place, facts.number) as opened:
         for packet in packets(opened, doubts):
             if packet is None:
                 break

@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 
 from ovvis.errors import InputError
 from ovvis.sources.container import MATROSKA, MP4, Opened, Reasons, decode, open_video, packets
+from ovvis.sources.place import Place
 from ovvis.sources.rates import frame_rate, is_steady
 
 _ONE_FRAME_A_PACKET = frozenset(
@@ -51,19 +52,19 @@ class Facts:
         return min(known, default=None)
 
 
-def facts(location: str, name: str, stream: int | None = None) -> Facts:
+def facts(place: Place, stream: int | None = None) -> Facts:
     """Return what can be known of a video file without reading it to the end.
 
     Raises:
-        InputError: it cannot be opened, has no such video stream, or no readable frame; calls it `name`.
+        InputError: it cannot be opened, has no such video stream, or no readable frame.
     """
     lost = Reasons()
-    with closing(decode(location, name, lost, stream)) as frames:
+    with closing(decode(place, lost, stream)) as frames:
         first = next(frames, None)
     if first is None:
         why = f" ({lost.reasons[0]})" if lost.reasons else ""
-        raise InputError(f"{name} holds no readable frame{why}: it may be empty or damaged; encode it again")
-    with open_video(location, name, stream) as opened:
+        raise InputError(f"{place.name} holds no readable frame{why}: it may be empty or damaged; encode it again")
+    with open_video(place, stream) as opened:
         return _look(opened, first)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from ovvis.errors import InputError
@@ -67,6 +68,52 @@ def images_of_pattern(pattern: str) -> tuple[list[Path], list[str]]:
             " folder and the ending"
         )
     return paths, notes
+
+
+def pattern_of_numbers(text: str) -> str | None:
+    """Return a text that is a pattern of numbered files, such as "frames/%05d.png", else None."""
+    name = text.replace("\\", "/").rpartition("/")[2]
+    return text if re.fullmatch(r"[^%]*%(0[1-9])?d[^%]*", name) else None
+
+
+def images_of_numbers(pattern: str) -> tuple[list[Path], list[str]]:
+    """Return the images "frames/%05d.png" names, by their numbers, and which numbers are missing between them.
+
+    Raises:
+        InputError: none is there.
+    """
+    folder, before, width, after = _numbered(pattern)
+    kind = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
+    try:
+        names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    except OSError as error:
+        raise InputError(f"{folder} could not be listed ({error.strerror}): change its permissions") from error
+    found: dict[int, Path] = {}
+    for name in names:
+        match = kind.fullmatch(name)
+        # %05d writes 00012 and 123456, never 012 or 0123456.
+        if match and match[1] == f"{int(match[1]):0{width}d}":
+            found[int(match[1])] = folder / name
+    if not found:
+        raise InputError(
+            f"{pattern} matches no file, such as {before}{1:0{width}d}{after} in {folder}: check the folder, the"
+            " digits and the ending"
+        )
+    numbers = sorted(found)
+    missing = numbers[-1] - numbers[0] + 1 - len(numbers)
+    notes = []
+    if missing:
+        first = next(a + 1 for a, b in pairwise(numbers) if b > a + 1)
+        notes.append(f"{pattern}: {missing} numbers are missing, the first is {first}; frames are counted without them")
+    return [found[number] for number in numbers], notes
+
+
+def _numbered(pattern: str) -> tuple[Path, str, int, str]:
+    """Return folder, what stands before the number, its least digits, and what stands behind it."""
+    path = Path(pattern)
+    match = re.fullmatch(r"([^%]*)%(?:0([1-9]))?d([^%]*)", path.name)
+    assert match is not None
+    return path.parent, match[1], int(match[2] or 1), match[3]
 
 
 def _frames_among(files: Sequence[Path]) -> tuple[list[Path], list[str]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+
+from ovvis.sources.place import Place
 
 _HEAD = 4096  # bytes that tell what a file is
 _UNFINISHED = (".part", ".crdownload", ".download", ".partial", ".aria2", ".opdownload", ".filepart")
@@ -19,23 +22,29 @@ _ARCHIVES = {
 _BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"sidx", b"styp", b"uuid", b"pnot"}
 
 
-def what_it_is(location: str, name: str, reason: str) -> str:
+def what_it_is(place: Place, reason: str) -> str:
     """Return the message on a source that libav could not open.
 
     Args:
-        location: what libav was given; a local file if it begins with "file:".
-        name: what the message calls it.
+        place: what libav was given.
         reason: libav's own words.
     """
-    if location.startswith("file:"):
-        path = Path(location.removeprefix("file:"))
-        try:
+    path, found = place.path, None
+    if path is not None:
+        with suppress(OSError):
             found = _told(path)
-        except OSError:
-            found = None
-        if found is not None:
-            return f"{name} {found}"
-    return f"{name} is no video that can be read ({reason}): give a video file, a folder of images or a pattern"
+    if found is not None:
+        return f"{place.name} {found}"
+    if place.kind == "device":
+        return f"{place.name} could not be opened ({reason}): close what else uses it, and check its size and fps"
+    if place.kind == "network":
+        return f"{place.name} could not be opened ({reason}): check the address, the network and who may read it"
+    if place.kind == "pipe":
+        return (
+            f"{place.name} gave no video that can be read as it comes ({reason}): send one that needs no way back, such"
+            " as .ts, .mkv or an mp4 written with -movflags frag_keyframe, or give a file"
+        )
+    return f"{place.name} is no video that can be read ({reason}): give a video file, a folder of images or a pattern"
 
 
 def _told(path: Path) -> str | None:

@@ -30,14 +30,18 @@ class Source(ABC):
     Attributes:
         info: what is known before the frames are read; sizes after rotation.
         rereadable: whether a second `iter` gives the same frames again.
+        endless: whether nothing tells where it ends: a camera, a screen, a stream, a pipe. It is read once.
+        live: whether its frames come at their own pace, taken or not: whoever is slow may miss some.
         problem: None, or one sentence on why the last pass gave fewer frames than the source announces. It is
             settled when the pass ends and reset when the next begins.
         notes: sentences on what was left out, guessed or converted, for the user to see once. Known when the source
-            is opened, or when a pass over it ends.
+            is opened, or when a pass over it ends; of an endless one as it happens.
     """
 
     info: SourceInfo
     rereadable: bool
+    endless: bool = False
+    live: bool = False
     problem: str | None = None
     notes: Sequence[str] = ()
 
@@ -136,20 +140,46 @@ class Span:
         )
 
 
-def parse_span(every: int, start: float | str | None, end: float | str | None, max_frames: int | None) -> Span:
-    """Return the checked options as a `Span`.
+def parse_span(
+    every: int,
+    start: float | str | None,
+    end: float | str | None,
+    max_frames: int | None,
+    duration: float | str | None = None,
+) -> Span:
+    """Return the checked options as a `Span`; `duration` is what `end` lies behind `start`.
 
     Raises:
         InputError: names the value, the rule and the remedy.
     """
+    begin = None if start is None else parse_moment("start", start)
+    stop = None if end is None else parse_moment("end", end)
+    if duration is not None:
+        stop = _behind(begin, parse_moment("duration", duration), stop)
     return Span(
         every=_at_least_one("every", every, "1 keeps every frame"),
-        start=None if start is None else parse_moment("start", start),
-        end=None if end is None else parse_moment("end", end),
+        start=begin,
+        end=stop,
         max_frames=None
         if max_frames is None
         else _at_least_one("max_frames", max_frames, "leave it out to keep all frames"),
     )
+
+
+def _behind(start: Moment | None, duration: Moment, end: Moment | None) -> Moment:
+    """Return where a span of a duration ends."""
+    if end is not None:
+        raise InputError(f"duration is {duration.text} and end is {end.text}: both say where to stop; leave one out")
+    if not duration.value:
+        raise InputError(f"duration is {duration.text}: it must be above 0; leave it out to go on to the end")
+    if start is None:
+        return duration
+    if start.in_frames != duration.in_frames:
+        raise InputError(
+            f"duration is {duration.text} and start is {start.text}: give both in seconds or both in frames (120f)"
+        )
+    value = start.value + duration.value
+    return Moment(value, start.in_frames, f"{start.text} + {duration.text}")
 
 
 def parse_moment(what: str, value: float | str) -> Moment:

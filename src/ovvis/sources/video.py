@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,22 @@ from typing import Any
 from ovvis.errors import InputError
 from ovvis.paths import user_path
 from ovvis.sources.arrays import ArraySource, in_memory
+from ovvis.sources.container import STDIN, has_an_end
+from ovvis.sources.devices import device_place, is_device
 from ovvis.sources.frames import ImageSource
 from ovvis.sources.levels import Levels, parse_levels
-from ovvis.sources.listing import IMAGE_SUFFIXES, images_in_folder, images_of_pattern
+from ovvis.sources.listing import (
+    IMAGE_SUFFIXES,
+    images_in_folder,
+    images_of_numbers,
+    images_of_pattern,
+    pattern_of_numbers,
+)
 from ovvis.sources.pictures import kind_of
+from ovvis.sources.place import Place, address_place, file_of_address, file_place, is_address
+from ovvis.sources.playlist import check_playlist
 from ovvis.sources.source import FrameError, Source, Span, check_fps, parse_span
+from ovvis.sources.stream import PATIENCE, StreamSource
 from ovvis.sources.video_file import FileSource
 
 __all__ = ["Source", "open_frames", "open_source"]
@@ -32,6 +44,10 @@ def open_source(
     stream: int | None = None,
     levels: str | tuple[float, float] | None = None,
     bgr: bool = False,
+    duration: float | str | None = None,
+    transport: str | None = None,
+    timeout: float | None = None,
+    reconnect: float | None = None,
 ) -> Source:
     """Return the frames of a video file, a folder, a glob pattern, an image file, or of images in memory.
 
@@ -39,8 +55,9 @@ def open_source(
 
     Args:
         source: a path to a video or image file or to a folder of images (natural order); a glob pattern
-            ("frames/*.jpg"); a URL that ffmpeg reads; or frames in memory: an array (N, H, W, 3), a sequence or an
-            iterator of frames, or one frame. A frame is a uint8 array (H, W, 3) in RGB, (H, W) or (H, W, 1) in grey,
+            ("frames/*.jpg") or a numbered one ("frames/%05d.png"); an address (http, https, rtsp, udp, ...);
+            "camera:0" or "screen:"; "-" for standard input; or frames in memory: an array (N, H, W, 3), a sequence or
+            an iterator of frames, or one frame. A frame is a uint8 array (H, W, 3) in RGB, (H, W) or (H, W, 1) in grey,
             or (H, W, 4) with an alpha to drop; a PyTorch tensor of these shapes or with its channels first; or a
             Pillow image. Animated and multi-page image files are all their pictures.
         every: keep each n-th frame, counted from the first one kept; 1 or more.
@@ -54,11 +71,18 @@ def open_source(
             uint8: two numbers, or "LOW,HIGH". If left out: what the files state, or their kind's whole range (floats:
             0 to 1) if they use a quarter of it or more, else an error that says what was found.
         bgr: arrays and tensors have their channels as OpenCV has them: blue, green, red.
+        duration: how much of it, from `start` on, in place of `end`; written like `start`.
+        transport: how an RTSP stream comes: "tcp", "udp", or "auto" for TCP where it can be had; "auto" if left out.
+        timeout: seconds that a source on the network, a camera or a screen may stay silent: 30 for files, 10 for
+            streams if left out.
+        reconnect: seconds to wait for a live source that broke off to come back; 30 if left out, 0 does not wait.
 
     Raises:
         InputError: the source cannot be read, an option makes no sense, or no frame is left.
     """
-    span = parse_span(every, start, end, max_frames)
+    span = parse_span(every, start, end, max_frames, duration)
+    _check_wait("timeout", timeout, 0.1)
+    _check_wait("reconnect", reconnect, 0)
     rate = check_fps(fps)
     _check_stream(stream)
     scale = parse_levels(levels)
@@ -70,8 +94,12 @@ def open_source(
             "bgr is for arrays and tensors: files say themselves how their colours are stored; leave it out"
         )
     text = str(source)
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
-        return _video(text, text, span, fps, stream, scale)
+    if text.startswith("file://"):
+        text = file_of_address(text)
+    elsewhere = _elsewhere(text, transport, timeout)
+    if elsewhere is not None:
+        return _video(elsewhere, span, fps, stream, scale, reconnect)
+    _only_elsewhere(transport=transport, timeout=timeout, reconnect=reconnect)
     path = user_path(text)
     try:
         exists = path.exists()
@@ -85,14 +113,43 @@ def open_source(
         _no_stream(stream)
         images, notes = images_of_pattern(str(path))
         return ImageSource(images, text, span, fps, scale, notes=notes)
+    if not exists and (numbered := pattern_of_numbers(text)):
+        _no_stream(stream)
+        images, notes = images_of_numbers(numbered)
+        return ImageSource(images, text, span, fps, scale, notes=notes)
     if not exists:
         raise InputError(f"{text} does not exist: the source must be a file, a folder or a pattern; check the path")
+    if path.is_fifo():
+        return _video(Place(str(path), path.name, "pipe"), span, fps, stream, scale)
     if not path.is_file():
-        raise InputError(f"{text} is neither a file nor a folder: pipes and devices cannot be read; give a file")
+        camera = f"camera:{path}" if path.is_char_device() else "camera:0"
+        raise InputError(f"{text} is neither a file nor a folder: give a file, or of a camera {camera}")
     if _is_image(path):
         _no_stream(stream)
         return ImageSource([path], path.name, span, fps, scale)
-    return _video(f"file:{path}", path.name, span, fps, stream, scale)
+    check_playlist(path)
+    return _video(file_place(path), span, fps, stream, scale)
+
+
+def _elsewhere(text: str, transport: str | None, timeout: float | None) -> Place | None:
+    """Return the place of what is no file or folder here; None if it is one."""
+    if is_device(text) and transport is None:
+        return device_place(text, timeout)
+    if text == "-":
+        return Place(STDIN, "standard input", "pipe")
+    return address_place(text, transport, timeout) if is_address(text) else None
+
+
+def _only_elsewhere(**options: float | str | None) -> None:
+    """Refuse what says how to reach a source of one that lies here."""
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(f"{name} is {value}: it is for cameras and what comes over a network; leave it out")
+
+
+def _check_wait(what: str, seconds: float | None, least: float) -> None:
+    if seconds is not None and not (isinstance(seconds, (int, float)) and least <= seconds < float("inf")):
+        raise InputError(f"{what} is {seconds!r}: it must be seconds from {least:g} up; leave it out for the default")
 
 
 def _check_stream(stream: int | None) -> None:
@@ -132,13 +189,27 @@ _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 def _video(
-    location: str, name: str, span: Span, fps: float | None, stream: int | None, levels: Levels | None
+    place: Place,
+    span: Span,
+    fps: float | None,
+    stream: int | None,
+    levels: Levels | None,
+    reconnect: float | None = None,
 ) -> Source:
+    name = place.name
     if levels is not None:
         raise InputError(
             f"levels are for images of more than 8 bits and arrays, not for the video {name}; leave them out"
         )
-    return FileSource(location, name, span, fps, stream)
+    if fps is not None:
+        raise InputError(
+            f"fps is {fps!r}: the video {name} has its own clock; leave fps out, or take fewer frames with every"
+        )
+    if place.kind == "file" or (place.kind == "network" and not place.live and has_an_end(place)):
+        return FileSource(place, span, stream)
+    if place.kind == "network":
+        place = replace(place, live=True)
+    return StreamSource(place, span, stream, PATIENCE if reconnect is None else reconnect)
 
 
 def open_frames(

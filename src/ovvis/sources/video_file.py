@@ -16,6 +16,7 @@ from ovvis.sources.counting import Counting
 from ovvis.sources.entry import AstrayError, Entry, find_entry
 from ovvis.sources.facts import Facts, facts
 from ovvis.sources.levels import Image8
+from ovvis.sources.place import Place
 from ovvis.sources.ranks import Ranks
 from ovvis.sources.rgb import RgbFrames
 from ovvis.sources.source import Source, Span
@@ -63,20 +64,15 @@ class FileSource(Source):
     """A video file, decoded with PyAV.
 
     Args:
-        location: what libav opens: a URL, or "file:" and a path.
-        name: what messages call it.
+        place: a file, here or on the network.
         span: which frames are asked for.
-        fps: must be None; a file has its own clock.
         stream: which of its video streams, from 0; None for its default.
     """
 
-    def __init__(self, location: str, name: str, span: Span, fps: float | None, stream: int | None = None) -> None:
-        if fps is not None:
-            raise InputError(
-                f"fps is {fps!r}: the video {name} has its own clock; leave fps out, or take fewer frames with every"
-            )
-        self._location, self._name, self._span = location, name, span
-        self._facts = known = facts(location, name, stream)
+    def __init__(self, place: Place, span: Span, stream: int | None = None) -> None:
+        name = place.name
+        self._place, self._name, self._span = place, name, span
+        self._facts = known = facts(place, stream)
         self._size = (known.first.height, known.first.width)
         self._turn = display_turn(known.first)
         height, width = self._size[::-1] if self._turn.transpose else self._size
@@ -94,9 +90,7 @@ class FileSource(Source):
                 f" another with stream (0 to {known.choices - 1})"
             )
         self.notes = notes
-        self._local = location.startswith("file:")
-        # A live stream has no duration; what it showed once does not come back.
-        self.rereadable = self._local or (location.startswith("http") and known.length is not None)
+        self.rereadable = True
 
     def __iter__(self) -> Iterator[Frame]:
         self.problem = None
@@ -105,8 +99,8 @@ class FileSource(Source):
     def _read(self) -> Iterator[Frame]:
         span, start = self._span, self._span.start
         entry = None
-        if start and start.value and self._local:
-            entry = find_entry(self._location, self._name, start, self._facts)
+        if start and start.value and self._place.kind == "file":
+            entry = find_entry(self._place, start, self._facts)
         seen = _Pass(self._facts, entry)
         try:
             if entry is not None:
@@ -147,7 +141,7 @@ class FileSource(Source):
     def _placed(self, seen: _Pass, entry: Entry | None) -> Generator[tuple[int, float, av.VideoFrame], None, None]:
         """Yield index, time (seconds) and frame, from the entry or the beginning on."""
         at = None if entry is None else entry.key
-        with closing(decode(self._location, self._name, seen, self._facts.number, at)) as decoded:
+        with closing(decode(self._place, seen, self._facts.number, at)) as decoded:
             for frame in decoded if entry is None else entry.led(decoded, lambda: seen.counting.harmed):
                 by_clock = seen.clock.read(frame.pts)
                 index = seen.counting.place(frame.pts, by_clock)
