@@ -1,13 +1,18 @@
 """The table of verbs: what the help says of each is what the verb says of itself."""
 
+import inspect
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 from typer.testing import CliRunner
 
 from ovvis.cli.lazy import load
 from ovvis.cli.main import VERBS, app, run
+from ovvis.cli.predict import predict
+from ovvis.cli.segment import segment
+from ovvis.cli.segmenter import SegmenterOptions
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -104,3 +109,12 @@ def test_help_and_wrong_arguments_need_no_pytorch(tmp_path):
         [sys.executable, "-c", LIGHT], input="\n".join(cases), cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n") == [f"{code} False {words}" for words, code in cases.items()]
+
+
+def test_verbs_that_run_a_model_share_its_options():
+    """One record holds them: whatever is added to it, both verbs have, and neither has one of its own by that name."""
+    shared = [field.name for field in fields(SegmenterOptions)]
+    for verb in (segment, predict):
+        parameters = list(inspect.signature(verb).parameters)
+        assert [name for name in parameters if name in shared] == shared
+        assert "options" not in parameters

@@ -1,10 +1,12 @@
-"""The options of every verb that takes a dataset, and what a shell completes values from."""
+"""Options that verbs share, one by one or as a record, and what a shell completes values from."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -18,6 +20,39 @@ def completing(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]
         return [name for name in names() if name.startswith(incomplete)]
 
     return complete
+
+
+def sharing(record: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a verb all options of a record, as if they stood in its own signature.
+
+    Args:
+        record: a dataclass whose fields are annotated as typer's parameters. The verb has one parameter of this type:
+            the options stand in its place, and it is given the record.
+    """
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        own, shared = get_type_hints(verb, include_extras=True), get_type_hints(record, include_extras=True)
+        (slot,) = [name for name, kind in own.items() if kind is record]
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(verb).parameters.values():
+            if parameter.name != slot:
+                parameters.append(parameter.replace(annotation=own[parameter.name]))
+                continue
+            for field in fields(record):
+                default = inspect.Parameter.empty if field.default is MISSING else field.default
+                kind, hint = inspect.Parameter.KEYWORD_ONLY, shared[field.name]
+                parameters.append(inspect.Parameter(field.name, kind, default=default, annotation=hint))
+
+        def run(**given: Any) -> None:
+            verb(**{slot: record(**{field.name: given.pop(field.name) for field in fields(record)})}, **given)
+
+        run.__name__, run.__doc__, run.__module__ = verb.__name__, verb.__doc__, verb.__module__
+        keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]  # typer calls by name
+        run.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in keyword}
+        return run
+
+    return decorate
 
 
 DatasetName = Annotated[

@@ -17,7 +17,7 @@ from rich.table import Table
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import Advance, count, out, progress, warn
 from ovvis.cli.kept import kept
-from ovvis.cli.options import DataRoot, DatasetName, Frames
+from ovvis.cli.options import DataRoot, DatasetName, Frames, sharing
 from ovvis.cli.process import peak_memory
 from ovvis.datasets.annotations import Annotations, Video
 from ovvis.datasets.open import find_dataset
@@ -44,6 +44,7 @@ SHOWN = 10  # broken videos that are listed by name
 AGAIN = "the same command goes on from there"
 
 
+@sharing(shared.SegmenterOptions)
 def predict(
     dataset: DatasetName,
     output: Annotated[
@@ -55,25 +56,6 @@ def predict(
         str | None,
         typer.Option(help="Words for the dataset's categories, to add synonyms or leave some out: " + shared.LABELS),
     ] = None,
-    model: shared.ModelName = None,
-    weights: shared.Weights = None,
-    mirror: shared.Mirror = None,
-    device: shared.Device = "auto",
-    precision: shared.PrecisionName = "float32",
-    short_edge: shared.ShortEdge = None,
-    long_edge: shared.LongEdge = 1333,
-    min_score: shared.MinScore = 0.0,
-    max_tracks: shared.MaxTracks = None,
-    prompts: shared.Prompts = None,
-    text_embeddings: shared.TextFile = None,
-    text_rows: shared.TextRows = None,
-    window: shared.WindowLength = None,
-    tracker: shared.TrackerName = None,
-    memory: shared.Memory = None,
-    matched: shared.Matched = None,
-    momentum: shared.Momentum = None,
-    birth: shared.Birth = None,
-    batch: shared.Batch = None,
     levels: shared.LevelsOption = None,
     shard: Annotated[
         str, typer.Option(help="i/n: only each n-th video from the i-th on; n processes share one folder.")
@@ -91,30 +73,11 @@ def predict(
     archives: Annotated[
         bool, typer.Option("--archives/--no-archives", help="Write results.json and the zips for the servers.")
     ] = True,
+    *,
+    options: shared.SegmenterOptions,
 ) -> None:
     """Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers."""
     shared.prepare_process()
-    options = shared.SegmenterOptions(
-        model=model,
-        weights=weights,
-        mirror=mirror,
-        device=device,
-        precision=precision,
-        short_edge=short_edge,
-        long_edge=long_edge,
-        min_score=min_score,
-        max_tracks=max_tracks,
-        prompts=prompts,
-        text_embeddings=text_embeddings,
-        text_rows=text_rows,
-        window=window,
-        tracker=tracker,
-        memory=memory,
-        matched=matched,
-        momentum=momentum,
-        birth=birth,
-        batch=batch,
-    )
     options.check()
     parse_levels(levels)
     part = Shard.parse(shard)

@@ -17,7 +17,7 @@ from rich.table import Table
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import told
-from ovvis.cli.options import Overwrite
+from ovvis.cli.options import Overwrite, sharing
 from ovvis.errors import InputError
 from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
@@ -37,12 +37,10 @@ ROWS = 25  # tracks that the table shows
 WRITTEN = TRACKS, VIDEO = "tracks.json", "overlay.mp4"
 
 
+@sharing(shared.SegmenterOptions)
 def segment(
     source: Annotated[str, typer.Argument(help="A video file, a folder of frames, or a glob such as 'frames/*.png'.")],
     labels: Annotated[str | None, typer.Option(help=shared.LABELS, autocompletion=shared.list_names)] = None,
-    model: shared.ModelName = None,
-    weights: shared.Weights = None,
-    mirror: shared.Mirror = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -51,10 +49,6 @@ def segment(
         ),
     ] = None,
     overwrite: Overwrite = False,
-    device: shared.Device = "auto",
-    precision: shared.PrecisionName = "float32",
-    short_edge: shared.ShortEdge = None,
-    long_edge: shared.LongEdge = 1333,
     every: Annotated[int, typer.Option(help="Take each N-th frame.")] = 1,
     start: Annotated[str | None, typer.Option(help="Begin here: seconds, mm:ss, or a frame as 120f.")] = None,
     end: Annotated[str | None, typer.Option(help="Stop before here.")] = None,
@@ -64,49 +58,18 @@ def segment(
         int | None, typer.Option(help="Which of the file's video streams, from 0; its default one if not given.")
     ] = None,
     levels: shared.LevelsOption = None,
-    min_score: shared.MinScore = 0.0,
-    max_tracks: shared.MaxTracks = None,
     paint_above: Annotated[
         float, typer.Option(help="Show and paint only tracks of at least this score.")
     ] = SHOWN_SCORE,
     video: Annotated[bool, typer.Option("--video/--no-video", help="Write the painted video.")] = True,
-    prompts: shared.Prompts = None,
-    text_embeddings: shared.TextFile = None,
-    text_rows: shared.TextRows = None,
-    window: shared.WindowLength = None,
-    tracker: shared.TrackerName = None,
-    memory: shared.Memory = None,
-    matched: shared.Matched = None,
-    momentum: shared.Momentum = None,
-    birth: shared.Birth = None,
-    batch: shared.Batch = None,
+    *,
+    options: shared.SegmenterOptions,
 ) -> None:
     """Find, follow and name everything in a video that the labels speak of."""
     shared.prepare_process()
     if not 0 <= paint_above <= 1:
         raise InputError(f"--paint-above {paint_above:g}: it must lie in [0, 1]; 0 shows and paints every track")
     vocabulary = None if labels is None else Vocabulary.parse(labels)
-    options = shared.SegmenterOptions(
-        model=model,
-        weights=weights,
-        mirror=mirror,
-        device=device,
-        precision=precision,
-        short_edge=short_edge,
-        long_edge=long_edge,
-        min_score=min_score,
-        max_tracks=max_tracks,
-        prompts=prompts,
-        text_embeddings=text_embeddings,
-        text_rows=text_rows,
-        window=window,
-        tracker=tracker,
-        memory=memory,
-        matched=matched,
-        momentum=momentum,
-        birth=birth,
-        batch=batch,
-    )
     options.check()
     options.text(vocabulary)
     frames = open_source(

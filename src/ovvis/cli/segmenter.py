@@ -33,6 +33,9 @@ LABELS = (
     "those that an OVFormer was trained with."
 )
 
+# Groups of `--help`, after everyday options.
+NETWORK, WORDS, TRACKING = "The network", "What words mean to it", "Tracking"
+
 list_names = completing(builtin_names)  # of --labels
 
 ModelName = Annotated[
@@ -45,15 +48,18 @@ ModelName = Annotated[
 ]
 Weights = Annotated[
     str | None,
-    typer.Option("--weights", help="A checkpoint; the model's own if not given; 'untrained' for none."),
+    typer.Option(
+        "--weights", help="A checkpoint; the model's own if not given; 'untrained' for none.", rich_help_panel=NETWORK
+    ),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=NETWORK)]
 PrecisionName = Annotated[
     str,
     typer.Option(
         "--precision",
         help="float32, bfloat16, float16, or auto for the fastest good one.",
         autocompletion=completing(lambda: get_args(Precision)),
+        rich_help_panel=NETWORK,
     ),
 ]
 ShortEdge = Annotated[
@@ -62,9 +68,12 @@ ShortEdge = Annotated[
         "--short-edge",
         min=0,
         help="Pixels of a frame's short edge in the network; the model's own if not given; 0 keeps the frame's.",
+        rich_help_panel=NETWORK,
     ),
 ]
-LongEdge = Annotated[int, typer.Option("--long-edge", min=32, help="Most pixels of the long edge.")]
+LongEdge = Annotated[
+    int, typer.Option("--long-edge", min=32, help="Most pixels of the long edge.", rich_help_panel=NETWORK)
+]
 MinScore = Annotated[float, typer.Option("--min-score", min=0, max=1, help="Leave out tracks below this score.")]
 MaxTracks = Annotated[
     int | None,
@@ -75,7 +84,8 @@ MaxTracks = Annotated[
     ),
 ]
 Prompts = Annotated[
-    Path | None, typer.Option("--prompts", help='Text file with prompts, a line each, "{}" for the word.')
+    Path | None,
+    typer.Option("--prompts", help='Text file with prompts, a line each, "{}" for the word.', rich_help_panel=WORDS),
 ]
 TextFile = Annotated[
     Path | None,
@@ -83,12 +93,15 @@ TextFile = Annotated[
         "--text-embeddings",
         help="A matrix in place of CLIP's own texts: .npy (DetPro's), .safetensors or .pt, a row a label.",
         metavar="FILE",
+        rich_help_panel=WORDS,
     ),
 ]
 TextRows = Annotated[
     str | None,
     typer.Option(
-        "--text-rows", help="What the rows of --text-embeddings stand for, as --labels; found by number if not given."
+        "--text-rows",
+        help="What the rows of --text-embeddings stand for, as --labels; found by number if not given.",
+        rich_help_panel=WORDS,
     ),
 ]
 LevelsOption = Annotated[
@@ -101,7 +114,12 @@ LevelsOption = Annotated[
 ]
 WindowLength = Annotated[
     int | None,
-    typer.Option("--window", min=0, help="Frames that the network sees at once (OVFormer); 0 for the whole video."),
+    typer.Option(
+        "--window",
+        min=0,
+        help="Frames that the network sees at once (OVFormer); 0 for the whole video.",
+        rich_help_panel=TRACKING,
+    ),
 ]
 TrackerName = Annotated[
     str | None,
@@ -109,15 +127,26 @@ TrackerName = Annotated[
         "--tracker",
         help=f"In place of the model's own: {', '.join(TRACKERS)}; the last two are of OV-DVIS++ alone.",
         autocompletion=completing(lambda: TRACKERS),
+        rich_help_panel=TRACKING,
     ),
 ]
 Memory = Annotated[
     int | None,
-    typer.Option("--memory", min=1, help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS."),
+    typer.Option(
+        "--memory",
+        min=1,
+        help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS.",
+        rich_help_panel=TRACKING,
+    ),
 ]
-Matched = Annotated[int | None, typer.Option("--matched", min=1, help="Remembered windows that vote.")]
+Matched = Annotated[
+    int | None, typer.Option("--matched", min=1, help="Remembered windows that vote.", rich_help_panel=TRACKING)
+]
 Momentum = Annotated[
-    float | None, typer.Option("--momentum", min=0, max=1, help="Match against a running embedding (OV2Seg: 0.7).")
+    float | None,
+    typer.Option(
+        "--momentum", min=0, max=1, help="Match against a running embedding (OV2Seg: 0.7).", rich_help_panel=TRACKING
+    ),
 ]
 Birth = Annotated[
     float | None,
@@ -126,37 +155,43 @@ Birth = Annotated[
         min=0,
         max=2,
         help="Cosine distance from which an object is a new one, its tube hidden; 0: tubes always go on, as released.",
+        rich_help_panel=TRACKING,
     ),
 ]
 Batch = Annotated[
     int | None,
-    typer.Option("--batch", min=1, help="Windows that go through the network together; the model's own if not given."),
+    typer.Option(
+        "--batch",
+        min=1,
+        help="Windows that go through the network together; the model's own if not given.",
+        rich_help_panel=NETWORK,
+    ),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmenterOptions:
-    """The options of a verb that runs a model, as typed."""
+    """The options of a verb that runs a model, as typed; `sharing(SegmenterOptions)` gives them to a verb."""
 
-    model: str | None  # None: the default, or what the weights are of
-    weights: str | None
-    mirror: str | None = None  # None: that of OVVIS_MIRROR
-    device: str = "auto"
-    precision: str = "float32"
-    short_edge: int | None = None  # pixels; None: the model's own; 0 keeps a frame's size
-    long_edge: int = 1333
-    min_score: float = 0.0
-    max_tracks: int | None = None  # None: the model's own
-    prompts: Path | None = None
-    text_embeddings: Path | None = None
-    text_rows: str | None = None
-    window: int | None = None  # frames; 0 for the whole video; None: the model's own
-    tracker: str | None = None  # of `settings.TRACKERS`; None: the model's own
-    memory: int | None = None
-    matched: int | None = None
-    momentum: float | None = None
-    birth: float | None = None  # 0: none is born
-    batch: int | None = None  # None: the model's own
+    model: ModelName = None
+    weights: Weights = None
+    mirror: Mirror = None
+    device: Device = "auto"
+    precision: PrecisionName = "float32"
+    min_score: MinScore = 0.0
+    max_tracks: MaxTracks = None
+    short_edge: ShortEdge = None
+    long_edge: LongEdge = 1333
+    batch: Batch = None
+    prompts: Prompts = None
+    text_embeddings: TextFile = None
+    text_rows: TextRows = None
+    window: WindowLength = None
+    tracker: TrackerName = None
+    memory: Memory = None
+    matched: Matched = None
+    momentum: Momentum = None
+    birth: Birth = None
 
     def check(self) -> tuple[str, ...]:
         """Refuse what can be refused before anything is loaded, and return the prompts.
