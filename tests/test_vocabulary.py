@@ -78,6 +78,15 @@ def test_parse_refuses(text, named):
     refused(lambda: Vocabulary.parse(text), *named)
 
 
+@pytest.mark.parametrize("form", ["@{}", "{}", "@{}, dog"])
+def test_text_from_elsewhere_opens_no_file(form, tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("secret")
+    refused(lambda: Vocabulary.parse(form.format(path), files=False), "looks like a file")
+    assert Vocabulary.parse(f"'{path}'", files=False).names == (str(path),)
+    assert Vocabulary.parse("traffic light, COCO dog", files=False).names == ("traffic light", "COCO dog")
+
+
 def test_builtin_lists():
     assert set(builtin_names()) == set(COUNTS)
 

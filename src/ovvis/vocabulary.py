@@ -92,7 +92,7 @@ class Vocabulary(Sequence[Label]):
         return tuple(label.name for label in self._labels)
 
     @classmethod
-    def parse(cls, text: str) -> Vocabulary:
+    def parse(cls, text: str, *, files: bool = True) -> Vocabulary:
         """Read what a person types after `--labels`.
 
         Args:
@@ -100,6 +100,7 @@ class Vocabulary(Sequence[Label]):
                 or a list as JSON or Python writes it, or "@" and a file's path, or the name of a built-in list. What
                 looks like a path ("words.txt", "./words") is one. Quotes round a label and numbers before all of them
                 are no part of it.
+            files: whether a file may be named; no is for text that comes from elsewhere, which must open none here.
 
         Raises:
             InputError: empty, or a file or built-in list that does not exist, or it may be meant in several ways.
@@ -112,7 +113,7 @@ class Vocabulary(Sequence[Label]):
         if not isinstance(text, str):
             raise InputError(f'labels are {told(text)}; give a text, such as "dog, traffic light"')
         word = text.strip().lstrip("\ufeff")
-        if word.startswith("@"):
+        if word.startswith("@") and files:
             return cls.from_file(_unquoted(word[1:].strip()))
         if word.lower() in builtin_names():
             return cls.builtin(word.lower())
@@ -123,7 +124,7 @@ class Vocabulary(Sequence[Label]):
         if not word:
             return cls([])
         check_count(sum(map(word.count, ",;\n|")))
-        if (file := _as_file(_unquoted(word))) is not None:
+        if files and (file := _as_file(_unquoted(word))) is not None:
             return cls.from_file(file)
         if (listed := _listed(word)) is not None:
             return cls(listed)

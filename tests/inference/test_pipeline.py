@@ -213,6 +213,19 @@ def test_stream_ends_with_the_tracks_labels_and_scores():
             assert instance.mask == track.masks[5]
 
 
+def test_what_is_seen_on_the_way_is_what_a_stream_gives():
+    _, shuffled = video(8, quiet=False)
+    streamed = list(segmenter(shuffled).stream(fake_frames(6)))
+    seen = []
+    with segmenter(shuffled)(fake_frames(6), on_seen=seen.append) as unread:
+        assert len(seen) == 6  # one a window, nothing made
+        scores = [track.score for track in unread.tracks]
+    seen = []
+    with segmenter(shuffled)(fake_frames(6), on_seen=lambda found: seen.extend(found)) as result:
+        assert [frame.instances for frame in seen] == [frame.instances for frame in streamed]
+        assert [track.score for track in result.tracks] == scores
+
+
 def test_stream_needs_no_end():
     _, shuffled = video(9)
 

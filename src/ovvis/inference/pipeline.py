@@ -194,6 +194,7 @@ class VideoSegmenter:
         source: Source | str | Path | Iterable[Any],
         on_frame: Callable[[int], None] | None = None,
         *,
+        on_seen: Callable[[Iterator[FrameResult]], object] | None = None,
         bgr: bool = False,
     ) -> VideoResult:
         """Segment a whole video.
@@ -202,6 +203,8 @@ class VideoSegmenter:
             source: a video file, a folder or glob of frames, frames in memory (uint8, H x W x 3, RGB), or what
                 `open_source` returns.
             on_frame: called with the number of frames done after each window.
+            on_seen: called after each window with its frames and what is known of them by then, as a stream gives
+                them; a frame's masks are made when it is asked for, and not else.
             bgr: the arrays have their channels as OpenCV has them: blue, green, red.
 
         Returns:
@@ -213,18 +216,25 @@ class VideoSegmenter:
         """
         source = _opened(source, bgr)
         with self._exactly():
-            return self._segment(source, on_frame)
+            return self._segment(source, on_frame, on_seen)
 
-    def _segment(self, source: Source, on_frame: Callable[[int], None] | None) -> VideoResult:
+    def _segment(
+        self,
+        source: Source,
+        on_frame: Callable[[int], None] | None,
+        on_seen: Callable[[Iterator[FrameResult]], object] | None,
+    ) -> VideoResult:
         run = _Run(self, source)
         try:
             indices: list[int] = []
             times: list[float] = []
-            for window, _, _ in run.windows():
+            for window, seen, order in run.windows():
                 indices += [frame.index for frame in window.frames]
                 times += [frame.time for frame in window.frames]
                 if on_frame is not None:
                     on_frame(len(indices))
+                if on_seen is not None:
+                    on_seen(self._known(window, seen, order, run, SHOWN_SCORE))
             info = source.info
             if run.names is not None:
                 with run.watch("names"):
