@@ -146,7 +146,7 @@ class FakeModel(nn.Module):
         self.pixel_mean, self.pixel_std = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self.view_side = None
-        self.tracker = self.refiner = None
+        self.tracker = self.refiner = self.texts = None
         self.batches: list[int] = []  # windows of each call
 
     def forward(self, pixels: torch.Tensor, images: torch.Tensor | None = None) -> Prediction:

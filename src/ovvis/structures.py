@@ -166,6 +166,18 @@ class FrameResult:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveFrame:
+    """What is known of one frame of a source that goes on by itself."""
+
+    frame: Frame
+    instances: tuple[Instance, ...]  # best first; an id is one object's for as long as the stream lives
+    labels: tuple[str, ...]  # asked for in this frame
+    captured: float  # when the frame came from the source; seconds of `time.monotonic`
+    left_out: int  # frames of the source between the one before and this, which came while the network worked
+    time: float  # seconds since the first frame; never goes back, whatever the source's own clock does
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
     """One instance over the whole video under one of its names.
 

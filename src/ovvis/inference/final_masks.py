@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovvis.masks import Rle, encode_columns
+from ovvis.structures import Window
 
 
 @lru_cache(maxsize=32)
@@ -67,6 +68,15 @@ def mask_confidence(logits: Tensor, padded: tuple[int, int], kept: tuple[int, in
     full = torch.linalg.multi_dot([down, logits, across.T])
     inside = full[full > 0]
     return float(inside.sigmoid().sum() / (len(inside) + 1e-6))
+
+
+def masks_of(logits: Tensor, padded: tuple[int, int], window: Window) -> list[list[Rle | None]]:
+    """Return for each frame of a window its final masks, of a window's mask logits (n, T, h, w); see below."""
+    here = logits.cpu()
+    sizes = [(frame.image.shape[0], frame.image.shape[1]) for frame in window.frames]
+    return [
+        [rle_from_logits(one, padded, window.image_size, size) for one in here[:, t]] for t, size in enumerate(sizes)
+    ]
 
 
 def rle_from_logits(

@@ -142,7 +142,8 @@ class Look:
         limit: int = DEFAULT_LIMIT,
     ) -> None:
         info = source.info
-        self._model, self._text, self._source = model, text, source
+        self._model, self._source = model, source
+        self.text = text  # may be replaced between two windows: the network does not see it
         self._window, self._batch = window, batch
         self._tracker, self._refined, self._limit = tracker, refined, limit
         self.watch = watch or Stopwatch(model.device)
@@ -190,7 +191,7 @@ class Look:
     def _named(self, windows: Sequence[Window], predictions: Prediction) -> Iterator[tuple[Window, Seen]]:
         """Yield the windows of a batch with their names."""
         with self.watch("names"):
-            class_logits = self._model.classifier(predictions, self._text)
+            class_logits = self._model.classifier(predictions, self.text)
         for i, window in enumerate(windows):
             yield window, Seen(predictions.window(i), class_logits[i : i + 1], self._model.clip.logit_scale)
 

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from copy import copy
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from ovvis.errors import InputError
-from ovvis.inference.final_masks import rle_from_logits
+from ovvis.inference.final_masks import masks_of
 from ovvis.inference.look import Look, Seen
 from ovvis.inference.recording import Recording
 from ovvis.inference.spill import DEFAULT_LIMIT
@@ -33,6 +33,8 @@ from ovvis.tracking.learnt import InOrder, LearntTracker
 from ovvis.tracking.tracker import Tracker, compare
 from ovvis.version import __version__
 from ovvis.vocabulary import VILD_PROMPTS, Label, Vocabulary
+
+Shown = TypeVar("Shown")
 
 
 def build_tracker(settings: VideoSettings, match: Callable[[Tensor, Tensor], Match] = compare) -> Tracker | InOrder:
@@ -126,12 +128,13 @@ class VideoSegmenter:
         self.settings = settings or model.video
         self._check_settings()
         self.long_edge = long_edge
-        self._asked_tracks, self.min_score = max_tracks, _checked_score(min_score)
+        self._asked_tracks, self.min_score = max_tracks, checked_score(min_score)
         self.batch, self.memory_limit = batch, memory_limit
         self.prompts = tuple(prompts) if text_embeddings is None else ()
+        self._text_file = text_cache() if cache else None
+        self._renamable = text_embeddings is None or text_embeddings is model.texts
         if text_embeddings is None:
-            file = text_cache() if cache else None
-            text = embed_vocabulary(model.clip, self.vocabulary, self.prompts, file, on_text)
+            text = embed_vocabulary(model.clip, self.vocabulary, self.prompts, self._text_file, on_text)
         elif isinstance(text_embeddings, TextEmbeddings):
             text = text_embeddings
             check_labels(text, self.vocabulary)
@@ -140,8 +143,12 @@ class VideoSegmenter:
             text = text_from_file(text_embeddings, self.vocabulary, rows)
         check_width(text, model.clip.width, model.name)
         self._text_digest = None if text_embeddings is None else digest(text)
+        self.text = self._placed(text)
+
+    def _placed(self, text: TextEmbeddings) -> TextEmbeddings:
+        """Return the vocabulary's embeddings where the model lies, with its words."""
         synonyms = tuple(label.synonyms for label in self.vocabulary)
-        self.text: TextEmbeddings = replace(text, vectors=text.vectors.to(model.device), synonyms=synonyms)
+        return replace(text, vectors=text.vectors.to(self.model.device), synonyms=synonyms)
 
     @property
     def max_tracks(self) -> int:
@@ -157,6 +164,21 @@ class VideoSegmenter:
         other = copy(self)
         other.settings = settings
         other._check_settings()
+        return other
+
+    def with_labels(self, vocabulary: Vocabulary | str | Iterable[str | Sequence[str] | Label]) -> VideoSegmenter:
+        """Return a segmenter with the same network and settings that looks for other labels.
+
+        Raises:
+            InputError: the vocabulary cannot be used, or the text embeddings were given from outside.
+        """
+        if not self._renamable:
+            raise InputError("labels cannot be changed: their text embeddings were given, and CLIP's own are others")
+        other = copy(self)
+        other.vocabulary = _vocabulary(vocabulary)
+        other.prompts, other._text_digest = self.prompts or tuple(VILD_PROMPTS), None
+        text = embed_vocabulary(self.model.clip, other.vocabulary, other.prompts, self._text_file)
+        other.text = other._placed(text)
         return other
 
     def _check_settings(self) -> None:
@@ -214,8 +236,8 @@ class VideoSegmenter:
             InputError: the source cannot be read or holds no frame.
             ResourceError: the temporary folder is full.
         """
-        source = _opened(source, bgr)
-        with self._exactly():
+        source = opened(source, bgr)
+        with self.exactly():
             return self._segment(source, on_frame, on_seen)
 
     def _segment(
@@ -285,9 +307,9 @@ class VideoSegmenter:
         """
         if self.settings.learnt == "offline":
             raise InputError("tracker offline: it wants the whole video, so it has no stream; ask for online")
-        least = max(_checked_score(min_score), self.min_score)
-        source = _opened(source, bgr)
-        return self._apart(self._stream(_Run(self, source, keep_frames=False), least))
+        least = max(checked_score(min_score), self.min_score)
+        source = opened(source, bgr)
+        return self.apart(self._stream(_Run(self, source, keep_frames=False), least))
 
     def _stream(self, run: _Run, least: float) -> Generator[FrameResult]:
         try:
@@ -296,11 +318,11 @@ class VideoSegmenter:
         finally:
             run.close()
 
-    def _apart(self, frames: Generator[FrameResult]) -> Iterator[FrameResult]:
+    def apart(self, frames: Generator[Shown]) -> Iterator[Shown]:
         """Yield frames that are made apart from the caller's autocast; within the caller's own code it stays on."""
         try:
             while True:
-                with self._exactly():
+                with self.exactly():
                     found = next(frames, None)
                 if found is None:
                     return
@@ -308,7 +330,7 @@ class VideoSegmenter:
         finally:
             frames.close()
 
-    def _exactly(self) -> ExitStack:
+    def exactly(self) -> ExitStack:
         """Keep an autocast around the segmenter out of it: following, naming and masks need float32.
 
         How the network computes is the model's: its weights' type, or what its forward sets up for itself.
@@ -344,15 +366,11 @@ class VideoSegmenter:
         best = scores.argsort(descending=True)[: self.max_tracks].tolist()
         silenced = run.tubes.silenced(seen, order, labels).cpu()
         shown = [q for q in best if scores[q] >= least and not silenced[q]]
-        logits = seen.masks[order.to(seen.masks.device)].cpu()
-        for t, frame in enumerate(window.frames):
-            height, width = frame.image.shape[:2]
-            instances = []
-            for q in shown:
-                mask = rle_from_logits(logits[q, t], run.look.padded, window.image_size, (height, width))
-                if mask is not None:
-                    label = self.vocabulary.names[int(labels[q])]
-                    instances.append(Instance(q + 1, label, float(scores[q]), mask, box(mask)))
+        names = [self.vocabulary.names[label] for label in labels[shown].tolist()]
+        found = masks_of(seen.masks[order[shown].to(seen.masks.device)], run.look.padded, window)
+        for frame, masks in zip(window.frames, found, strict=True):
+            each = zip(shown, names, scores[shown].tolist(), masks, strict=True)
+            instances = (Instance(q + 1, name, score, mask, box(mask)) for q, name, score, mask in each if mask)
             yield FrameResult(frame, tuple(instances))
 
     def describe(self, size: tuple[int, int] | None = None) -> dict[str, Any]:
@@ -382,13 +400,23 @@ def _vocabulary(labels: Vocabulary | str | Iterable[str | Sequence[str] | Label]
     return labels if isinstance(labels, Vocabulary) else Vocabulary(labels)
 
 
-def _checked_score(value: float) -> float:
+def checked_score(value: float) -> float:
+    """Return a score from which instances are shown.
+
+    Raises:
+        InputError: it is not in [0, 1].
+    """
     if not (0 <= value <= 1):
         raise InputError(f"min_score {value}: it must lie in [0, 1]")
     return value
 
 
-def _opened(source: Source | str | Path | Iterable[Any], bgr: bool) -> Source:
+def opened(source: Source | str | Path | Iterable[Any], bgr: bool) -> Source:
+    """Return what `open_source` makes of a source that is not open yet.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     if not isinstance(source, Source):
         return open_source(source, bgr=bgr)
     if bgr:

@@ -64,6 +64,19 @@ def tube_scores(mean: Tensor, object_logits: Tensor, settings: VideoSettings) ->
     return _mean_of_two(mean * objects if settings.use_object else mean, settings.weighting)
 
 
+def video_scores(mean: Tensor, object_logits: Tensor, settings: VideoSettings) -> Tensor:
+    """Return the scores (Q, K) of tubes, in [0, 1], from the means over their windows.
+
+    Args:
+        mean: Q, K or K + 1; of what the settings take the mean of.
+        object_logits: Q, 2; mean over the tube.
+        settings: how scores are made.
+    """
+    if settings.average == "logits":
+        mean = class_scores(mean, settings.class_score, none_logit=settings.none_logit)
+    return tube_scores(mean, object_logits, settings)
+
+
 def _mean_of_two(product: Tensor, weighting: Weighting) -> Tensor:
     """Return the geometric mean of two scores from their product (released), or the product itself (paper)."""
     return product.sqrt() if weighting == "released" else product

@@ -99,11 +99,8 @@ class Tubes:
 
     def scores(self) -> Tensor:
         """Return the scores (Q, K) of the video so far, in [0, 1], without the masks' quality."""
-        settings = self._settings
-        mean = (self._score_sum / self._windows).float()
-        if settings.average == "logits":
-            mean = scoring.class_scores(mean, settings.class_score, none_logit=settings.none_logit)
-        return scoring.tube_scores(mean, (self._object_sum / self._windows).float(), self._settings)
+        mean, objects = ((total / self._windows).float() for total in (self._score_sum, self._object_sum))
+        return scoring.video_scores(mean, objects, self._settings)
 
     def mask_quality(self) -> Tensor:
         """Return the mean confidence (Q) of the masks' positive cells so far, in [0, 1]; 1 where it does not count."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -49,6 +49,12 @@ class InOrder:
     def update(self, embeddings: Tensor, objects: Tensor, names: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return the tube order (Q,), int64, of a window's queries (Q, D), as `Tracker.update` does."""
         return torch.arange(len(embeddings))
+
+    def let_go(self, tubes: Sequence[int]) -> None:
+        """Forget nothing: what follows tubes is the network before it."""
+
+    def forget_names(self) -> None:
+        """Forget nothing: names are not looked at."""
 
     def reset(self) -> None:
         """Forget nothing."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -70,6 +70,7 @@ class Tracker:
         self.matched = matched if momentum is None else 1
         self.recency_weighted = recency_weighted
         self._match = match
+        self._width = 0  # of the embeddings, without the names behind them
         self._slots: deque[_Slot] = deque(maxlen=memory if momentum is None else 1)
 
     def update(self, embeddings: Tensor, objects: Tensor, names: Tensor | None = None) -> Tensor:
@@ -85,7 +86,7 @@ class Tracker:
         Raises:
             ValueError: the tracker knows objects by names, and there are none.
         """
-        width = embeddings.shape[-1]
+        self._width = width = embeddings.shape[-1]
         if self.names:
             if names is None:
                 raise ValueError("a tracker that knows objects by their names is to be given them")
@@ -106,6 +107,7 @@ class Tracker:
 
     def _compare(self, slot: _Slot, embeddings: Tensor, objects: Tensor) -> Match:
         """Return how a new window's queries go with a remembered window's tubes."""
+        embeddings = embeddings[:, : slot.embeddings.shape[-1]]  # no names, where those of the slot were forgotten
         if self.birth is None:
             return self._match(slot.embeddings, embeddings).in_order(slot.order)
         # Slots that are carried are in tube order.
@@ -120,6 +122,8 @@ class Tracker:
         embeddings, objects = embeddings[order], objects[order]
         if self._slots:
             last = self._slots[-1]
+            nameless = embeddings.shape[-1] - last.embeddings.shape[-1]
+            last = replace(last, embeddings=F.pad(last.embeddings, (0, nameless)))
             if self.momentum is not None:
                 embeddings = self.momentum * embeddings + (1 - self.momentum) * last.embeddings
             elif self.names:
@@ -133,6 +137,21 @@ class Tracker:
                 embeddings = torch.where(hidden[:, None], last.embeddings, embeddings)
                 objects = torch.where(hidden, last.objects, objects)
         return _Slot(embeddings, objects, np.arange(len(order)))
+
+    def let_go(self, tubes: Sequence[int]) -> None:
+        """Forget what was in some tubes, so that any object may begin in their place; for streams that never end.
+
+        Only a tracker with births remembers hidden tubes; the others have forgotten them by themselves.
+        """
+        if self.birth is not None:
+            for slot in self._slots:
+                slot.objects[list(tubes)] = 0
+
+    def forget_names(self) -> None:
+        """Forget how tubes are named: from the next window on the names are those of another vocabulary."""
+        if self.names:
+            bare = [replace(slot, embeddings=slot.embeddings[:, : self._width]) for slot in self._slots]
+            self._slots = deque(bare, self._slots.maxlen)
 
     def reset(self) -> None:
         """Forget everything: the next window begins another video."""
