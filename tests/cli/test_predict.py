@@ -184,6 +184,7 @@ def test_nothing_is_done_twice(quick, monkeypatch, dataset, tmp_path):
         (["--short-edge", 32], "short_edge was 0 and is now 32"),
         (["--labels", "dog|puppy, traffic light, cat"], "categories[0] was [4"),
         (["--memory", 7], "tracks.memory was 9 and is now 7"),
+        (["--tracker", "adjacent"], "tracks.memory was 9 and is now 1"),
     ],
 )
 def test_other_settings_are_refused(more, named, quick, monkeypatch, dataset, tmp_path, capsys):

@@ -5,7 +5,7 @@ import pytest
 from ovvis.datasets.stickers import SPLITS
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import build_tracker
-from ovvis.models.settings import VideoSettings
+from ovvis.models.settings import TRACKERS, VideoSettings
 from ovvis.models.zoo import SMALL_MODEL, find_model
 from ovvis.reproduction.experiments import EXPERIMENTS, MODEL, choose
 
@@ -32,9 +32,16 @@ def test_the_issue_is_covered():
     assert rows["iou"] == {"queries", "pixels"}
     assert {"adjacent", "long-term", "T 9, K 5"} <= rows["matching"] and len(rows["matching"]) == 15 + 4
     assert all({"val", "val-long"} <= set(e.splits) for e in EXPERIMENTS if e.name != "families")
-    windows = [row.settings["window"] for e in EXPERIMENTS if e.name == "families" for row in e.rows if row.settings]
+    windows = [
+        row.settings["window"]
+        for e in EXPERIMENTS
+        if e.name == "families"
+        for row in e.rows
+        if "window" in row.settings
+    ]
     assert windows == [1, 3, 5, 7, 10, None]
     assert "val-hard" in EXPERIMENTS[0].splits
+    assert rows["trackers"] == set(TRACKERS)
 
 
 def test_one_row_is_the_packaged_models_own_and_one_as_released():

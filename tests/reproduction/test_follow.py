@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fakes import build_tiny
+from fakes import build_tiny, build_tiny_ov_dvis
 from ovvis.datasets.drawn import DrawnSplit
 from ovvis.datasets.stickers import SPLITS
 from ovvis.datasets.words import dataset_vocabulary
@@ -39,9 +39,10 @@ def facts(tracks):
     return [(t.id, t.label, t.score, list(t.masks)) for t in tracks]
 
 
-def follower(model, drawn, ways):
+def follower(model, drawn, ways, learnt="none"):
     vocabulary, ids = dataset_vocabulary(drawn.categories)
-    return Follower(VideoSegmenter(model, vocabulary, **OPTIONS), ways, {id: k for k, id in enumerate(ids)})
+    segmenter = VideoSegmenter(model, vocabulary, settings=replace(model.video, learnt=learnt), **OPTIONS)
+    return Follower(segmenter, ways, {id: k for k, id in enumerate(ids)})
 
 
 def test_each_way_finds_what_a_run_of_its_own_finds(model, drawn):
@@ -60,6 +61,31 @@ def test_each_way_finds_what_a_run_of_its_own_finds(model, drawn):
             different.append(str(facts(wanted)))
     assert len(different) == len(WAYS) and len(set(different)) > 8
     assert frames == [1, 2, 3, 4, 5] and {"read", "network", "names"} <= seconds.keys()
+
+
+@pytest.mark.parametrize("clip", ["tiny-resnet", "tiny-convnext"])
+@pytest.mark.parametrize("refined", [False, True])
+def test_trackers_under_one_segmenter_find_what_each_finds_alone(drawn, clip, refined):
+    model = build_tiny_ov_dvis(clip, refined=True, queries=12).for_inference(torch.device("cpu"), torch.float32)
+    (table,) = choose(["trackers"])
+    rows = [row for row in table.rows if (row.name == "offline") == refined]
+    ways = [row.way(model.video) for row in rows]
+    # Of a learnt tracker the match that comes first may differ, too.
+    ways += [] if refined else [Way(replace(ways[-1].settings, memory=3, matched=2))]
+    vocabulary, _ = dataset_vocabulary(drawn.categories)
+    video, passes = drawn.video(1), []
+    watched = model.network.register_forward_hook(lambda *_: passes.append(1))
+    one = follower(model, drawn, ways, "offline" if refined else "none")
+    found = [(way.way, facts(way.tracks)) for way in one(video, lambda frames: None)]
+    watched.remove()
+    assert len(passes) == 5 and [way for way, _ in found] == ways  # one for each frame
+    for way, tracks in found:
+        with VideoSegmenter(model, vocabulary, settings=way.settings, **OPTIONS)(list(video.images)) as result:
+            assert tracks == facts(result.tracks), way
+    assert len({str(tracks) for _, tracks in found}) >= min(len(found), 2)
+    if not refined:
+        with pytest.raises(ValueError, match="refined over the whole video"):
+            follower(model, drawn, ways, "offline")
 
 
 def _with_classifier(model, classifier):

@@ -46,6 +46,20 @@ def build_tracker(settings: VideoSettings, match: Callable[[Tensor, Tensor], Mat
     return _matching(settings, match) if settings.learnt == "none" else InOrder()
 
 
+def build_learnt(model: Model, settings: VideoSettings) -> LearntTracker:
+    """Return a model's learnt tracker, which must be there, with the matching that comes first."""
+    assert model.tracker is not None
+    return LearntTracker(model.tracker, _matching(settings))
+
+
+def video_names(segmenter: VideoSegmenter, settings: VideoSettings) -> VideoNames | None:
+    """Return what names tubes for the whole video, where a learnt tracker's are named so; None elsewhere."""
+    namer = segmenter.model.classifier
+    if settings.learnt == "none" or not isinstance(namer, EnsembleClassifier) or not namer.over_video:
+        return None
+    return VideoNames(namer, segmenter.text, segmenter.memory_limit)
+
+
 def _matching(settings: VideoSettings, match: Callable[[Tensor, Tensor], Match] = compare) -> Tracker:
     s = settings
     return Tracker(s.memory, s.matched, s.recency_weighted, s.momentum, s.birth, s.names, match)
@@ -343,10 +357,7 @@ class VideoSegmenter:
     def look(self, source: Source) -> Look:
         """Return the network's pass over a video, for whoever follows its queries in ways of their own."""
         model, settings = self.model, self.settings
-        tracker = None
-        if settings.learnt != "none":
-            assert model.tracker is not None
-            tracker = LearntTracker(model.tracker, _matching(settings))
+        tracker = None if settings.learnt == "none" else build_learnt(model, settings)
         return Look(
             model,
             self.text,
@@ -434,10 +445,7 @@ class _Run:
         self.tracker = build_tracker(self.settings)
         self.recording = Recording([segmenter.settings], segmenter.memory_limit) if keep_frames else None
         self.tubes = Tubes(segmenter.text.labels, segmenter.settings, self.recording)
-        self.names: VideoNames | None = None  # of tubes that are named for the whole video; a stream names frames
-        namer = segmenter.model.classifier
-        if keep_frames and self.settings.learnt != "none" and isinstance(namer, EnsembleClassifier):
-            self.names = VideoNames(namer, segmenter.text, segmenter.memory_limit) if namer.over_video else None
+        self.names = video_names(segmenter, self.settings) if keep_frames else None  # a stream names frame by frame
 
     def windows(self) -> Iterator[tuple[Window, Seen, Tensor]]:
         """Yield each window, what the network says of it, and its tube order (Q)."""

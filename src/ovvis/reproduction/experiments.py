@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ovvis.errors import InputError, nearest
-from ovvis.models.settings import Pooling, VideoSettings
+from ovvis.models.settings import TRACKERS, Pooling, VideoSettings
 
 Given = Literal["masks", "identities", "names"]
 """What an oracle takes from the truth instead of from the model."""
 
 VAL, HARD, LONG = "val", "val-hard", "val-long"
 MODEL, IOU_PIXELS = "model", "iou-pixels"  # networks: the one asked for; one trained with `iou_from="pixels"`
-OVFORMER, OV2SEG = "ovformer", "ov2seg"  # of the other families
+OVFORMER, OV2SEG, FC_CLIP, OV_DVIS = "ovformer", "ov2seg", "fc-clip", "ov-dvis"  # of the other families
 
 
 _RELEASED: Mapping[str, Any] = {"birth": None, "names": 0.0}
@@ -158,6 +158,16 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "adjacent",
     ),
     Experiment(
+        "trackers",
+        "Who is who: trackers under one segmenter",
+        "The trackers of --tracker on the same masks and names: adjacent (MinVIS), topk (CLIP-VIS), longterm (OV2Seg), "
+        "births (ours), and where the model has them its learnt tracker and its refiner (OV-DVIS++), which make masks "
+        "and names anew. All but the refiner share one pass of the network.",
+        (VAL, LONG),
+        tuple(Row(name, settings) for name, settings in TRACKERS.items()),
+        "adjacent",
+    ),
+    Experiment(
         "formulas",
         "The paper's formulas against the released ones",
         "One at a time, then all together; docs/method.md says what each is. The paper measures none of them.",
@@ -203,6 +213,10 @@ EXPERIMENTS: tuple[Experiment, ...] = (
                 for t in (3, 5, 7, 10)
             ),
             Row("OVFormer, offline", {"window": None}, OVFORMER, paper={VAL: (21.1, 19.9)}),
+            Row("FC-CLIP", network=FC_CLIP),
+            Row("OV-DVIS++, per frame", TRACKERS["adjacent"], OV_DVIS),
+            Row("OV-DVIS++, online", TRACKERS["online"], OV_DVIS),
+            Row("OV-DVIS++, offline", TRACKERS["offline"], OV_DVIS),
         ),
         "OV2Seg-style",
         speed=True,

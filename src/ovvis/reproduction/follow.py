@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,20 +10,22 @@ from torch import Tensor
 
 from ovvis.datasets.drawn import Drawn
 from ovvis.inference.look import Look, Seen
-from ovvis.inference.pipeline import VideoSegmenter, build_tracker
+from ovvis.inference.pipeline import VideoSegmenter, build_learnt, build_tracker, video_names
 from ovvis.inference.recording import Recording
 from ovvis.inference.tubes import Tubes
+from ovvis.inference.video_names import VideoNames
 from ovvis.models.classifiers import Classifier, MaskPooledClassifier
 from ovvis.models.settings import Pooling
 from ovvis.reproduction.experiments import Given, Way
 from ovvis.reproduction.truth import WindowTruth
 from ovvis.sources.video import open_source
-from ovvis.structures import Track, one_label_each
+from ovvis.structures import Prediction, Track, one_label_each
 from ovvis.tracking.association import SharedMatches
-from ovvis.tracking.learnt import InOrder
+from ovvis.tracking.learnt import InOrder, LearntTracker
 from ovvis.tracking.tracker import Tracker
 
-_View = tuple[Pooling | None, frozenset[Given]]  # what decides masks and class logits
+# What decides masks and class logits; the last is a way that stands for those of one learnt tracker.
+_View = tuple[Pooling | None, frozenset[Given], Way | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +40,26 @@ class Follower:
     """Follows a model's queries through videos in many ways at once; the network sees each frame once.
 
     Ways that share masks and names share the records of the frames and the masks made of them; ways that differ in
-    their memory alone share the comparisons of windows.
+    their memory alone share the comparisons of windows. A learnt tracker, which makes masks and names anew, takes the
+    same predictions as the matchings do.
 
     Args:
-        segmenter: the model with its vocabulary; its own settings do not matter but for the window.
+        segmenter: the model with its vocabulary; its own settings do not matter but for the window, and whether a
+            refiner goes over the whole video: then all ways must want that.
         ways: the ways.
         label_of: position in the vocabulary of each category id.
 
     Raises:
-        ValueError: the ways do not see the same windows.
+        ValueError: the ways do not see the same windows, or some are refined and others are not.
     """
 
     def __init__(self, segmenter: VideoSegmenter, ways: Sequence[Way], label_of: dict[int, int]) -> None:
         windows = {way.settings.window for way in ways}
         if len(windows) > 1:
             raise ValueError(f"ways with windows of {len(windows)} lengths: each needs a pass of its own")
+        refined = {way.settings.learnt == "offline" for way in ways} | {segmenter.settings.learnt == "offline"}
+        if len(refined) > 1:
+            raise ValueError("ways that are refined over the whole video and others: each need a pass of their own")
         self._segmenter, self._ways, self._label_of = segmenter, tuple(ways), label_of
         self._classifiers: dict[Pooling | None, Classifier] = {None: segmenter.model.classifier}
         for way in ways:
@@ -70,15 +77,18 @@ class Follower:
             on_frame: called with the number of frames seen.
             seconds: takes the time of reading, network and names.
         """
-        segmenter = self._segmenter
+        segmenter, learnt = self._segmenter, self._learnt()
+        if segmenter.settings.learnt == "online":
+            segmenter = segmenter.with_settings(replace(segmenter.settings, learnt="none"))
         look = segmenter.look(open_source(list(video.images)))
-        pass_ = _Pass(self._ways, segmenter.text.labels)
+        pass_ = _Pass(self._ways, segmenter)
         labels = tuple(self._label_of[category] for category in video.categories)
         done = 0
         try:
             for window, seen in look:
                 frames = [frame.index for frame in window.frames]
-                views = _Views(self._classifiers, segmenter, seen)
+                followed = {way: self._named(tracker.update(seen.prediction)) for way, tracker in learnt.items()}
+                views = _Views(self._classifiers, segmenter, seen, followed)
                 if any(way.given for way in self._ways):
                     views.truth = WindowTruth(video.owners[frames], labels, look.size, look.padded)
                 pass_.add(views)
@@ -91,20 +101,39 @@ class Follower:
         finally:
             pass_.close()
 
+    def _learnt(self) -> dict[Way, LearntTracker]:
+        """Return the learnt trackers of the ways, at the beginning of a video, each under the way that stands for it.
+
+        Those of refined ways are part of the pass.
+        """
+        ways = {_tracking(way): way.settings for way in self._ways if way.settings.learnt == "online"}
+        return {way: build_learnt(self._segmenter.model, settings) for way, settings in ways.items()}
+
+    def _named(self, prediction: Prediction) -> Seen:
+        model = self._segmenter.model
+        return Seen(prediction, model.classifier(prediction, self._segmenter.text), model.clip.logit_scale)
+
 
 class _Views:
     """A window as several ways see it: with other names, or with the truth in place of what the network says."""
 
-    def __init__(self, classifiers: dict[Pooling | None, Classifier], segmenter: VideoSegmenter, seen: Seen) -> None:
+    def __init__(
+        self,
+        classifiers: dict[Pooling | None, Classifier],
+        segmenter: VideoSegmenter,
+        seen: Seen,
+        followed: Mapping[Way, Seen],
+    ) -> None:
         self._classifiers, self._segmenter, self.seen = classifiers, segmenter, seen
         self.truth: WindowTruth | None = None
-        self._made: dict[_View, Seen] = {(None, frozenset()): seen}
+        self._made: dict[_View, Seen] = {(None, frozenset(), None): seen}
+        self._made |= {(None, frozenset(), way): other for way, other in followed.items()}
         self._order: Tensor | None = None
 
     def of(self, view: _View) -> Seen:
         """Return what a view sees."""
         if view not in self._made:
-            pooling, given = view
+            pooling, given, _ = view
             prediction, made = self.seen.prediction, self.seen
             if "masks" in given:
                 prediction = self.known.masked(prediction)
@@ -130,14 +159,18 @@ class _Views:
 class _Pass:
     """The trackers, records and tubes of one video."""
 
-    def __init__(self, ways: Sequence[Way], labels: Sequence[str]) -> None:
-        shared = SharedMatches()
+    def __init__(self, ways: Sequence[Way], segmenter: VideoSegmenter) -> None:
+        shared, labels = SharedMatches(), segmenter.text.labels
         self._trackers: dict[Way, Tracker | InOrder] = {}
         self._recordings: dict[_View, Recording] = {}
         self._tubes: dict[Way, Tubes] = {}
+        self._names: dict[_View, VideoNames] = {}  # of tubes that are named for the whole video
         for view in dict.fromkeys(map(_view, ways)):
             settings = [way.settings for way in ways if _view(way) == view]
             self._recordings[view] = Recording(settings, remember=True)
+            names = video_names(segmenter, settings[0])
+            if names is not None:
+                self._names[view] = names
         for way in dict.fromkeys(ways):
             if "identities" not in way.given:
                 self._trackers.setdefault(_tracking(way), build_tracker(way.settings, shared))
@@ -149,6 +182,8 @@ class _Pass:
         orders = {way: seen.followed_by(tracker, way.settings) for way, tracker in self._trackers.items()}
         for view, recording in self._recordings.items():
             recording.add(views.of(view))
+        for view, names in self._names.items():
+            names.add(views.of(view).prediction)
         for way, tubes in self._tubes.items():
             seen = views.of(_view(way))
             if "masks" in way.given:
@@ -161,7 +196,10 @@ class _Pass:
 
     def finish(self, look: Look, size: tuple[int, int], max_tracks: int) -> Iterator[Found]:
         """Yield the tracks of each way, one after another."""
+        means = {view: names.mean() for view, names in self._names.items()}
         for way, tubes in self._tubes.items():
+            if _view(way) in means:
+                tubes.settle(means[_view(way)])
             tracks, store = tubes.finish(look.padded, look.size, size, max_tracks, 0.0)
             try:
                 yield Found(way, one_label_each(tracks) if way.one_label else tracks)
@@ -172,10 +210,13 @@ class _Pass:
         """Free the records."""
         for recording in self._recordings.values():
             recording.close()
+        for names in self._names.values():
+            names.close()
 
 
 def _view(way: Way) -> _View:
-    return way.pooling, way.given - {"identities"}
+    learnt = _tracking(way) if way.settings.learnt == "online" else None
+    return way.pooling, way.given - {"identities"}, learnt
 
 
 def _tracking(way: Way) -> Way:
@@ -183,6 +224,7 @@ def _tracking(way: Way) -> Way:
     s = way.settings
     plain = replace(
         type(s)(),
+        learnt=s.learnt,
         memory=s.memory,
         matched=s.matched,
         recency_weighted=s.recency_weighted,

@@ -16,12 +16,14 @@ from ovvis.evaluation.records import ResultTrack
 from ovvis.evaluation.rules import LVVIS
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models.classifiers import MaskPooledClassifier
+from ovvis.models.settings import Learnt
 from ovvis.reproduction.experiments import Experiment, Row, Way
 from ovvis.reproduction.figures import Figures, Outcome, RowOutcome, figures_of
 from ovvis.reproduction.follow import Follower
 from ovvis.reproduction.memory import Peak, peak_memory
 from ovvis.reproduction.parts import Part, Parts, way_key
 
+_PassKey = tuple[str, int | None, bool, DrawnSplit]  # network, window, whether refined, videos
 Advance = Callable[[int, int, str], object]  # frames done, frames in all, what is being done
 
 
@@ -39,6 +41,7 @@ class Pass:
 
     network: Network
     window: int | None  # frames that the network sees at once
+    refined: bool  # whether a refiner goes over the whole video
     videos: DrawnSplit
     ways: tuple[Way, ...]
     parts: Parts
@@ -82,18 +85,19 @@ class Measurement:
             raise ValueError("the splits differ in their categories; measure each by itself")
         self._experiments, self._networks, self._videos = tuple(experiments), networks, videos
         self._evaluator = cache(self._new_evaluator)
-        self._passes: dict[tuple[str, int | None, DrawnSplit], Pass] = {}
-        wanted: dict[tuple[str, int | None, DrawnSplit], dict[Way, None]] = {}
+        self._passes: dict[_PassKey, Pass] = {}
+        wanted: dict[_PassKey, dict[Way, None]] = {}
         for experiment in self._experiments:
             for split in experiment.splits:
                 for row in self._rows(experiment):
                     way = self._way(row)
                     for drawn in videos[split]:
-                        wanted.setdefault((row.network, way.settings.window, drawn), {})[way] = None
-        for (name, window, drawn), ways in wanted.items():
+                        wanted.setdefault(_pass(row, way, drawn), {})[way] = None
+        for key, ways in wanted.items():
+            name, window, refined, drawn = key
             network = networks[name]
-            about = {**_about(network, window), **drawn.describe()}
-            self._passes[name, window, drawn] = Pass(network, window, drawn, tuple(ways), Parts(folder, about))
+            about = {**_about(network, window, refined), **drawn.describe()}
+            self._passes[key] = Pass(network, window, refined, drawn, tuple(ways), Parts(folder, about))
 
     @property
     def left_out(self) -> list[str]:
@@ -124,15 +128,19 @@ class Measurement:
             done += job.of.videos.frames
 
     def _measure(self, job: Job, on_frame: Callable[[int], None]) -> None:
+        part = job.of.parts.read(job.number)  # the same network by another name may have been here since
+        wanted = [way for way in job.of.ways if part.lacks(way)]
+        if not wanted:
+            return
         videos, network = job.of.videos, job.of.network
         ids = dataset_vocabulary(videos.categories)[1]
-        segmenter = network.segmenter
-        if segmenter.settings.window != job.of.window:
-            segmenter = segmenter.with_settings(replace(segmenter.settings, window=job.of.window))
-        follow = Follower(segmenter, job.ways, {category: label for label, category in enumerate(ids)})
+        learnt: Learnt = "offline" if job.of.refined else "none"
+        settings = replace(network.segmenter.settings, window=job.of.window, learnt=learnt)
+        segmenter = network.segmenter.with_settings(settings)
+        follow = Follower(segmenter, wanted, {category: label for label, category in enumerate(ids)})
         evaluator = self._evaluator(videos)
         seconds: dict[str, float] = {}
-        ways = dict(job.part.ways)
+        ways = dict(part.ways)
         video = videos.video(job.number)
         # Once for all videos: they are alike, and beginning anew costs time.
         first = job.number == 0
@@ -178,7 +186,7 @@ class Measurement:
         drawn, rows = self._videos[split], []
         for row in self._rows(experiment):
             way = self._way(row)
-            passes = [id(self._passes[row.network, way.settings.window, one]) for one in drawn]
+            passes = [id(self._passes[_pass(row, way, one)]) for one in drawn]
             rate = fmean(costs[one][0] for one in passes)
             peak = max((costs[one][1] or 0 for one in passes), default=0) or None
             rows.append(RowOutcome(row, tuple(figures[one, way] for one in passes), rate, peak))
@@ -194,14 +202,15 @@ class Measurement:
         Only one that names what lies under masks can do so in another way, or under other masks; and not every choice
         of settings goes with every family's own.
         """
-        classifier = self._networks[row.network].segmenter.model.classifier
-        if (row.pooling or "masks" in row.given) and not isinstance(classifier, MaskPooledClassifier):
+        segmenter = self._networks[row.network].segmenter
+        if (row.pooling or "masks" in row.given) and not isinstance(segmenter.model.classifier, MaskPooledClassifier):
             return False
         try:
-            self._way(row)
+            way = self._way(row)
+            segmenter.with_settings(way.settings)
         except ValueError:
             return False
-        return True
+        return not (way.given and way.settings.learnt != "none")  # whose queries are other ones
 
     def _way(self, row: Row) -> Way:
         return row.way(self._networks[row.network].segmenter.model.video)
@@ -215,10 +224,14 @@ def _tell(advance: Advance, before: int, total: int, what: str, frames: int) -> 
     advance(before + frames, total, what)
 
 
-def _about(network: Network, window: int | None) -> dict[str, object]:
+def _pass(row: Row, way: Way, drawn: DrawnSplit) -> _PassKey:
+    return row.network, way.settings.window, way.settings.learnt == "offline", drawn
+
+
+def _about(network: Network, window: int | None, refined: bool) -> dict[str, object]:
     """Return what decides what a network says; its tracks' settings belong to the ways."""
     described = {**network.segmenter.describe(), "weights_sha256": network.weights, "window": window}
     # Neither the name of a file nor another build of torch makes other results of the same weights.
     for name in ("tracks", "weights", "torch", "min_score"):
         described.pop(name, None)
-    return described
+    return {**described, "refined": True} if refined else described
