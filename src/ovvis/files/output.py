@@ -164,6 +164,8 @@ class OutputFolder:
         another: where the folder holds results, or another process is writing to it, take the next free of
             `path-2`, `path-3`, ... instead of refusing; `path` is then that one.
         patience: seconds to wait for another process that is writing to the folder.
+        growing: the files are good at every moment of their writing, as logs are: they have their names from the
+            beginning, and stay whatever becomes of the block.
 
     Raises:
         InputError: on entering, if the folder cannot be made or written, or holds results.
@@ -178,10 +180,12 @@ class OutputFolder:
         overwrite: bool = False,
         another: bool = False,
         patience: float = 0.0,
+        growing: bool = False,
     ) -> None:
         self.path = user_path(path).absolute()
         self.names = tuple(names)
         self._overwrite, self._another, self._patience = overwrite, another and not overwrite, patience
+        self._growing = growing
         self.whole = False  # whether the files have their names
         self._partial: Path | None = None
         self._stack = ExitStack()
@@ -228,7 +232,12 @@ class OutputFolder:
     def _enter(self) -> None:
         with ExitStack() as stack:
             self._take(stack)
-            self._partial = stack.enter_context(hidden_folder(self.path, self.path.name))
+            self._partial = self.path
+            if not self._growing:
+                self._partial = stack.enter_context(hidden_folder(self.path, self.path.name))
+            elif self._overwrite:
+                for name in self.names:
+                    (self.path / name).unlink(missing_ok=True)  # those of another run
             self._stack = stack.pop_all()
 
     def _take(self, stack: ExitStack) -> None:
@@ -270,6 +279,9 @@ class OutputFolder:
         made = [name for name in self.names if (self._partial / name).exists()]
         for name in made:
             _flush(self._partial / name)
+        if self._growing:
+            self.whole = True
+            return
         with uninterrupted():
             if not self._overwrite and any(os.path.lexists(self.path / name) for name in made):
                 self._another = True  # somebody else's have come since: neither they nor these are lost

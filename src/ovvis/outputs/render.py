@@ -24,6 +24,7 @@ from ovvis import masks
 from ovvis.errors import InputError
 from ovvis.files.output import whole_file
 from ovvis.masks import BoolArray
+from ovvis.outputs.fragments import keep_whole
 from ovvis.paths import user_path
 from ovvis.structures import SHOWN_SCORE, Frame, VideoResult
 
@@ -38,6 +39,11 @@ PALETTE = (
 )  # fmt: skip
 _FILL = 115  # share of the colour inside a mask, in 256ths
 _TICKS = 90_000  # a second, for frames that carry their own time: 24, 25, 30 and 29.97 fall on whole ticks
+_GROWING = {
+    "movflags": "+empty_moov+default_base_moof",
+    "frag_duration": "1000000",  # microseconds
+    "flush_packets": "1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class VideoWriter:
         pixel_aspect: width of a pixel by its height; players stretch the picture by it.
         crf: H.264's constant rate factor; 6 more halve the file.
         preset: x264's; a slower one makes a smaller file.
+        growing: for a video without an end: the file plays at any moment, also if the program is killed, in which case
+            it lacks the last second. It is written in fragments, so its memory does not grow with it.
 
     Raises:
         InputError: if `fps` is not a positive number.
@@ -76,18 +84,24 @@ class VideoWriter:
         pixel_aspect: Fraction = Fraction(1),
         crf: int = 20,
         preset: str = "veryfast",
+        growing: bool = False,
     ):
         if not (math.isfinite(fps) and fps > 0):
             raise InputError(f"frame rate {fps} must be a positive number of frames a second")
         self.path, self.size, self._aspect = path, size, pixel_aspect
         self._options = {"crf": str(crf), "preset": preset}
+        self._growing = growing
+        self._muxing = {"movflags": "+faststart"}
+        if growing:
+            self._options["tune"] = "zerolatency"  # else the encoder keeps up to a second to itself
+            self._muxing = dict(_GROWING)
         self._rate = max(Fraction(fps).limit_denominator(1001), Fraction(1, 1001))
         self._stream: Any = None
         self._timed = False
         self._last = -1  # pts of the last frame
 
     def __enter__(self) -> VideoWriter:
-        self._container = av.open(str(self.path), "w", format="mp4", options={"movflags": "+faststart"})
+        self._container = av.open(str(self.path), "w", format="mp4", options=self._muxing)
         return self
 
     def write(self, image: Image, time: float | None = None) -> None:
@@ -120,12 +134,23 @@ class VideoWriter:
         if error is not None:
             with suppress(OSError, ValueError):  # the first error is the one to tell
                 self._container.close()
+            self._save_fragments()
             return
         try:
             if self._stream is not None:
                 self._mux(None)
-        finally:
             self._container.close()
+        except BaseException:
+            with suppress(OSError, ValueError):
+                self._container.close()
+            self._save_fragments()
+            raise
+
+    def _save_fragments(self) -> None:
+        """Make the best of a growing file whose writing failed."""
+        if self._growing:
+            with suppress(OSError):
+                keep_whole(self.path)
 
     def _open(self, timed: bool) -> None:
         self._timed = timed
