@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format benchmark clean
+.PHONY: demo test lint format benchmark browser clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,8 +14,19 @@ help:
 demo: $(VENV)/.ready
 	@$(BIN)/ovvis demo --output demo/result --overwrite
 
-test: $(VENV)/.ready-dev
+test: $(VENV)/.ready-dev browser
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Tests of pages run in chromium; where it cannot be had they are skipped.
+browser:
+	@{ command -v chromium && command -v chromedriver; } >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing chromium, in which the tests open pages."; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+			chromium chromium-driver fonts-dejavu-core >/dev/null || echo "chromium could not be installed: tests of pages are skipped"; \
+	else \
+		echo "No chromium: tests of pages are skipped (as root: apt-get install chromium chromium-driver)"; \
+	fi
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from browser import _shared_browser, browser, browsers  # noqa: F401  fixtures
 from fakes import build_tiny
 from ovvis.cli.stopping import STOPPING
 from ovvis.files.signals import ENDING
