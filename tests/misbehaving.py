@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PAGES = {
@@ -52,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         server = self.server
-        path = self.path.partition("?")[0]
+        path = unquote(self.path.partition("?")[0])
         if "Cookie" in self.headers:
             server.cookies.append(self.headers["Cookie"])
         if path.startswith("/api/models/"):
@@ -102,7 +103,10 @@ class Handler(BaseHTTPRequestHandler):
             if "cut-always" not in wrong:
                 self.server.wrong[self.path.partition("?")[0]] = wrong.replace("cut", "")
             rest = rest[: len(rest) // 2] if "cut-always" not in wrong else b""
-        if "slow" in wrong:
+        if "halting" in wrong:
+            self.wfile.write(rest[: len(rest) // 2])
+            time.sleep(20)  # nobody waits for it: whoever asked is killed meanwhile
+        elif "slow" in wrong:
             for i in range(5):
                 self.wfile.write(rest[i * len(rest) // 5 : (i + 1) * len(rest) // 5])
                 time.sleep(0.05)

@@ -13,6 +13,7 @@ import torch
 from fakes import authors_checkpoint, build_tiny, tiny_config
 from misbehaving import serving
 from ovvis.cli import main as cli
+from ovvis.cli.lazy import load
 from ovvis.models import transfer
 from ovvis.models.sources import Url
 from ovvis.models.zoo import ZOO
@@ -126,3 +127,23 @@ def test_the_zoo_as_json(published, monkeypatch, capsys):
     assert call(monkeypatch, "models", "--json") == 0
     listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
     assert Path(listed["here"]["weights"]).stat().st_size == listed["here"]["weights_bytes"] > 0
+
+
+@pytest.mark.parametrize("verb", ["segment", "predict", "reproduce", "train", "convert", "models"])
+def test_every_verb_that_loads_a_model_takes_a_mirror(verb):
+    command = load(verb)
+    command = getattr(command, "commands", {}).get("fetch", command)
+    assert any("--mirror" in parameter.opts for parameter in command.params)
+
+
+@pytest.mark.parametrize("words", [("models", "fetch", "here"), ("convert", "a.pth", "b.safetensors"), ("train", "x")])
+def test_a_mirror_that_is_not_there_is_told_first(published, monkeypatch, capsys, words):
+    assert call(monkeypatch, *words, "--mirror", "/no/such") == 2
+    assert "mirror '/no/such': there is no such folder" in capsys.readouterr().err
+
+
+def test_weights_come_from_the_mirror_that_is_named(published, monkeypatch, tmp_path):
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "a.pth").rename(tmp_path / "mirror" / "here.pth")
+    assert call(monkeypatch, "models", "fetch", "here", "--mirror", tmp_path / "mirror") == 0
+    assert published.asked == []

@@ -17,6 +17,7 @@ from pycocotools import mask as coco
 
 from fakes import build_tiny, build_tiny_ovformer
 from ovvis.cli import main as cli
+from ovvis.cli import segmenter
 from ovvis.inference import tubes
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models import load
@@ -94,6 +95,18 @@ def test_a_split_from_end_to_end(quick, monkeypatch, dataset, tmp_path, capsys):
     assert settings["categories"] == [[id, name] for id, name, _ in CATEGORIES]
     printed = capsys.readouterr().out
     assert "frames/s" in printed and "GiB" in printed and "3 of 3" in printed and "submission_novel.zip" in printed
+
+
+def test_where_the_small_model_alone_is_there_both_ends_say_so(
+    quick, tiny_model, monkeypatch, dataset, tmp_path, capsys
+):
+    monkeypatch.setattr(segmenter, "SMALL_MODEL", tiny_model.name)
+    monkeypatch.setattr(sys, "argv", ["ovvis", "predict", str(dataset), "--output", str(tmp_path), "--short-edge", "0"])
+    with pytest.raises(SystemExit) as leave:
+        cli.run()
+    lines = capsys.readouterr().err.splitlines()
+    told = [number for number, line in enumerate(lines) if "520 kinds" in line]
+    assert not leave.value.code and told == [0, len(lines) - 1] and len(lines) > 1
 
 
 def test_a_stopped_run_is_taken_up_and_scored(quick, monkeypatch, dataset, tmp_path, capsys):

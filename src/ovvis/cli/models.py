@@ -114,7 +114,7 @@ def fetch(
         known = pinned(path)
         if known is not None and known.sha256 and not any(source.sha256 for source in entry.sources):
             out.print(f"  to pin it: {escape(repr(known))}", soft_wrap=True)
-    if folder is not None and folder.is_dir():
+    if folder is not None and any(folder.glob("*.safetensors")):
         use = f"{MIRROR}={shlex.quote(str(folder))} {OFFLINE[0]}=1"
         out.print(f"There, in front of a command: {escape(use)}", soft_wrap=True)
     if failed:

@@ -30,6 +30,10 @@ _log = logging.getLogger(__name__)
 Finish = Callable[[Path, Path], object]  # verifies a file, and writes what is kept of it
 
 
+class NotHad(ResourceError):  # noqa: N818  what befell, as the error's other names
+    """No source gave a file; a line for each has been logged."""
+
+
 def weights_folder() -> Path:
     """Return the folder of downloaded weights."""
     return cache_folder() / "weights"
@@ -96,7 +100,7 @@ def _fetch(
                 f"download {in_words([source for source in sources if not isinstance(source, Local)])} with a browser "
                 f"and give the file with --weights, or convert it with `ovvis convert FILE {target}`"
             )
-            error = ResourceError(f"weights of {target.stem!r} could not be fetched ({'; '.join(failures)}): {remedy}")
+            error = NotHad(f"weights of {target.stem!r} could not be fetched ({'; '.join(failures)}): {remedy}")
             error.report = report
             raise error
         made.replace(target)

@@ -107,8 +107,10 @@ def _default(options: Mapping[str, Any], on_progress: download.Progress | None, 
         except OvvisError as error:
             if entry.packaged:
                 raise
-            more = f"; `ovvis models fetch {entry.name}` lists the tensors" if error.report else ""
-            _log.warning("%s%s", error, more)
+            if isinstance(error, download.NotHad):  # each source's reason has been told
+                _log.warning("%s: what to do about that is said by `ovvis models fetch %s`", entry.name, entry.name)
+            else:
+                _log.warning("%s", error)
     raise AssertionError("the last one lies in the package")
 
 
