@@ -1,4 +1,5 @@
 import sqlite3
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from fakes import build_tiny
 from ovvis.errors import InputError
 from ovvis.models import text as text_room
 from ovvis.models.clip import ensemble
-from ovvis.models.text import embed_vocabulary
+from ovvis.models.text import embed_vocabulary, embed_words, read_words
 from ovvis.models.text_cache import TextCache
+from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary
 
 WORDS = Vocabulary(["dog", ("cat", "kitten"), "red panda"])
@@ -244,3 +246,34 @@ def test_refusals(clip):
         embed_vocabulary(clip, Vocabulary(["long " * 80]), PROMPTS)
     with pytest.raises(InputError, match="'a dog'"):
         embed_vocabulary(clip, WORDS, ["a dog"])
+
+
+def test_one_road(clip, tmp_path):
+    """What CLIP reads, what a file holds and what weights bring come out alike; only the first reads words."""
+    model = SimpleNamespace(name="tiny", clip=clip, texts=None)
+    read = embed_words(read_words(WORDS, PROMPTS), model)
+    torch.testing.assert_close(read.text.vectors, embed_vocabulary(clip, WORDS, PROMPTS).vectors)
+    assert read.text.synonyms == tuple(label.synonyms for label in WORDS)
+    assert (read.vocabulary, read.words.prompts, read.digest) == (WORDS, tuple(PROMPTS), None)
+
+    rows = torch.nn.functional.normalize(torch.eye(len(WORDS), clip.width) + 1, dim=-1)
+    np.save(tmp_path / "rows.npy", rows.numpy())
+    given = embed_words(read_words(WORDS, given=tmp_path / "rows.npy"), model)
+    torch.testing.assert_close(given.text.vectors, rows)
+    assert given.words.prompts == ()
+    assert len(given.digest) == 64
+
+    model.texts = TextEmbeddings(rows, torch.arange(len(WORDS)), WORDS.names)
+    brought = embed_words(read_words(None), model)
+    assert (brought.vocabulary.names, brought.digest) == (WORDS.names, given.digest)
+
+
+def test_roads_that_end(clip):
+    model = SimpleNamespace(name="tiny", clip=clip, texts=None)
+    with pytest.raises(InputError, match="tiny brings no vocabulary"):
+        embed_words(read_words(None), model)
+    with pytest.raises(InputError, match="say which"):
+        read_words(None, given="rows.npy")
+    narrow = TextEmbeddings(torch.eye(len(WORDS), 3), torch.arange(len(WORDS)), WORDS.names)
+    with pytest.raises(InputError, match="3 numbers in a row"):
+        embed_words(read_words(WORDS, given=narrow), model)

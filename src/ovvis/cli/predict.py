@@ -90,7 +90,8 @@ def predict(
     vocabulary, ids = dataset_vocabulary(split.asked if labels is None else split.categories, labels)
     for line in (*map(str, split.notes), *([split.headed()] if labels is None and split.heads else [])):
         warn(line)
-    options.text(vocabulary)  # refused before anything is written
+    if options.text_embeddings:
+        options.words(vocabulary)  # refused before anything is written
     with PredictionFolder(output, split, split.rules == COCO, part) as folder:
         run = _Run(folder, ids, skip_broken, folder.mine() if restart else folder.pending(), levels)
         run.look_for_frames()

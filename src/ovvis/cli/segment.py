@@ -71,7 +71,8 @@ def segment(
         raise InputError(f"--paint-above {paint_above:g}: it must lie in [0, 1]; 0 shows and paints every track")
     vocabulary = None if labels is None else Vocabulary.parse(labels)
     options.check()
-    options.text(vocabulary)
+    if options.text_embeddings:
+        options.words(vocabulary)
     frames = open_source(
         source, every=every, start=start, end=end, max_frames=max_frames, fps=fps, stream=stream, levels=levels
     )

@@ -26,7 +26,7 @@ from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, builtin_names, read_promp
 
 if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
-    from ovvis.structures import TextEmbeddings
+    from ovvis.models.text import Words
 
 LABELS = (
     '"dog, cat|kitten" (bars between synonyms), @file.txt (a label a line), or a list\'s name: lvvis. If not given: '
@@ -211,21 +211,23 @@ class SegmenterOptions:
             raise InputError("--text-rows says what the rows of --text-embeddings are; give both or none")
         return read_prompts(self.prompts) if self.prompts else VILD_PROMPTS
 
-    def text(self, vocabulary: Vocabulary | None) -> TextEmbeddings | None:
-        """Return the embeddings of the labels from the file that was given, if one was.
+    def words(self, vocabulary: Vocabulary | None) -> Words:
+        """Return what is asked for, with everything read that needs no model.
+
+        Args:
+            vocabulary: None for the one that comes with the weights.
 
         Raises:
-            InputError: it cannot be used for these labels.
+            InputError: a file of prompts or embeddings cannot be used for these labels.
         """
-        if self.text_embeddings is None:
-            return None
-        with uninterrupted():
-            from ovvis.models.text_file import text_from_file
-
-        if vocabulary is None:
+        if self.text_embeddings is not None and vocabulary is None:
             raise InputError("--text-embeddings are of labels: give --labels too, such as lvvis")
+        prompts = self.check()
+        with uninterrupted():
+            from ovvis.models.text import read_words
+
         rows = Vocabulary.parse(self.text_rows) if self.text_rows else None
-        return text_from_file(self.text_embeddings, vocabulary, rows)
+        return read_words(vocabulary, prompts, self.text_embeddings, rows)
 
     def _may_bring_labels(self) -> bool:
         """Return whether the weights asked for may carry a vocabulary; those of an unknown file may."""
@@ -270,7 +272,7 @@ class SegmenterOptions:
             from ovvis.inference.pipeline import VideoSegmenter
             from ovvis.models.load import load_model
 
-        templates, text = self.check(), self.text(vocabulary)
+        words = self.words(vocabulary)
         if vocabulary is None and (self.weights == UNTRAINED or not self._may_bring_labels()):
             raise InputError("--labels is missing: say what to look for, such as --labels 'dog, cat'")
         if self.weights == UNTRAINED:
@@ -297,13 +299,11 @@ class SegmenterOptions:
         with watch("text"), progress("reading labels", "words") as read:
             return VideoSegmenter(
                 network,
-                vocabulary,
+                words,
                 short_edge=self.short_edge,
                 long_edge=self.long_edge,
                 max_tracks=self.max_tracks,
                 min_score=self.min_score,
-                prompts=templates,
-                text_embeddings=text,
                 settings=replace(video, **tracking),
                 batch=self.batch or network.batch,
                 on_text=read,

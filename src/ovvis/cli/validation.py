@@ -21,7 +21,7 @@ from ovvis.evaluation.records import Category, ResultTrack
 from ovvis.evaluation.rules import COCO, LVIS
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models.model import Model
-from ovvis.models.text_file import text_from_file
+from ovvis.models.text import read_words
 from ovvis.sources.video import open_frames
 from ovvis.training.config import TrainConfig
 
@@ -89,7 +89,7 @@ class Validation:
             if gone is not None:
                 raise InputError(f"validation.dataset {asked.dataset}: {gone} does not exist; check the folder")
         vocabulary, _ = dataset_vocabulary(self._set.asked)
-        self._text = text_from_file(asked.text_embeddings, vocabulary) if asked.text_embeddings else None
+        self._words = read_words(vocabulary, given=asked.text_embeddings or None)
         self._model, self._asked = model, asked
         self._rank, self._processes, self._gather = rank, processes, gather
         self._look = look
@@ -135,15 +135,10 @@ class Validation:
 
     def _segmenter(self) -> tuple[VideoSegmenter, list[int]]:
         """Return what segments the videos, and the category id of each of its labels."""
-        vocabulary, ids = dataset_vocabulary(self._set.asked)
+        _, ids = dataset_vocabulary(self._set.asked)
         asked = self._asked
         segmenter = VideoSegmenter(
-            self._model,
-            vocabulary,
-            short_edge=asked.short_edge,
-            long_edge=asked.long_edge,
-            text_embeddings=self._text,
-            cache=True,
+            self._model, self._words, short_edge=asked.short_edge, long_edge=asked.long_edge, cache=True
         )
         return segmenter, list(ids)
 

@@ -24,8 +24,7 @@ from ovvis.masks import box
 from ovvis.models.geometric_ensemble import EnsembleClassifier
 from ovvis.models.model import Model
 from ovvis.models.settings import VideoSettings
-from ovvis.models.text import Progress, embed_vocabulary, text_cache
-from ovvis.models.text_file import check_labels, check_width, digest, text_from_file
+from ovvis.models.text import EmbeddedWords, Progress, Words, embed_words, read_words, text_cache
 from ovvis.sources.video import Source, open_source
 from ovvis.structures import SHOWN_SCORE, FrameResult, Instance, TextEmbeddings, VideoResult, Window
 from ovvis.tracking.association import Match
@@ -74,7 +73,8 @@ class VideoSegmenter:
     Args:
         model: from `load_model`.
         vocabulary: what `Vocabulary` takes, or text as `Vocabulary.parse` takes it; None takes the one that came with
-            the model's weights, where one did (`Model.texts`: an OVFormer's training labels).
+            the model's weights, where one did (`Model.texts`: an OVFormer's training labels). Or what `read_words` made
+            of a vocabulary; prompts, embeddings and rows are in there then.
         short_edge: pixels that a frame's short edge is resized to for the network; None takes the model's own, 0 keeps
             the frame's size.
         long_edge: most pixels of the long edge after that.
@@ -106,7 +106,7 @@ class VideoSegmenter:
     def __init__(
         self,
         model: Model,
-        vocabulary: Vocabulary | str | Iterable[str | Sequence[str] | Label] | None = None,
+        vocabulary: Vocabulary | Words | str | Iterable[str | Sequence[str] | Label] | None = None,
         *,
         short_edge: int | None = None,
         long_edge: int = 1333,
@@ -133,36 +133,24 @@ class VideoSegmenter:
             if value < least:
                 raise InputError(f"{name} {value}: it must be at least {least}")
         self.model = model.eval()
-        if vocabulary is None:
-            if model.texts is None or text_embeddings is not None:
-                raise InputError(f"{model.name} brings no vocabulary for this: say the labels to look for")
-            text_embeddings = model.texts
-            vocabulary = [Label(name, (name,)) for name in model.texts.labels]
-        self.vocabulary = _vocabulary(vocabulary)
         self.settings = settings or model.video
         self._check_settings()
         self.long_edge = long_edge
         self._asked_tracks, self.min_score = max_tracks, checked_score(min_score)
         self.batch, self.memory_limit = batch, memory_limit
-        self.prompts = tuple(prompts) if text_embeddings is None else ()
         self._text_file = text_cache() if cache else None
-        self._renamable = text_embeddings is None or text_embeddings is model.texts
-        if text_embeddings is None:
-            text = embed_vocabulary(model.clip, self.vocabulary, self.prompts, self._text_file, on_text)
-        elif isinstance(text_embeddings, TextEmbeddings):
-            text = text_embeddings
-            check_labels(text, self.vocabulary)
-        else:
+        words = vocabulary
+        if not isinstance(words, Words):
             rows = None if text_rows is None else _vocabulary(text_rows)
-            text = text_from_file(text_embeddings, self.vocabulary, rows)
-        check_width(text, model.clip.width, model.name)
-        self._text_digest = None if text_embeddings is None else digest(text)
-        self.text = self._placed(text)
+            labels = None if words is None else _vocabulary(words)
+            words = read_words(labels, prompts, text_embeddings, rows)
+        self._renamable = words.given is None
+        self._ask(embed_words(words, model, self._text_file, on_text))
 
-    def _placed(self, text: TextEmbeddings) -> TextEmbeddings:
-        """Return the vocabulary's embeddings where the model lies, with its words."""
-        synonyms = tuple(label.synonyms for label in self.vocabulary)
-        return replace(text, vectors=text.vectors.to(self.model.device), synonyms=synonyms)
+    def _ask(self, asked: EmbeddedWords) -> None:
+        """Take words as those to look for."""
+        self.vocabulary, self.prompts, self._text_digest = asked.vocabulary, asked.words.prompts, asked.digest
+        self.text = replace(asked.text, vectors=asked.text.vectors.to(self.model.device))
 
     @property
     def max_tracks(self) -> int:
@@ -189,10 +177,8 @@ class VideoSegmenter:
         if not self._renamable:
             raise InputError("labels cannot be changed: their text embeddings were given, and CLIP's own are others")
         other = copy(self)
-        other.vocabulary = _vocabulary(vocabulary)
-        other.prompts, other._text_digest = self.prompts or tuple(VILD_PROMPTS), None
-        text = embed_vocabulary(self.model.clip, other.vocabulary, other.prompts, self._text_file)
-        other.text = other._placed(text)
+        words = read_words(_vocabulary(vocabulary), self.prompts or VILD_PROMPTS)
+        other._ask(embed_words(words, self.model, self._text_file))
         return other
 
     def _check_settings(self) -> None:

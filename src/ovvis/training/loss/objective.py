@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from ovvis.errors import InputError, nearest
 from ovvis.models.layers.deformable_attention import DeformableAttention
 from ovvis.models.model import Model
-from ovvis.models.text import embed_vocabulary, text_cache
-from ovvis.models.text_file import check_width, text_from_file
+from ovvis.models.text import embed_words, read_words, text_cache
 from ovvis.structures import TextEmbeddings
 from ovvis.training.config import ModelConfig, TrainConfig
 from ovvis.training.data.dataset import TrainingSet
@@ -147,12 +146,10 @@ def trained_labels(config: ModelConfig, model: Model, data: TrainingSet) -> Trai
     names = list(dict.fromkeys(name.casefold() for name in data.labels))
     spelt = {name.casefold(): name for name in reversed(data.labels)}
     vocabulary = Vocabulary([Label(spelt[name], (spelt[name],)) for name in names])
-    if config.text_embeddings:
-        rows = Vocabulary.parse(config.text_rows) if config.text_rows else None
-        text = text_from_file(config.text_embeddings, vocabulary, rows)
-    else:
-        text = embed_vocabulary(model.clip, vocabulary, cache=text_cache())
-    check_width(text, model.clip.width, model.name)
+    rows = Vocabulary.parse(config.text_rows) if config.text_rows else None
+    text = embed_words(
+        read_words(vocabulary, given=config.text_embeddings or None, rows=rows), model, text_cache()
+    ).text
     index = torch.tensor([names.index(name.casefold()) for name in data.labels])
     return TrainedLabels(
         TextEmbeddings(text.vectors[index], torch.arange(len(index)), data.labels),
