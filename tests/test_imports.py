@@ -50,7 +50,7 @@ WITHIN_A_LEVEL = {
 ONLY = {
     "tracking": {"structures"},
     "sources": {"structures", "errors", "paths", "file_kind"},
-    "outputs": {"structures", "fields", "masks", "errors", "paths", "files"},
+    "outputs": {"structures", "fields", "masks", "errors", "paths", "files", "plain", "yaml_file"},
     "evaluation": {"structures", "fields", "masks", "borders", "errors", "plain"},
     "world": {"paths", "masks", "errors", "files"},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any, ClassVar
 
 import typer
@@ -39,9 +40,10 @@ class _Unread(TyperCommand):
 def load(name: str) -> Any:
     """Return the command of a verb: its module's `app`, or its function of the same name."""
     with STOPPING.reading():
-        module = import_module(f"ovvis.cli.{name}")
+        own = f"{name}_" if iskeyword(name) else name  # `import` is no name of a module
+        module = import_module(f"ovvis.cli.{own}")
     app = getattr(module, "app", None)
     if app is None:
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        app.command(name, context_settings=SETTINGS)(getattr(module, name))
+        app.command(name, context_settings=SETTINGS)(getattr(module, own))
     return typer.main.get_command(app)

@@ -27,6 +27,8 @@ ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__nam
 VERBS = {
     "demo": "Segment the packaged video with the packaged model: nothing is fetched.",
     "segment": "Find, follow and name everything in a video that the labels speak of.",
+    "export": "Take results away: PNG masks, COCO, YouTube-VIS, MOTS, CSV, YOLO, CVAT, cut-outs and more.",
+    "import": "Read a corrected export back: as a dataset to score against and to train on, or as tracks.",
     "models": "List the models: size, training data, published AP, licences, where the weights come from.",
     "datasets": "List the datasets and where they lie; check one; make one from frames and masks.",
     "predict": "Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers.",

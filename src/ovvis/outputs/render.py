@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache, lru_cache
 from os import PathLike
@@ -25,6 +25,7 @@ from ovvis.errors import InputError
 from ovvis.files.output import whole_file
 from ovvis.masks import BoolArray
 from ovvis.outputs.fragments import keep_whole
+from ovvis.outputs.matching import result_frames
 from ovvis.paths import user_path
 from ovvis.structures import SHOWN_SCORE, Frame, VideoResult
 
@@ -56,8 +57,23 @@ class Painted:
     mask: BoolArray  # H, W
 
 
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a video is written."""
+
+    container: str
+    codec: str
+    pixels: str  # ffmpeg's name of the pixels' form
+    options: dict[str, str]  # of the codec
+    flags: dict[str, str] = field(default_factory=dict)  # of the container
+    channels: int = 3  # of the frames given: RGB, or RGB and alpha
+
+
+H264 = Encoding("mp4", "libx264", "yuv420p", {"crf": "20", "preset": "veryfast"}, {"movflags": "+faststart"})
+
+
 class VideoWriter:
-    """Writes frames as an mp4 (H.264, 4:2:0, BT.709) that plays everywhere and starts before it is loaded.
+    """Writes frames: as an mp4 (H.264, 4:2:0, BT.709) that plays everywhere and starts before it is loaded, or another.
 
     An odd height or width grows by a repeated row or column, which the codec needs.
 
@@ -66,8 +82,7 @@ class VideoWriter:
         fps: frames a second; the rate of the video if the frames carry no times.
         size: height and width of the frames, pixels.
         pixel_aspect: width of a pixel by its height; players stretch the picture by it.
-        crf: H.264's constant rate factor; 6 more halve the file.
-        preset: x264's; a slower one makes a smaller file.
+        encoding: container, codec and pixels.
         growing: for a video without an end: the file plays at any moment, also if the program is killed, in which case
             it lacks the last second. It is written in fragments, so its memory does not grow with it.
 
@@ -82,16 +97,15 @@ class VideoWriter:
         fps: float,
         size: tuple[int, int],
         pixel_aspect: Fraction = Fraction(1),
-        crf: int = 20,
-        preset: str = "veryfast",
+        encoding: Encoding = H264,
         growing: bool = False,
     ):
         if not (math.isfinite(fps) and fps > 0):
             raise InputError(f"frame rate {fps} must be a positive number of frames a second")
         self.path, self.size, self._aspect = path, size, pixel_aspect
-        self._options = {"crf": str(crf), "preset": preset}
+        self._encoding = encoding
+        self._options, self._muxing = dict(encoding.options), dict(encoding.flags)
         self._growing = growing
-        self._muxing = {"movflags": "+faststart"}
         if growing:
             self._options["tune"] = "zerolatency"  # else the encoder keeps up to a second to itself
             self._muxing = dict(_GROWING)
@@ -101,19 +115,20 @@ class VideoWriter:
         self._last = -1  # pts of the last frame
 
     def __enter__(self) -> VideoWriter:
-        self._container = av.open(str(self.path), "w", format="mp4", options=self._muxing)
+        self._container = av.open(str(self.path), "w", format=self._encoding.container, options=self._muxing)
         return self
 
     def write(self, image: Image, time: float | None = None) -> None:
         """Append a frame.
 
         Args:
-            image: H, W, 3; RGB.
+            image: H, W, 3; RGB. With an encoding of four channels H, W, 4; RGB and alpha.
             time: seconds from the first frame, for every frame or for none. A time that is not later than the
                 last frame's is moved just behind it.
         """
-        if image.shape != (*self.size, 3):
-            raise ValueError(f"frame of shape {image.shape} must have the video's, {(*self.size, 3)}")
+        shape = (*self.size, self._encoding.channels)
+        if image.shape != shape:
+            raise ValueError(f"frame of shape {image.shape} must have the video's, {shape}")
         if self._stream is None:
             self._open(timed=time is not None)
         if self._timed != (time is not None):
@@ -122,9 +137,11 @@ class VideoWriter:
         height, width = self.size
         if height % 2 or width % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24" if shape[2] == 3 else "rgba")
         # Players take untagged HD for BT.709 and ffmpeg makes BT.601 unless told: convert and tag alike.
-        frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+        frame = frame.reformat(
+            format=self._encoding.pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
         frame.pts, frame.time_base = self._last, self._time_base
         self._mux(frame)
 
@@ -156,13 +173,13 @@ class VideoWriter:
         self._timed = timed
         self._time_base = Fraction(1, _TICKS) if timed else 1 / self._rate
         options = dict(self._options)
-        if timed:
+        if timed and self._encoding is H264:
             options["bf"] = "0"  # frames out of order would make an uneven video end before its last frame
-        self._stream = self._container.add_stream("libx264", rate=self._rate, options=options)
+        self._stream = self._container.add_stream(self._encoding.codec, rate=self._rate, options=options)
         height, width = self.size
         context = self._stream.codec_context
         context.height, context.width = height + height % 2, width + width % 2
-        context.pix_fmt = "yuv420p"
+        context.pix_fmt = self._encoding.pixels
         context.sample_aspect_ratio = self._aspect
         context.time_base = self._time_base
         context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
@@ -323,21 +340,16 @@ def render(
         NotPainted: some of the result's frames did not come; says how many.
     """
     tracks = result.best_tracks(min_score)
-    positions = _positions(result.frame_indices)
+    whole = len(result.frame_indices)
     size = (result.height, result.width)
-    timed = _is_variable(result.frame_times, result.fps)
+    timed = is_variable(result.frame_times, result.fps)
     first: float | None = None
     count = 0
     with (
         whole_file(user_path(path)) as partial,
         VideoWriter(partial, result.fps, size, result.pixel_aspect) as writer,
     ):
-        for position, frame in _in_order(frames, positions):
-            if frame.image.shape[:2] != size:
-                raise InputError(
-                    f"frame {frame.index} of {frame.image.shape[1]}x{frame.image.shape[0]} pixels must have "
-                    f"the result's size, {size[1]}x{size[0]}: give the video that was segmented"
-                )
+        for position, frame in result_frames(result, frames):
             found = ((t, t.masks[position]) for t in tracks)
             seen = [Painted(t.id, t.label, t.score, masks.decode(m)) for t, m in found if m is not None]
             first = frame.time if first is None else first
@@ -345,56 +357,13 @@ def render(
             count += 1
             if on_frame is not None:
                 on_frame()
-        if not count:
-            raise InputError(
-                f"none of the {len(positions)} frames of the result is among those given: give the video that was"
-                " segmented, with the same options"
-            )
-    if count < len(positions):
-        left = len(positions) - count
-        said = f"{left} of the result's {len(positions)} frames did not come and were not painted"
+    if count < whole:
+        left = whole - count
+        said = f"{left} of the result's {whole} frames did not come and were not painted"
         warnings.warn(f"{said}: the painted video is shorter", NotPainted, stacklevel=2)
     return count
 
 
-def _positions(indices: Sequence[int]) -> dict[int, int]:
-    """Return the position of each index of a result.
-
-    Raises:
-        InputError: an index repeats, so that its masks could be those of another frame.
-    """
-    positions: dict[int, int] = {}
-    for position, index in enumerate(indices):
-        before = positions.setdefault(index, position)
-        if before != position:
-            raise InputError(
-                f"the result has frame {index} twice, at positions {before} and {position}: its masks may be another"
-                " frame's; segment the video again"
-            )
-    return positions
-
-
-def _in_order(frames: Iterable[Frame], positions: dict[int, int]) -> Iterator[tuple[int, Frame]]:
-    """Yield the frames that have a position in a result, with it.
-
-    Raises:
-        InputError: a frame comes twice, or behind one that follows it in the result.
-    """
-    last: Frame | None = None
-    for frame in frames:
-        position = positions.get(frame.index)
-        if position is None:
-            continue
-        if last is not None and position <= positions[last.index]:
-            how = "twice" if frame.index == last.index else f"after frame {last.index}, not before it as in the result"
-            raise InputError(
-                f"frame {frame.index} comes {how}: give the frames of the video that was segmented, each once and in"
-                " order"
-            )
-        last = frame
-        yield position, frame
-
-
-def _is_variable(times: Sequence[float], fps: float) -> bool:
+def is_variable(times: Sequence[float], fps: float) -> bool:
     """Tell whether times (seconds) leave the grid of a constant rate by more than half a frame."""
     return any(abs((time - times[0]) * fps - i) > 0.5 for i, time in enumerate(times))

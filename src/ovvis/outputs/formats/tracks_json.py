@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
 from ovvis import masks
 from ovvis.fields import JsonFile, short
 from ovvis.masks import Rle
+from ovvis.outputs.chosen import Chosen
+from ovvis.outputs.read_back import ReadVideo, frame_files
 from ovvis.paths import user_path
 from ovvis.structures import Track, VideoResult
 
@@ -99,6 +102,18 @@ def written_mask(mask: Rle) -> dict[str, Any]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, allow_nan=False, default=str)
+
+
+def write(chosen: Chosen, target: Path) -> None:
+    """Write what was chosen as such a file."""
+    save_tracks(replace(chosen.result, tracks=list(chosen.each_track()), storage=None), target)
+
+
+def read(path: Path) -> list[ReadVideo]:
+    """Read such a file, or a folder that holds one."""
+    result = load_tracks(path / "tracks.json" if path.is_dir() else path)
+    name = PurePosixPath(result.source.replace("\\", "/")).stem or "video"
+    return [ReadVideo(result, frame_files(name, result.frame_indices))]
 
 
 def load_tracks(path: str | PathLike[str]) -> VideoResult:
