@@ -5,6 +5,9 @@ them) and random text embeddings (no text work is part of a video). `--plain` ad
 authors' code takes through the same network: `grid_sample` in the deformable attention, masks of full size after
 each decoder layer, BatchNorm not folded, memory not channels-last.
 
+`--tracker adjacent online offline` gives a model that has them a row for each of its trackers (OV-DVIS++: frame by
+frame, online, offline). `--memory 8 32` adds, for each row, the peak on so many frames: what grows with a video.
+
 Usage: python benchmarks/inference.py --model clip-vis-r50 --size 480x853 --labels 1196 --precision float32 --plain
 """
 
@@ -36,6 +39,7 @@ from ovvis.models.layers import deformable_attention
 from ovvis.models.load import DTYPES, pick_device
 from ovvis.models.model import Model
 from ovvis.models.query_decoder import QueryDecoder
+from ovvis.models.settings import TRACKERS, with_tracker
 from ovvis.models.zoo import find_model
 from ovvis.structures import TextEmbeddings
 
@@ -49,8 +53,9 @@ def main() -> None:
         print(json.dumps(measure(json.loads(options.worker))))
         return
     rows = [
-        {"model": model, "precision": precision, "plain": plain}
+        {"model": model, "precision": precision, "plain": plain, "tracker": tracker}
         for model in options.model
+        for tracker in options.tracker or [None]
         for precision in options.precision
         for plain in ((False, True) if options.plain else (False,))
     ]
@@ -64,19 +69,27 @@ def main() -> None:
     results = []
     for row in rows:
         Console(stderr=True).print(f"measuring {row} ...")
-        run = subprocess.run(
-            [sys.executable, __file__, "--worker", json.dumps(row | shared)], stdout=subprocess.PIPE, check=True
-        )
-        results.append(row | json.loads(run.stdout.splitlines()[-1]))
+        results.append(row | call(row | shared))
+        peaks = {frames: call(row | shared | {"frames": frames}) for frames in options.memory}
+        results[-1]["peaks"] = {frames: peak["gpu_mib"] or peak["peak_mib"] for frames, peak in peaks.items()}
     show(results, options)
     if options.json:
         print(json.dumps(results))
+
+
+def call(row: dict[str, Any]) -> dict[str, Any]:
+    """Run a row in a process of its own."""
+    run = subprocess.run([sys.executable, __file__, "--worker", json.dumps(row)], stdout=subprocess.PIPE, check=True)
+    numbers: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return numbers
 
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--model", nargs="+", default=["clip-vis-r50"])
+    parser.add_argument("--tracker", nargs="+", choices=[*TRACKERS], help="the model's own if not given")
+    parser.add_argument("--memory", nargs="+", type=int, default=[], help="numbers of frames whose peak is told too")
     parser.add_argument("--precision", nargs="+", default=["float32"], choices=[*DTYPES])
     parser.add_argument("--size", default="480x853", help="height x width of the frames, which are not resized")
     parser.add_argument("--labels", type=int, default=1196)
@@ -104,12 +117,17 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
         slow_down(model)
         model = model.eval().requires_grad_(False).to(device)
         model.network.to(DTYPES[row["precision"]])
-        model.clip.visual.to(DTYPES[row["precision"]])
+        for part in (model.clip.visual, model.tracker, model.refiner):
+            if part is not None:
+                part.to(DTYPES[row["precision"]])
     else:
         keep_freed_memory()  # as the command does
         model = model.for_inference(device, DTYPES[row["precision"]])
     watch = watch_parts(model, device)
-    segmenter = ovvis.VideoSegmenter(model, ["thing"], prompts=["{}"], cache=False, short_edge=0, batch=row["batch"])
+    settings = with_tracker(model.video, row["tracker"]) if row["tracker"] else model.video
+    segmenter = ovvis.VideoSegmenter(
+        model, ["thing"], prompts=["{}"], cache=False, short_edge=0, batch=row["batch"], settings=settings
+    )
     vectors = F.normalize(torch.randn(row["labels"], model.clip.width), dim=-1).to(device)
     names = tuple(f"label {k}" for k in range(row["labels"]))
     segmenter.text = TextEmbeddings(vectors, torch.arange(row["labels"]), names)
@@ -121,7 +139,8 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
     with segmenter(frames[2 * row["batch"] :], on_frame=lambda _: ticks.append(time.perf_counter())) as result:
         total = sum(result.seconds.values())
         stages = {stage: seconds / row["frames"] for stage, seconds in result.seconds.items()}
-    gaps = [b - a for a, b in pairwise(ticks)]
+    refined = settings.learnt == "offline"  # whose frames come all at once, at the end
+    gaps = [] if refined else [b - a for a, b in pairwise(ticks)]
     network = stages.pop("network")
     parts = {part: watch.seconds[part] / row["frames"] for part in PARTS}
     return {
@@ -191,7 +210,7 @@ def peak_memory() -> float:
 
 def show(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
     """Print the table."""
-    stages = list(results[0]["stages"])
+    stages = list(dict.fromkeys(stage for row in results for stage in row["stages"]))
     table = Table(title=f"{options.size}, {options.labels} labels, {options.frames} frames, batch {options.batch}")
     for column in ("model", "precision", "way", "s/frame", "min - max", *stages, "peak MiB"):
         table.add_column(
@@ -199,7 +218,7 @@ def show(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
         )
     for row in results:
         table.add_row(
-            row["model"],
+            row["model"] + (f", {row['tracker']}" if row["tracker"] else ""),
             row["precision"],
             "plain" if row["plain"] else "ovvis",
             f"{row['seconds']:.3f}",
@@ -209,6 +228,10 @@ def show(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
         )
     console = Console(width=200)
     console.print(table)
+    for row in results:
+        if row["peaks"]:
+            peaks = ", ".join(f"{frames} frames {peak:.0f} MiB" for frames, peak in row["peaks"].items())
+            console.print(f"{row['model']}, {row['tracker'] or 'its own tracker'}, {row['precision']}: {peaks}")
     cores = torch.get_num_threads()
     console.print(
         f"{results[0]['device']}, {platform.machine()}, {cores} threads, torch {torch.__version__}, "

@@ -1,5 +1,6 @@
 """What every family must do, whatever it is made of: one suite for all."""
 
+import gc
 import json
 import time
 from dataclasses import asdict, replace
@@ -249,6 +250,29 @@ def test_what_outgrows_memory_changes_nothing(name):
     model = BUILDERS[name]().for_inference(torch.device("cpu"), torch.float32)
     with segmenter(model)(frames(5)) as one, segmenter(model, memory_limit=1)(frames(5)) as two:
         assert seen(one) == seen(two)
+
+
+def held():
+    """Return the bytes of all tensors that somebody holds."""
+    gc.collect()
+    storages = [x.untyped_storage() for x in gc.get_objects() if issubclass(type(x), torch.Tensor)]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
+@pytest.mark.parametrize("name", ["fc-clip", "ov-dvis", "ov-dvis-convnext"])
+def test_tensors_do_not_grow_with_the_video(name):
+    model = BUILDERS[name]().for_inference(torch.device("cpu"), torch.float32)
+
+    def at_the_end(count):
+        sizes = []
+        ask = segmenter(model, memory_limit=1)
+        with ask(frames(count), on_frame=lambda done: sizes.append(held()) if done == count else None):
+            return sizes[0]
+
+    at_the_end(2)
+    assert at_the_end(12) == at_the_end(4)
+    steps = [held() for result in segmenter(model).stream(frames(12)) if result.frame.index in (3, 11)]
+    assert steps[0] == steps[1]
 
 
 @pytest.mark.parametrize("tracker", ["adjacent", "topk", "longterm", "births", "online", "offline"])

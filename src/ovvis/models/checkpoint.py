@@ -15,6 +15,7 @@ from torch import Tensor
 from ovvis.errors import InputError
 from ovvis.files.output import whole_file
 from ovvis.models.convert import TensorDict, class_matrix, convert_state, is_authors
+from ovvis.models.families import FAMILIES
 from ovvis.models.prefixes import unwrapped
 from ovvis.models.torch_file import check_kind, check_tensor, line_of, read_pickle, tensors_by_name
 from ovvis.paths import user_path
@@ -56,8 +57,34 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     where = f"checkpoint {str(path)!r}"
     state, removed = unwrapped(_read_pickle(path), where)
     unknown: TensorDict = {}
-    ours = convert_state(state, where, unknown) if is_authors(state) else state
+    ours = _renamed_outside(state, where)
+    if ours is None:
+        ours = convert_state(state, where, unknown) if is_authors(state) else state
     return Checkpoint(path, ours, None, None, _classes(class_matrix(state), where), removed, unknown)
+
+
+def _renamed_outside(state: TensorDict, where: str) -> TensorDict | None:
+    """Return an authors' tensors under our names, where a family of another package knows them as its own.
+
+    Raises:
+        InputError: that package fails, or gives no tensors by name.
+    """
+    for family in FAMILIES.values():
+        if family.rename is None:
+            continue
+        try:
+            ours = family.rename(dict(state))
+        except Exception as error:  # somebody else's code
+            raise InputError(
+                f"{where}: the package that adds {family.title} fails on it ({type(error).__name__}: "
+                f"{line_of(error)}); update or remove that package"
+            ) from error
+        if ours is None:
+            continue
+        if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in ours.items()):
+            raise InputError(f"{where}: the package that adds {family.title} gives no tensors by name; update it")
+        return ours
+    return None
 
 
 def read_safetensors(path: Path, what: str = "checkpoint") -> tuple[TensorDict, dict[str, str]]:

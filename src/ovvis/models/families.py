@@ -30,6 +30,9 @@ class Family:
     fits: Callable[[Any, Mapping[str, Tensor]], bool]  # whether tensors are of a configuration's architecture
     paper: str = ""  # authors, title, address, as a line
     code: str = ""  # address of its authors' code
+    # Of a family outside this package: its authors' tensors under our names, a tensor that no model has under its own;
+    # None for a file that is not theirs. The names of the families below are in `convert.py`
+    rename: Callable[[dict[str, Tensor]], dict[str, Tensor] | None] | None = None
 
 
 _CLIP_VIS = (
