@@ -27,6 +27,7 @@ ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__nam
 VERBS = {
     "demo": "Segment the packaged video with the packaged model: nothing is fetched.",
     "segment": "Find, follow and name everything in a video that the labels speak of.",
+    "live": "Follow a camera or a stream for as long as it runs: in a browser, as lines of JSON, as a painted video.",
     "export": "Take results away: PNG masks, COCO, YouTube-VIS, MOTS, CSV, YOLO, CVAT, cut-outs and more.",
     "import": "Read a corrected export back: as a dataset to score against and to train on, or as tracks.",
     "models": "List the models: size, training data, published AP, licences, where the weights come from.",

@@ -74,7 +74,7 @@ def _as_text(mask: Rle) -> dict[str, Any]:
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
-    return msgspec.json.encode(record) + b"\n"
+    return msgspec.json.encode(record, enc_hook=str) + b"\n"  # versions that are kinds of their own
 
 
 class LinesFile:
@@ -89,7 +89,7 @@ class LinesFile:
     """
 
     def __init__(self, path: Path | None = None, stream: BinaryIO | None = None) -> None:
-        self._own = stream is None
+        self._own, self._path = stream is None, path
         if stream is None:
             assert path is not None
             stream = path.open("ab", buffering=0)
@@ -116,9 +116,12 @@ class LinesFile:
             raise
 
     def close(self) -> None:
-        """Close the file, if it is one of its own."""
-        if self._own:
+        """Close the file, if it is one of its own; one that nothing was written to goes."""
+        if self._own and not self._stream.closed:
+            empty = self._path is not None and self._path.is_file() and not os.fstat(self._stream.fileno()).st_size
             self._stream.close()
+            if empty and self._path is not None:
+                self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> LinesFile:
         return self
