@@ -104,7 +104,8 @@ def live(
         raise InputError("--browser needs the view; leave --no-view out")
     vocabulary = None if labels is None else Vocabulary.parse(labels)
     options.check()
-    options.text(vocabulary)
+    if options.text_embeddings is not None:
+        options.words(vocabulary)
     with ExitStack() as stack:
         wheres = _opened_lines(lines or [], overwrite, stack)
         page = stack.enter_context(serve(host, port, bool(output or wheres))) if view else None
