@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
     from ovvis.models.load import load_model
     from ovvis.models.zoo import list_models
+    from ovvis.outputs.export import export
     from ovvis.outputs.formats.tracks_json import load_tracks, save_tracks
     from ovvis.outputs.render import render
     from ovvis.sources.video import open_source
@@ -36,6 +37,7 @@ __all__ = [
     "VideoSegmenter",
     "Vocabulary",
     "__version__",
+    "export",
     "list_models",
     "load_model",
     "load_tracks",
@@ -56,6 +58,7 @@ _ROOMS = {
     "VideoResult": "structures",
     "VideoSegmenter": "inference.pipeline",
     "Vocabulary": "vocabulary",
+    "export": "outputs.export",
     "list_models": "models.zoo",
     "load_model": "models.load",
     "load_tracks": "outputs.formats.tracks_json",

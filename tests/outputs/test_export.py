@@ -84,6 +84,11 @@ def test_what_is_lost_is_said(tmp_path, name, said):
     assert said in export(result(), name, place_of(tmp_path, name)).notes
 
 
+def test_frames_beside_annotations_change_no_count(tmp_path):
+    plain = export(result(), "coco", tmp_path / "plain")
+    assert export(result(), "coco", tmp_path / "out", source=frames()).notes == plain.notes
+
+
 def test_pixels_that_are_not_square_are_said(tmp_path):
     done = export(anamorphic(), "coco", tmp_path / "out")
     assert "tracks in pixels that are not square (64:45), as the file stores them: 2" in done.notes

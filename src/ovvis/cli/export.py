@@ -105,7 +105,7 @@ def _export(
         from ovvis.sources.video import open_source
 
         frames = open_source(source)
-    with progress(f"exporting {row.name}", row.unit) as advance:
+    with progress(f"exporting {row.name}", "steps" if source and row.unit != "frames" else row.unit) as advance:
         done = export_result(
             result,
             row.name,

@@ -15,6 +15,7 @@ from ovvis.outputs.matching import result_frames
 from ovvis.structures import Frame, Track, VideoResult, one_label_each
 
 NO_PIXEL = "masks without a pixel, left out"
+MISSING = "frames of the result that did not come, and are left out"
 SEVERAL = "further labels of an instance, left out: the format holds one, the best"
 
 Advance = Callable[[int, int], object]  # how much is done, and how much there is
@@ -66,15 +67,24 @@ class Chosen:
         Raises:
             InputError: there are none, or they are not the result's.
         """
+        for position, frame in self.each_given():
+            yield position, frame, self._shown(position)
+
+    def each_given(self) -> Iterator[tuple[int, Frame]]:
+        """Yield each frame that came with its position.
+
+        Raises:
+            InputError: there are none, or they are not the result's.
+        """
         if self.frames is None:
             raise ValueError("no frames were given")
         done, count = 0, len(self.result.frame_indices)
         for position, frame in result_frames(self.result, self.frames):
-            yield position, frame, self._shown(position)
+            yield position, frame
             done += 1
             self._tell(done, count)
         if done < count:
-            self.notes["frames of the result that did not come, and are left out"] += count - done
+            self.notes[MISSING] = count - done  # the same each time that they are read
 
     def each_track(self) -> Iterator[Track]:
         """Yield each track."""

@@ -24,8 +24,5 @@ def write_frames(chosen: Chosen, folder: Path) -> None:
     if chosen.frames is None:
         return
     folder.mkdir(parents=True)
-    advance, chosen.advance = chosen.advance, None
-    before = chosen.written
-    for position, frame, _ in chosen.each_picture():
+    for position, frame in chosen.each_given():
         write_jpeg(frame.image, folder / f"{chosen.frame_name(position)}.jpg")
-    chosen.advance, chosen.written = advance, before

@@ -23,7 +23,17 @@ def write(chosen: Chosen, target: Path) -> None:
     The video is written anew with the result's frames alone, since FiftyOne counts frames of the file, from 1.
     """
     fo = _fiftyone()
-    video = target.parent / "media" / f"{chosen.name}.mp4"
+    dataset = _database(fo)
+    try:
+        dataset.add_sample(_sample(fo, chosen, target.parent / "media" / f"{chosen.name}.mp4"))
+        dataset.export(export_dir=str(target), dataset_type=fo.types.FiftyOneDataset, progress=False)
+    finally:
+        with suppress(Exception):  # the first error is the one to tell
+            dataset.delete()
+
+
+def _sample(fo: Any, chosen: Chosen, video: Path) -> Any:
+    """Return the video as a sample, written to a file that the export copies."""
     video.parent.mkdir()
     result = chosen.result
     timed = is_variable(result.frame_times, result.fps)
@@ -37,13 +47,19 @@ def write(chosen: Chosen, target: Path) -> None:
                 detections=fo.Detections(detections=_detections(fo, chosen, shown)),
                 source_frame=result.frame_indices[position],
             )
-    dataset = fo.Dataset(f"ovvis-{uuid4().hex}")
+    return sample
+
+
+def _database(fo: Any) -> Any:
+    """Return a dataset for as long as the export takes."""
     try:
-        dataset.add_sample(sample, progress=False)
-        dataset.export(export_dir=str(target), dataset_type=fo.types.FiftyOneDataset, progress=False)
-    finally:
-        with suppress(Exception):  # the first error is the one to tell
-            dataset.delete()
+        return fo.Dataset(f"ovvis-{uuid4().hex}")
+    except Exception as error:  # of FiftyOne, of MongoDB, of the system
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise InputError(
+            f"FiftyOne's database does not start ({reason}): see its troubleshooting page, or export coco, which "
+            "FiftyOne reads too"
+        ) from error
 
 
 def _detections(fo: Any, chosen: Chosen, shown: Shown) -> list[Any]:
