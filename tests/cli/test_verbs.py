@@ -107,6 +107,8 @@ def test_help_and_wrong_arguments_need_no_pytorch(tmp_path):
         "predict lvvis_val --output out --model none": 2,
         "evaluate nowhere.json results.json": 2,
         "demo --output": 2,
+        "serve --keep never": 2,
+        "serve --token short": 2,
     }
     done = subprocess.run(
         [sys.executable, "-c", LIGHT], input="\n".join(cases), cwd=tmp_path, capture_output=True, text=True, check=True

@@ -65,7 +65,7 @@ class Page:
         """Look for other labels from the next frame on."""
         if self.run is None:
             raise InputError("the model is being loaded; try again in a moment")
-        return self.run.change_labels(Vocabulary.parse(labels)).names
+        return self.run.change_labels(Vocabulary.parse(labels, files=False)).names
 
 
 @contextmanager

@@ -30,6 +30,7 @@ VERBS = {
     "live": "Follow a camera or a stream for as long as it runs: in a browser, as lines of JSON, as a painted video.",
     "export": "Take results away: PNG masks, COCO, YouTube-VIS, MOTS, CSV, YOLO, CVAT, cut-outs and more.",
     "import": "Read a corrected export back: as a dataset to score against and to train on, or as tracks.",
+    "serve": "Serve a page: drop a video, type words, watch, take results away; one job after another.",
     "models": "List the models: size, training data, published AP, licences, where the weights come from.",
     "datasets": "List the datasets and where they lie; check one; make one from frames and masks.",
     "predict": "Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers.",

@@ -1,0 +1,130 @@
+"""A browser's camera over a socket: a frame comes, its painted picture goes, then the next one comes.
+
+The browser says first what to look for: {"words": ..., "model": ...}. It is told {"state": "waiting", "ahead": n},
+{"state": "preparing", ...}, {"state": "running"}; from then on it sends JPEG frames, and gets for each
+{"counts": ...} and a JPEG. {"words": ...} changes what is looked for while it runs; {"refused": line} says why not.
+The session ends with the socket, or when it has had its time while others wait: {"state": "ended", "why": line}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from contextlib import suppress
+from typing import Any
+
+from fastapi import FastAPI, WebSocket
+from pydantic import BaseModel, Field, ValidationError
+from starlette.websockets import WebSocketDisconnect
+
+from ovvis.errors import OvvisError
+from ovvis.models.zoo import ModelEntry
+from ovvis.web import choices
+from ovvis.web.jobs import Job, Jobs, Request
+from ovvis.web.worker import Camera, Worker
+
+_GLANCE = 0.1  # seconds between two looks at the job
+FRAME = 2**21  # bytes of a message
+
+
+class Wish(BaseModel):
+    """What a camera is to look for."""
+
+    words: str = Field(default="", max_length=100_000)
+    model: str = Field(default="", max_length=200)  # only what is said first names one
+
+
+def add_camera(app: FastAPI, jobs: Jobs, worker: Worker, entries: list[ModelEntry]) -> None:
+    """Add the socket to the page's application."""
+
+    @app.websocket("/api/camera")
+    async def camera(socket: WebSocket) -> None:
+        await socket.accept()
+        with suppress(WebSocketDisconnect, RuntimeError):  # the browser went away
+            try:
+                wish = Wish.model_validate_json(await socket.receive_text())
+                entry = choices.check_model(wish.model, entries)
+                words = choices.check_words(wish.words, entry)
+                job = jobs.add(socket.scope["session"], Request("camera", words, entry.name), camera=True)
+            except (OvvisError, ValidationError) as error:
+                await socket.send_json({"state": "ended", "why": " ".join(str(error).split())})
+                await socket.close()
+                return
+            try:
+                await _Session(socket, jobs, job, entries).run(worker)
+            finally:
+                worker.cancel(job)
+                jobs.remove(job)
+
+
+class _Session:
+    """One camera, from its place in the queue to its end."""
+
+    def __init__(self, socket: WebSocket, jobs: Jobs, job: Job, entries: list[ModelEntry]) -> None:
+        self._socket, self._jobs, self._job, self._entries = socket, jobs, job, entries
+        self._loop = asyncio.get_running_loop()
+        self._painted: asyncio.Queue[tuple[bytes, dict[str, int]]] = asyncio.Queue()
+        self._camera = Camera(self._on_painted, self._on_refused)
+        self._refused: list[str] = []
+
+    def _on_painted(self, picture: bytes, counts: dict[str, int]) -> None:
+        self._loop.call_soon_threadsafe(self._painted.put_nowait, (picture, counts))
+
+    def _on_refused(self, line: str) -> None:
+        self._refused.append(line)
+
+    async def run(self, worker: Worker) -> None:
+        worker.attach(self._job, self._camera)
+        self._jobs.line_up(self._job)
+        reading = asyncio.create_task(self._read())
+        try:
+            while not self._job.over and not reading.done():
+                await self._tell()
+            if self._job.over:
+                await self._socket.send_json({"state": "ended", "why": self._job.error or "the session was ended"})
+                await self._socket.close()
+        finally:
+            reading.cancel()
+            with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+                await reading
+
+    async def _tell(self) -> None:
+        job = self._job
+        while self._refused:
+            await self._socket.send_json({"refused": self._refused.pop(0)})
+        if job.state == "running" and job.stage == "camera":
+            with suppress(TimeoutError):
+                picture, counts = await asyncio.wait_for(self._painted.get(), _GLANCE)
+                await self._socket.send_json({"counts": counts})
+                await self._socket.send_bytes(picture)
+            await self._say({"state": "running"})
+            return
+        said: dict[str, Any] = {"state": "waiting", "ahead": self._jobs.place(job)}
+        if job.state == "running":
+            said = {"state": "preparing", "stage": job.stage, "done": job.done, "total": job.total}
+        await self._say(said)
+        await asyncio.sleep(_GLANCE)
+
+    _said: dict[str, Any] | None = None
+
+    async def _say(self, what: dict[str, Any]) -> None:
+        if what != self._said:
+            self._said = what
+            await self._socket.send_json(what)
+
+    async def _read(self) -> None:
+        """Take frames; of those that come too fast the newest is left out: the browser sends one at a time."""
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            what: bytes | str | None = message.get("bytes")
+            if what is None:
+                try:
+                    entry = choices.check_model(self._job.request.model, self._entries)
+                    what = choices.check_words(Wish.model_validate_json(message.get("text") or "").words, entry)
+                except (OvvisError, ValidationError) as error:
+                    self._refused.append(" ".join(str(error).split()))
+                    continue
+            with suppress(queue.Full):
+                self._camera.inbox.put_nowait(what)

@@ -1,0 +1,101 @@
+"""What the page offers to choose from: models with their sizes, lists of words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ovvis.errors import InputError
+from ovvis.models.default import default_model
+from ovvis.models.measured import measured
+from ovvis.models.places import weights_path
+from ovvis.models.sources import offline
+from ovvis.models.zoo import ZOO, ModelEntry, find_model
+from ovvis.vocabulary import Vocabulary, builtin_names
+
+_FLOAT = 4_000_000  # bytes of a million weights
+
+
+def offered(names: Sequence[str] = ()) -> list[ModelEntry]:
+    """Return the models that the page offers: those named, or all whose weights can be had.
+
+    Raises:
+        InputError: there is no such model, or its weights cannot be had.
+    """
+    entries = [find_model(name) for name in names] if names else list(ZOO.values())
+    had = [entry for entry in entries if entry.published or weights_path(entry).is_file()]
+    for entry in entries:
+        if names and entry not in had:
+            raise InputError(f"{entry.name}: no weights of it are published, so the page cannot offer it")
+    return had
+
+
+def models(entries: Sequence[ModelEntry]) -> list[dict[str, Any]]:
+    """Return a row for each model: what it is, whether it is here, how much would be fetched."""
+    chosen = _first(entries)
+    return [_row(entry, entry.name == chosen) for entry in entries]
+
+
+def check_model(name: str, entries: Sequence[ModelEntry]) -> ModelEntry:
+    """Return an offered model.
+
+    Raises:
+        InputError: it is not offered, or is neither here nor to be fetched.
+    """
+    for entry in entries:
+        if entry.name == name:
+            why = offline()
+            if why and not weights_path(entry).is_file():
+                raise InputError(f"{name} is not on the server, which fetches nothing ({why}): choose another model")
+            return entry
+    raise InputError(f"model {name[:80]!r} is not offered here: choose one of the list")
+
+
+def _first(entries: Sequence[ModelEntry]) -> str:
+    """Return the model that is chosen at first: the one that runs unnamed, if it is offered and here."""
+    default = default_model(ask=False)
+    names = {entry.name: entry for entry in entries}
+    if default.name in names and default.to_fetch_bytes is None:
+        return default.name
+    here = [entry.name for entry in entries if weights_path(entry).is_file()]
+    return here[0] if here else entries[0].name
+
+
+def _row(entry: ModelEntry, chosen: bool) -> dict[str, Any]:
+    here = weights_path(entry).is_file()
+    known = next((source.size for source in entry.sources if source.size), None)
+    runs = [run for run in measured() if run.model == entry.name]
+    return {
+        "name": entry.name,
+        "chosen": chosen,
+        "here": here,
+        "packaged": entry.packaged,
+        "fetch_bytes": None if here else known or entry.parameters * _FLOAT,
+        "parameters_millions": entry.parameters,
+        "trained_on": entry.training_data,
+        "ap": entry.published_ap,
+        "licence": entry.weights_licence,
+        "own_words": entry.vocabulary or None,
+        "seconds_a_frame": runs[-1].seconds if runs else None,
+    }
+
+
+def vocabularies() -> list[dict[str, Any]]:
+    """Return the built-in lists of words, with how many each has."""
+    return [{"name": name, "count": len(Vocabulary.builtin(name))} for name in builtin_names()]
+
+
+def check_words(words: str, entry: ModelEntry) -> str:
+    """Return words that can be looked for.
+
+    Raises:
+        InputError: there are none and the model brings none, or they cannot be read as words.
+    """
+    words = words.strip()
+    if words.startswith("@"):
+        raise InputError("words: type them, or choose a list; a file of the server cannot be named")
+    if words:
+        Vocabulary.parse(words, files=False)
+    elif not entry.vocabulary:
+        raise InputError('words: say what to look for, such as "dog, traffic light"')
+    return words

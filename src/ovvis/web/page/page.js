@@ -1,0 +1,443 @@
+// The page: what to look for, an upload, the jobs of this browser and their results.
+
+export const $ = (id) => document.getElementById(id);
+export let choices = null;
+
+const POLL = 700; // milliseconds between two looks at the jobs
+
+export async function ask(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    throw new Error("the server does not answer: it may have been stopped");
+  }
+  const text = await answer.text();
+  let said = {};
+  try { said = JSON.parse(text); } catch { /* told below */ }
+  if (!answer.ok) throw new Error(said.error || `the server said ${answer.status}`);
+  return said;
+}
+
+const post = (path, what) =>
+  ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(what) });
+
+export function size(bytes) {
+  for (const [unit, one] of [["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]]) {
+    if (bytes >= one) return `${(bytes / one).toPrecision(3).replace(/\.?0+$/, "")} ${unit}`;
+  }
+  return `${bytes} bytes`;
+}
+
+export function duration(seconds) {
+  const s = Math.round(seconds);
+  if (s < 90) return `${s} s`;
+  if (s < 5400) return `${Math.round(s / 60)} min`;
+  return `${(s / 3600).toFixed(1).replace(".0", "")} h`;
+}
+
+export function show(element, text) {
+  element.textContent = text;
+  element.hidden = !text;
+}
+
+function cell(row, text, number = false) {
+  const made = row.insertCell();
+  made.textContent = text;
+  if (number) made.className = "n";
+  return made;
+}
+
+// ---- what to look for
+
+function weights(model) {
+  if (model.packaged) return "in the package";
+  if (model.here) return "here";
+  return `fetched once, about ${size(model.fetch_bytes)}`;
+}
+
+function fillModels() {
+  const before = $("model").value;
+  $("model").replaceChildren();
+  for (const model of choices.models) {
+    const option = new Option(`${model.name} (${weights(model)})`, model.name);
+    option.selected = before ? before === model.name : model.chosen;
+    $("model").append(option);
+  }
+  const body = document.querySelector("#models tbody");
+  body.replaceChildren();
+  for (const model of choices.models) {
+    const row = body.insertRow();
+    cell(row, model.name);
+    cell(row, weights(model));
+    cell(row, model.ap["LV-VIS val"]?.toFixed(1) ?? "", true);
+    cell(row, model.seconds_a_frame?.toFixed(2) ?? "", true);
+    cell(row, model.trained_on);
+    cell(row, model.licence);
+  }
+  tellModel();
+}
+
+function tellModel() {
+  const model = choices.models.find((one) => one.name === $("model").value);
+  if (!model) return;
+  const parts = [`${model.parameters_millions} M parameters, trained on ${model.trained_on}`];
+  parts.push(model.here ? "weights on the server" : `the server fetches about ${size(model.fetch_bytes)} at the first use`);
+  if (model.seconds_a_frame) parts.push(`${model.seconds_a_frame.toFixed(2)} s a frame here, as last measured`);
+  if (model.own_words) parts.push(`without words it looks for its own (${model.own_words})`);
+  if (model.packaged) parts.push("it knows illustrated objects and nothing else; take a published model for real footage");
+  $("model-help").textContent = `${parts.join("; ")}.`;
+}
+
+function pressLists() {
+  const words = $("words").value.trim().toLowerCase();
+  for (const chip of $("lists").children) chip.setAttribute("aria-pressed", String(chip.dataset.name === words));
+}
+
+function fillLists() {
+  $("lists").replaceChildren();
+  for (const list of choices.vocabularies) {
+    const chip = document.createElement("button");
+    chip.type = "button";
+    chip.dataset.name = list.name;
+    chip.textContent = `${list.name} (${list.count})`;
+    chip.setAttribute("aria-pressed", "false");
+    chip.addEventListener("click", () => {
+      $("words").value = $("words").value === list.name ? "" : list.name;
+      pressLists();
+    });
+    $("lists").append(chip);
+  }
+}
+
+// ---- an upload
+
+let chosen = null;
+
+function choose(file) {
+  chosen = file || null;
+  show($("chosen"), chosen ? `${chosen.name} (${size(chosen.size)})` : "");
+  show($("form-problem"), "");
+}
+
+const uploads = new Map(); // job -> the request that brings its video
+
+function upload(job, file) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch tells nothing of an upload's progress
+    uploads.set(job.id, request);
+    request.open("PUT", `/api/jobs/${job.id}/video`);
+    request.upload.onprogress = (event) => {
+      const entry = shown.get(job.id);
+      if (entry) tellProgress(entry, { ...job, state: "uploading", done: event.loaded, total: event.total });
+    };
+    request.onloadend = () => {
+      uploads.delete(job.id);
+      if (request.status === 200) return resolve();
+      let said = {};
+      try { said = JSON.parse(request.responseText); } catch { /* told below */ }
+      reject(new Error(said.error || "the upload did not come through: the connection broke, or it was cancelled"));
+    };
+    request.send(file);
+  });
+}
+
+async function begin(file) {
+  const wish = { name: file.name, size: file.size, words: $("words").value, model: $("model").value, every: +$("every").value };
+  if (file.size > choices.limits.upload) {
+    throw new Error(`${file.name} has ${size(file.size)}, more than the ${size(choices.limits.upload)} that this page takes: cut it, or encode it smaller`);
+  }
+  const job = await post("/api/jobs", wish);
+  files.set(job.id, file);
+  update([job], false);
+  say(`Uploading ${job.name}`);
+  upload(job, file).catch((error) => {
+    const entry = shown.get(job.id);
+    if (entry) show(entry.problem, error.message);
+  }).finally(look);
+}
+
+const files = new Map(); // job -> its video, while this page is open
+
+async function submit(event) {
+  event.preventDefault();
+  show($("form-problem"), "");
+  try {
+    if (!chosen) throw new Error("choose a video first");
+    $("go").disabled = true;
+    await begin(chosen);
+  } catch (error) {
+    show($("form-problem"), error.message);
+  } finally {
+    $("go").disabled = false;
+  }
+}
+
+// ---- the jobs
+
+const shown = new Map();
+let last = "";
+
+function say(text) {
+  if (text !== last) $("said").textContent = last = text;
+}
+
+const STAGES = {
+  loading: "Loading the model", fetching: "Fetching the model's weights", words: "Reading the words",
+  frames: "Segmenting", painting: "Painting", "": "Starting",
+};
+
+function progressText(job) {
+  if (job.state === "uploading") {
+    return `Uploading${job.total ? ` ${size(job.done)} of ${size(job.total)}` : ""}`;
+  }
+  if (job.state === "waiting") {
+    return job.ahead === 0 ? "Next in the queue" : `Waiting: ${job.ahead} ${job.ahead === 1 ? "job is" : "jobs are"} before this one`;
+  }
+  if (job.state === "running") {
+    const many = job.stage === "fetching" ? size : (n) => n.toLocaleString("en");
+    const unit = { frames: " frames", painting: " frames", words: " words" }[job.stage] ?? "";
+    const count = job.done ? ` ${many(job.done)}${job.total ? ` of ${many(job.total)}` : ""}${unit}` : "";
+    const left = job.remaining === null ? "" : `, about ${duration(job.remaining)} left`;
+    return `${STAGES[job.stage] ?? job.stage}${count}${left}`;
+  }
+  if (job.state === "done") {
+    const o = job.outcome;
+    return `Done: ${o.frames} frames of ${o.width}x${o.height}. Kept for ${duration(job.kept_for)} more, then removed.`;
+  }
+  return job.state === "cancelled" ? "Cancelled" : "Not done";
+}
+
+function tellProgress(entry, job) {
+  entry.state.textContent = progressText(job);
+  const open = ["uploading", "waiting", "running"].includes(job.state);
+  entry.progress.hidden = !open;
+  if (job.total && job.done !== undefined && job.state !== "waiting") entry.progress.value = Math.min(job.done / job.total, 1);
+  else entry.progress.removeAttribute("value");
+}
+
+function make(job) {
+  const item = $("job-template").content.cloneNode(true).firstElementChild;
+  const entry = { item, state: item.querySelector(".state"), progress: item.querySelector("progress"),
+    problem: item.querySelector(".problem"), preview: item.querySelector(".preview"), result: item.querySelector(".result"),
+    drop: item.querySelector(".drop-job"), again: item.querySelector(".again"), seen: null, was: null };
+  item.dataset.id = job.id;
+  const title = item.querySelector("h3");
+  title.textContent = job.name;
+  title.id = `job-${job.id}`;
+  entry.progress.setAttribute("aria-labelledby", title.id);
+  item.querySelector(".asked").textContent =
+    `${job.words || "the model's own words"}; ${job.model}${job.every > 1 ? `; one frame in ${job.every}` : ""}`;
+  entry.drop.addEventListener("click", () => drop(job.id));
+  entry.again.addEventListener("click", () => again(job.id));
+  shown.set(job.id, entry);
+  return entry;
+}
+
+async function drop(id) {
+  uploads.get(id)?.abort();
+  try {
+    const said = await ask(`/api/jobs/${id}`, { method: "DELETE" });
+    if (said.removed) files.delete(id);
+  } catch (error) {
+    show(shown.get(id)?.problem ?? $("form-problem"), error.message);
+  }
+  await look();
+}
+
+async function again(id) {
+  try {
+    show($("form-problem"), "");
+    await begin(files.get(id));
+  } catch (error) {
+    show($("form-problem"), error.message);
+    $("form-problem").scrollIntoView({ block: "nearest" });
+  }
+}
+
+function update(jobs, whole = true) {
+  if (whole) {
+    const there = new Set(jobs.map((job) => job.id));
+    for (const [id, entry] of shown) {
+      if (!there.has(id)) { entry.item.remove(); shown.delete(id); }
+    }
+  }
+  for (const job of jobs) {
+    const fresh = !shown.has(job.id);
+    const entry = fresh ? make(job) : shown.get(job.id);
+    if (fresh) whole ? $("jobs").append(entry.item) : $("jobs").prepend(entry.item);
+    refresh(entry, job);
+  }
+  $("jobs-section").hidden = shown.size === 0;
+}
+
+function refresh(entry, job) {
+  entry.item.dataset.state = job.state;
+  if (!(job.state === "uploading" && uploads.has(job.id))) tellProgress(entry, job);
+  const ended = ["done", "failed", "cancelled"].includes(job.state);
+  entry.drop.textContent = ended ? "Remove" : "Cancel";
+  entry.drop.setAttribute("aria-label", `${entry.drop.textContent} ${job.name}`);
+  entry.again.hidden = !(ended && files.has(job.id));
+  if (job.error) show(entry.problem, job.error);
+  if (job.state === "running" && job.preview !== null) {
+    const image = entry.preview.querySelector("img");
+    if (entry.seen !== job.preview) {
+      entry.seen = job.preview;
+      image.src = `/api/jobs/${job.id}/preview.jpg?frame=${job.preview}`;
+      image.alt = `Frame ${job.preview} of ${job.name} with what is found so far`;
+      entry.preview.querySelector("figcaption").textContent = `Frame ${job.preview}: names and scores so far, which may still change`;
+    }
+    entry.preview.hidden = false;
+  } else {
+    entry.preview.hidden = true;
+  }
+  if (job.state === "done" && entry.was !== "done") result(entry, job);
+  if (entry.was !== null && entry.was !== job.state) say(`${job.name}: ${progressText(job)}${job.error ? `. ${job.error}` : ""}`);
+  entry.was = job.state;
+}
+
+// ---- a result
+
+async function result(entry, job) {
+  entry.result.replaceChildren($("result-template").content.cloneNode(true));
+  entry.result.hidden = false;
+  const found = (selector) => entry.result.querySelector(selector);
+  for (const note of [job.outcome.problem, ...job.outcome.notes].filter(Boolean)) {
+    const line = document.createElement("p");
+    line.className = "help";
+    line.textContent = note;
+    entry.result.prepend(line);
+  }
+  const video = found("video");
+  video.src = `/api/jobs/${job.id}/painted.mp4`;
+  video.setAttribute("aria-label", `${job.name} with what was found painted into it`);
+  const range = found("input[type=range]"), output = found("output"), select = found(".take select"), caption = found("caption");
+  range.id = `score-${job.id}`;
+  found(".threshold label").htmlFor = range.id;
+  select.id = `take-${job.id}`;
+  found(".take label").htmlFor = select.id;
+  select.append(new Option("painted: the video with everything painted that scores 0.3 or more", "painted"));
+  for (const format of choices.formats) select.append(new Option(`${format.name}: ${format.summary}`, format.name));
+  found(".take-button").addEventListener("click", (event) => take(job, entry, select.value, +range.value, event.target));
+  try {
+    const tracks = await ask(`/api/jobs/${job.id}/tracks`);
+    const fill = () => {
+      output.textContent = (+range.value).toFixed(2);
+      const rows = tracks.tracks.filter((track) => track.score >= +range.value);
+      caption.textContent = `${rows.length} of ${tracks.tracks.length} instances`;
+      fillTracks(found("tbody"), rows, tracks.frames);
+    };
+    range.addEventListener("input", fill);
+    fill();
+  } catch (error) {
+    show(entry.problem, error.message);
+  }
+}
+
+function fillTracks(body, rows, frames) {
+  body.replaceChildren();
+  for (const track of rows) {
+    const row = body.insertRow();
+    const id = cell(row, "");
+    const swatch = document.createElement("span");
+    swatch.className = "swatch";
+    swatch.style.background = track.colour;
+    id.append(swatch, String(track.id));
+    cell(row, track.label);
+    cell(row, track.score.toFixed(3), true);
+    cell(row, `${track.frames}/${frames}`, true);
+    cell(row, track.from === null ? "" : `${track.from.toFixed(1)} - ${track.to.toFixed(1)}`, true);
+    cell(row, track.others.map(([name, score]) => `${name} ${score.toFixed(2)}`).join(", "));
+  }
+}
+
+async function take(job, entry, format, score, button) {
+  const state = entry.result.querySelector(".take-state");
+  button.disabled = true;
+  state.classList.remove("problem");
+  state.textContent = "Preparing ...";
+  try {
+    let url = `/api/jobs/${job.id}/painted.mp4?download=true`;
+    if (format !== "painted") {
+      const made = await post(`/api/jobs/${job.id}/exports`, { format, min_score: score });
+      url = made.url;
+      state.textContent = `${format}: ${size(made.size)}`;
+    } else {
+      state.textContent = "";
+    }
+    const link = document.createElement("a");
+    link.href = url;
+    link.download = "";
+    link.click();
+  } catch (error) {
+    state.classList.add("problem");
+    state.textContent = error.message;
+  } finally {
+    button.disabled = false;
+  }
+}
+
+// ---- the page
+
+let timer = 0;
+
+async function look() {
+  clearTimeout(timer);
+  try {
+    update(await ask("/api/jobs"));
+    if ($("form-problem").dataset.lost) { show($("form-problem"), ""); delete $("form-problem").dataset.lost; }
+  } catch (error) {
+    $("form-problem").dataset.lost = "1";
+    show($("form-problem"), error.message);
+  }
+  const open = [...shown.values()].some((entry) => ["uploading", "waiting", "running"].includes(entry.was));
+  timer = setTimeout(look, open ? POLL : 10 * POLL);
+}
+
+function tabs() {
+  const all = [...document.querySelectorAll("[role=tab]")];
+  const select = (tab) => {
+    for (const one of all) {
+      const is = one === tab;
+      one.setAttribute("aria-selected", String(is));
+      one.tabIndex = is ? 0 : -1;
+      $(one.getAttribute("aria-controls")).hidden = !is;
+    }
+    document.dispatchEvent(new CustomEvent("tab", { detail: tab.id }));
+  };
+  for (const tab of all) {
+    tab.addEventListener("click", () => select(tab));
+    tab.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      const next = all[(all.indexOf(tab) + step + all.length) % all.length];
+      select(next);
+      next.focus();
+    });
+  }
+}
+
+async function start() {
+  tabs();
+  $("job").addEventListener("submit", submit);
+  $("file").addEventListener("change", () => choose($("file").files[0]));
+  for (const name of ["dragenter", "dragover"]) $("drop").addEventListener(name, () => $("drop").classList.add("over"));
+  for (const name of ["dragleave", "drop"]) $("drop").addEventListener(name, () => $("drop").classList.remove("over"));
+  $("words").addEventListener("input", pressLists);
+  $("model").addEventListener("change", tellModel);
+  try {
+    choices = await ask("/api/choices");
+  } catch (error) {
+    show($("form-problem"), error.message);
+    return;
+  }
+  fillModels();
+  fillLists();
+  const { in_words: most, kept } = choices.limits;
+  $("limits").textContent = `${most}. Video and results are yours alone, and removed ${kept} after the job has ended. If you close the page, the job goes on.`;
+  $("foot").textContent = `ovvis ${choices.version}`;
+  document.body.dataset.ready = "yes";
+  await look();
+}
+
+start();
