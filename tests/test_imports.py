@@ -35,6 +35,7 @@ LEVELS = {
     "predictions": 4,
     "training": 4,
     "report": 4,
+    "results": 4,
     "reproduction": 5,
     "web": 5,
     "cli": 6,
@@ -45,6 +46,7 @@ WITHIN_A_LEVEL = {
     ("borders", "masks"),
     ("vocabulary", "labels"),
     ("labels", "yaml_file"),
+    ("results", "report"),  # tables of a page
 }
 # Rooms that may use less than what lies below them.
 ONLY = {

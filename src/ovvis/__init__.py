@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ovvis.outputs.export import export
     from ovvis.outputs.formats.tracks_json import load_tracks, save_tracks
     from ovvis.outputs.render import render
+    from ovvis.outputs.style import Style
+    from ovvis.results.loading import load_result
     from ovvis.sources.video import open_source
     from ovvis.structures import FrameResult, Instance, Track, VideoResult
     from ovvis.vocabulary import Vocabulary
@@ -32,6 +34,7 @@ __all__ = [
     "Instance",
     "OvvisError",
     "ResourceError",
+    "Style",
     "Track",
     "VideoResult",
     "VideoSegmenter",
@@ -40,6 +43,7 @@ __all__ = [
     "export",
     "list_models",
     "load_model",
+    "load_result",
     "load_tracks",
     "open_source",
     "render",
@@ -54,6 +58,7 @@ _ROOMS = {
     "Instance": "structures",
     "OvvisError": "errors",
     "ResourceError": "errors",
+    "Style": "outputs.style",
     "Track": "structures",
     "VideoResult": "structures",
     "VideoSegmenter": "inference.pipeline",
@@ -61,6 +66,7 @@ _ROOMS = {
     "export": "outputs.export",
     "list_models": "models.zoo",
     "load_model": "models.load",
+    "load_result": "results.loading",
     "load_tracks": "outputs.formats.tracks_json",
     "open_source": "sources.video",
     "render": "outputs.render",

@@ -285,6 +285,8 @@ class VideoSegmenter:
             notes=list(source.notes),
             pixel_aspect=info.pixel_aspect,
             storage=store,
+            opened_as=dict(source.opened_as),
+            video=source if source.rereadable else None,
         )
 
     def stream(

@@ -57,6 +57,11 @@ class Spill:
         for number in range(len(self)):
             yield pickle.loads(self[number])
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be read any more."""
+        return self._file.closed
+
     def close(self) -> None:
         """Free the memory or the file."""
         # Closing writes out what waits in the buffer: on a full disk that fails again, and no one needs it.

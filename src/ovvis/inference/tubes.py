@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ovvis.errors import InputError
 from ovvis.inference import scoring
 from ovvis.inference.final_masks import mask_confidence
 from ovvis.inference.look import Seen, class_key
@@ -179,6 +180,7 @@ class Tubes:
                         score=final[i],
                         top_labels=tuple(sorted(top, key=lambda pair: -pair[1])),
                         masks=TubeMasks(store, row, flags[:, i]),
+                        size=size,
                     )
                 )
         return tracks, store
@@ -232,6 +234,8 @@ class MaskStore:
 
     def get(self, frame: int, row: int) -> Rle | None:
         """Return the mask of a chosen tube (by its rank) in a frame."""
+        if self._codes.closed:
+            raise InputError("the result is closed: its masks are gone; ask before close(), or save() what is wanted")
         number = self._numbers[frame * len(self._row) + row]
         return None if number < 0 else {"size": list(self._size), "counts": self._codes[number]}
 

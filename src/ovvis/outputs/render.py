@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache, lru_cache
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -17,44 +16,27 @@ from typing import Any
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
-from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
 from ovvis import masks
 from ovvis.errors import InputError
 from ovvis.files.output import whole_file
-from ovvis.masks import BoolArray
 from ovvis.outputs.fragments import keep_whole
 from ovvis.outputs.matching import result_frames
+from ovvis.outputs.painting import PALETTE as PALETTE  # beside what writes the painted frames
+from ovvis.outputs.painting import Image as Image
+from ovvis.outputs.painting import Painted as Painted
+from ovvis.outputs.painting import colour as colour
+from ovvis.outputs.painting import paint as paint
+from ovvis.outputs.style import Style, find_style
 from ovvis.paths import user_path
-from ovvis.structures import SHOWN_SCORE, Frame, VideoResult
+from ovvis.structures import SHOWN_SCORE, Frame, Track, VideoResult
 
-Image = NDArray[np.uint8]
-Box = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom lie outside
-
-# An id keeps its colour over the video; neighbouring ids differ most.
-PALETTE = (
-    "#ff3b4e", "#2ec4ff", "#ffd92f", "#3ddc5b", "#b45bff", "#ff8c1a", "#00d9c0", "#ff5fc4",
-    "#4f6bff", "#b8f000", "#c98a4b", "#ffa8a0", "#00a86b", "#d6a8ff", "#e0103f", "#7fe8ff",
-    "#9a9a00", "#ff3df0", "#1f8fff", "#ffc48a", "#8cffb0", "#8a4fd0", "#c8324f", "#5fae2e",
-)  # fmt: skip
-_FILL = 115  # share of the colour inside a mask, in 256ths
 _TICKS = 90_000  # a second, for frames that carry their own time: 24, 25, 30 and 29.97 fall on whole ticks
 _GROWING = {
     "movflags": "+empty_moov+default_base_moof",
     "frag_duration": "1000000",  # microseconds
     "flush_packets": "1",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Painted:
-    """One instance to paint into one image."""
-
-    id: int  # picks the colour
-    label: str
-    score: float  # in [0, 1]
-    mask: BoolArray  # H, W
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,119 +174,10 @@ class VideoWriter:
             self._container.mux(packet)
 
 
-def colour(id: int) -> str:
-    """Return the colour of an id, such as "#ff3b4e"."""
-    return PALETTE[id % len(PALETTE)]
-
-
-def paint(image: Image, instances: Sequence[Painted], tags: bool = True) -> Image:
-    """Return a copy of an image (H, W, 3; RGB) with instances painted over it, smaller ones on top.
-
-    Each has its mask tinted and outlined in the colour of its id, and a tag such as "dog 0.87 #3" unless `tags` says
-    no.
-    """
-    height, width = image.shape[:2]
-    boxes: list[Box] = []
-    drawn: list[Painted] = []
-    for instance in sorted(instances, key=lambda i: int(np.count_nonzero(i.mask)), reverse=True):
-        if instance.mask.shape != (height, width):
-            raise ValueError(f"mask of shape {instance.mask.shape} must have the image's, {(height, width)}")
-        rows, columns = np.flatnonzero(instance.mask.any(1)), np.flatnonzero(instance.mask.any(0))
-        if len(rows):
-            boxes.append((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
-            drawn.append(instance)
-    if not drawn:
-        return image.copy()
-    painted = _paint_masks(image, drawn, boxes)
-    return _paint_tags(painted, drawn, boxes) if tags else painted
-
-
-def _paint_masks(image: Image, instances: list[Painted], boxes: list[Box]) -> Image:
-    """Return a copy with masks tinted and outlined; without OpenCV supervision takes fifty times as long.
-
-    A map says for each pixel what is on top there, so each pixel is mixed once.
-    """
-    height, width = image.shape[:2]
-    line = _look(height, width).line
-    top = np.zeros((height, width), dtype=np.uint16)  # 0: nothing; 2i + 1: inside instance i; 2i + 2: its outline
-    keep = np.full(2 * len(instances) + 1, 256, dtype=np.uint16)  # share of the image, in 256ths
-    add = np.zeros((len(keep), 3), dtype=np.uint16)
-    for i, (instance, (x0, y0, x1, y1)) in enumerate(zip(instances, boxes, strict=True)):
-        # One pixel around the box, so that only the image's own border can cut the mask off.
-        around = slice(max(y0 - 1, 0), y1 + 1), slice(max(x0 - 1, 0), x1 + 1)
-        mask = np.ascontiguousarray(instance.mask[around])
-        np.copyto(top[around], 2 * i + 2, where=mask)
-        np.copyto(top[around], 2 * i + 1, where=_eroded(mask, line))
-        tint = np.array(_colour(instance.id), dtype=np.uint16)
-        keep[2 * i + 1 : 2 * i + 3] = 256 - _FILL, 0
-        add[2 * i + 1], add[2 * i + 2] = tint * _FILL, tint * 256
-    left, upper = np.min(boxes, axis=0)[:2]
-    right, lower = np.max(boxes, axis=0)[2:]
-    top, painted = top[upper:lower, left:right], image.copy()
-    crop, kept = painted[upper:lower, left:right], keep.take(top)
-    for channel in range(3):  # one at a time: three times as fast as all at once
-        crop[..., channel] = (crop[..., channel] * kept + add[:, channel].take(top)) >> 8
-    return painted
-
-
-def _eroded(mask: BoolArray, steps: int) -> BoolArray:
-    """Return a mask without its outermost pixels; the crop's edge itself takes nothing away."""
-    for _ in range(steps):
-        wide = np.pad(mask, 1, mode="edge")
-        mask = mask & wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
-    return mask
-
-
-def _colour(id: int) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(colour(id)[1:])
-    return red, green, blue
-
-
-@cache
-def _supervision() -> Any:
-    """Import supervision: slow, and it warns where OpenCV is missing, which nothing here needs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import supervision
-
-    return supervision
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    line: int  # width of an outline, pixels
-    tags: Any  # supervision's annotator
-
-
-@lru_cache(maxsize=4)
-def _look(height: int, width: int) -> _Look:
-    sv = _supervision()
-    from matplotlib import get_data_path
-
-    scale = sv.calculate_optimal_text_scale((width, height))
-    dark = [np.dot(_colour(id), (0.299, 0.587, 0.114)) < 140 for id in range(len(PALETTE))]
-    # DejaVu comes with supervision's matplotlib and, unlike Pillow's own font, knows more than ASCII.
-    font = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    tags = sv.RichLabelAnnotator(
-        color=sv.ColorPalette.from_hex(list(PALETTE)),
-        text_color=sv.ColorPalette.from_hex(["#ffffff" if d else "#000000" for d in dark]),
-        color_lookup=sv.ColorLookup.TRACK,
-        font_path=str(font),
-        font_size=max(round(26 * scale), 10),
-        text_padding=max(round(7 * scale), 2),
-        border_radius=round(5 * scale),
-        smart_position=True,
-    )
-    return _Look(sv.calculate_optimal_line_thickness((width, height)), tags)
-
-
-def _paint_tags(image: Image, instances: list[Painted], boxes: list[Box]) -> Image:
-    sv = _supervision()
-    detections = sv.Detections(xyxy=np.array(boxes, dtype=np.float32), tracker_id=np.array([i.id for i in instances]))
-    texts = [f"{i.label} {i.score:.2f} #{i.id}" for i in instances]
-    height, width = image.shape[:2]
-    painted = _look(height, width).tags.annotate(PillowImage.fromarray(image), detections, texts)
-    return np.array(painted)
+def seen_in(tracks: Iterable[Track], position: int) -> list[Painted]:
+    """Return what tracks show in a frame of their result, decoded to be painted."""
+    found = ((track, track.seen(position)) for track in tracks)
+    return [Painted(t.id, t.label, t.score, masks.decode(code)) for t, code in found if code is not None]
 
 
 class NotPainted(UserWarning):
@@ -317,6 +190,7 @@ def render(
     path: str | PathLike[str],
     *,
     min_score: float = SHOWN_SCORE,
+    style: Style | str | None = None,
     on_frame: Callable[[], None] | None = None,
 ) -> int:
     """Write a result over its video; each tube once, under its best label.
@@ -328,6 +202,7 @@ def render(
         frames: the frames that were segmented, each once and in the result's order; others among them are left out.
         path: the mp4 file, which is whole or absent.
         min_score: tracks below it are not painted, in [0, 1].
+        style: "masks" (tinted and outlined; None too), "outlines", "fills", "boxes", or a `Style`.
         on_frame: called after each frame that was written.
 
     Returns:
@@ -339,6 +214,7 @@ def render(
     Warns:
         NotPainted: some of the result's frames did not come; says how many.
     """
+    look = find_style(style)
     tracks = result.best_tracks(min_score)
     whole = len(result.frame_indices)
     size = (result.height, result.width)
@@ -350,10 +226,8 @@ def render(
         VideoWriter(partial, result.fps, size, result.pixel_aspect) as writer,
     ):
         for position, frame in result_frames(result, frames):
-            found = ((t, t.masks[position]) for t in tracks)
-            seen = [Painted(t.id, t.label, t.score, masks.decode(m)) for t, m in found if m is not None]
             first = frame.time if first is None else first
-            writer.write(paint(frame.image, seen), frame.time - first if timed else None)
+            writer.write(paint(frame.image, seen_in(tracks, position), look), frame.time - first if timed else None)
             count += 1
             if on_frame is not None:
                 on_frame()

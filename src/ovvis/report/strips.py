@@ -21,7 +21,8 @@ from ovvis.evaluation.explanation import Explanation
 from ovvis.evaluation.records import Masks, ResultTrack, TruthTrack
 from ovvis.evaluation.temporal_iou import volume
 from ovvis.evaluation.track_overlap import track_overlaps
-from ovvis.outputs.render import Painted, colour, paint
+from ovvis.outputs.painting import Painted, colour, paint
+from ovvis.outputs.style import BARE
 from ovvis.sources.frames import read_image
 
 FRAMES = 4  # in a strip
@@ -193,5 +194,5 @@ def _painted(image: NDArray[np.uint8], frame: int, tracks: Sequence[Masks], colo
             mask = Image.fromarray(masks.decode(code)).resize((width, height), Image.Resampling.NEAREST)
             seen.append(Painted(number, "", 0.0, np.asarray(mask)))
     file = io.BytesIO()
-    Image.fromarray(paint(image, seen, tags=False)).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    Image.fromarray(paint(image, seen, BARE)).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

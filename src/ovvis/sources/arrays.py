@@ -61,6 +61,9 @@ class ArraySource(Source):
         self._fresh = False
         return self._read(iter(self._frames) if self._once is None else self._once)
 
+    def _only(self, index: int) -> None:
+        self._wanted = range(index, index + 1)
+
     def _read(self, items: Iterator[Any]) -> Iterator[Frame]:
         expected = (self.info.height, self.info.width)
         position = 0

@@ -71,6 +71,11 @@ class ImageSource(Source):
         self.problem = None
         return self._frames()
 
+    def _only(self, index: int) -> None:
+        if not 0 <= index < self._ends[-1]:
+            raise FrameError(f"{self.info.name} has {self._ends[-1]} frames, and none of number {index}")
+        self._wanted = [index]
+
     def _frames(self) -> Iterator[Frame]:
         outside, used = 0, 0
         pictures = self._read(self._wanted)

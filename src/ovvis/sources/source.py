@@ -7,8 +7,11 @@ import operator
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from ovvis.errors import InputError
 from ovvis.structures import Frame, SourceInfo
@@ -36,6 +39,7 @@ class Source(ABC):
             settled when the pass ends and reset when the next begins.
         notes: sentences on what was left out, guessed or converted, for the user to see once. Known when the source
             is opened, or when a pass over it ends; of an endless one as it happens.
+        opened_as: the options of `open_source` that open it again, of a file or folder; empty of all else.
     """
 
     info: SourceInfo
@@ -44,6 +48,7 @@ class Source(ABC):
     live: bool = False
     problem: str | None = None
     notes: Sequence[str] = ()
+    opened_as: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
@@ -52,6 +57,25 @@ class Source(ABC):
         Raises:
             InputError: a frame cannot be used, or the options leave no frame.
         """
+
+    def frame(self, index: int) -> Frame:
+        """Return one frame by its number in the source, whatever the options leave.
+
+        Raises:
+            InputError: the source can be read once, or has no such frame.
+        """
+        if not self.rereadable:
+            raise InputError(f"{self.info.name} can be read once, so that none of its frames can be had again")
+        alone = copy(self)
+        alone._only(index)
+        found = next(iter(alone), None)
+        if found is None or found.index != index:
+            raise InputError(f"{self.info.name} has no frame {index}: give the video that has it")
+        return found
+
+    def _only(self, index: int) -> None:
+        """Leave one frame of a source that can be read again; its own number stays."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

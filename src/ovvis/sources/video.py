@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import wraps
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from ovvis.errors import InputError
 from ovvis.paths import user_path
@@ -33,6 +34,26 @@ from ovvis.sources.video_file import FileSource
 __all__ = ["Source", "open_frames", "open_source"]
 
 
+Given = ParamSpec("Given")
+
+
+def _remembered(opens: Callable[Given, Source]) -> Callable[Given, Source]:
+    """Have a source know the options that open it again, where it lies on this machine and can be read again."""
+
+    @wraps(opens)
+    def remembering(*args: Given.args, **options: Given.kwargs) -> Source:
+        opened = opens(*args, **options)
+        given = args[0] if args else options["source"]
+        text = str(given) if isinstance(given, (str, PathLike)) else ""
+        if text and opened.rereadable and (text.startswith("file://") or not is_address(text)):
+            chosen = {name: value for name, value in options.items() if value is not None}
+            opened.opened_as = {**chosen, "source": text}
+        return opened
+
+    return remembering
+
+
+@_remembered
 def open_source(
     source: str | PathLike[str] | Iterable[Any],
     *,

@@ -19,7 +19,7 @@ from ovvis.sources.levels import Image8
 from ovvis.sources.place import Place
 from ovvis.sources.ranks import Ranks
 from ovvis.sources.rgb import RgbFrames
-from ovvis.sources.source import Source, Span
+from ovvis.sources.source import Moment, Source, Span
 from ovvis.sources.turn import display_turn
 from ovvis.structures import Frame, SourceInfo
 
@@ -95,6 +95,9 @@ class FileSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         self.problem = None
         return self._read()
+
+    def _only(self, index: int) -> None:
+        self._span = Span(1, Moment(index, True, f"{index}f"), None, 1)
 
     def _read(self) -> Iterator[Frame]:
         span, start = self._span, self._span.start

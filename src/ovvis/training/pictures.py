@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovvis.models.model import Model
-from ovvis.outputs.render import Painted, paint
+from ovvis.outputs.painting import Painted, paint
 from ovvis.training.data.dataset import TrainingSet
 from ovvis.training.data.loader import collate, network_input
 from ovvis.training.data.sampling import Draw

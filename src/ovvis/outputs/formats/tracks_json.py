@@ -46,6 +46,7 @@ def save_tracks(result: VideoResult, path: str | PathLike[str]) -> None:
             "fps": float(result.fps),
             "frames": [int(i) for i in result.frame_indices],
             "times": [float(t) for t in result.frame_times],
+            **({"opened_as": result.opened_as} if result.opened_as else {}),
         },
         "vocabulary": list(result.labels),
         "settings": result.settings,
@@ -158,6 +159,7 @@ class _Reader:
             problem=self._get(root, "problem", (str, type(None))),
             pixel_aspect=self._aspect(video),
             notes=self._all(root, "notes", str) if "notes" in root else [],
+            opened_as=self._get(video, "opened_as", dict, "video.") if "opened_as" in video else {},
         )
         tube_masks: dict[int, list[Rle | None]] = {}
         for i, entry in enumerate(self._all(root, "tracks", dict)):
@@ -200,6 +202,7 @@ class _Reader:
                 for i, pair in enumerate(self._all(entry, "labels", list, where))
             ),
             masks=shared if shared == found else found,
+            size=(result.height, result.width),
         )
 
     def _mask(self, value: Any, where: str, size: list[int]) -> Rle | None:

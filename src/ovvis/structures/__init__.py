@@ -1,0 +1,31 @@
+"""The records that travel between rooms. Shapes in comments.
+
+Letters: B windows in a batch, T frames, Q queries, D width, K labels, H x W pixels, h x w feature cells; in training
+L decoder states, N instances of a window.
+"""
+
+from ovvis.structures.frames import Frame, FrameSource, SourceInfo
+from ovvis.structures.instances import FrameResult, Instance, LiveFrame
+from ovvis.structures.network import LayeredPrediction, Prediction, Target, TextEmbeddings, Window
+from ovvis.structures.result import Span, Storage, VideoResult
+from ovvis.structures.track import SHOWN_SCORE, Track, one_label_each
+
+__all__ = [
+    "SHOWN_SCORE",
+    "Frame",
+    "FrameResult",
+    "FrameSource",
+    "Instance",
+    "LayeredPrediction",
+    "LiveFrame",
+    "Prediction",
+    "SourceInfo",
+    "Span",
+    "Storage",
+    "Target",
+    "TextEmbeddings",
+    "Track",
+    "VideoResult",
+    "Window",
+    "one_label_each",
+]
