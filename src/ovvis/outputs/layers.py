@@ -21,10 +21,13 @@ def owners(chosen: Chosen, shown: Shown) -> NDArray[np.int32]:
     """
     out = np.zeros(chosen.size, dtype=np.int32)
     for place in range(len(shown), 0, -1):
-        mask = masks.decode(shown[place - 1][1])
-        if taken := int(np.count_nonzero(out[mask])):
+        code = shown[place - 1][1]
+        left, top, width, height = map(int, masks.box(code))
+        part = slice(top, top + height), slice(left, left + width)
+        mask, below = masks.decode(code)[part], out[part]
+        if taken := int(np.count_nonzero(below[mask])):
             chosen.notes[OVERLAP] += taken
-        out[mask] = place
+        below[mask] = place
     return out
 
 
@@ -32,10 +35,12 @@ def apart(chosen: Chosen, shown: Shown) -> list[tuple[Track, Rle]]:
     """Return what is seen in a frame with masks that share no pixel; the best score wins."""
     if len(shown) < 2:
         return shown
-    before, whose = chosen.notes[OVERLAP], owners(chosen, shown)
-    if chosen.notes[OVERLAP] == before:
-        chosen.notes += type(chosen.notes)()  # drops the zero that the look made
+    codes = [mask for _, mask in shown]
+    shared = masks.overlap(codes, codes)
+    np.fill_diagonal(shared, 0)
+    if not shared.any():
         return shown
+    whose = owners(chosen, shown)
     found = [(track, masks.encode(whose == place)) for place, (track, _) in enumerate(shown, 1)]
     kept = [(track, mask) for track, mask in found if masks.area(mask)]
     if len(kept) < len(found):

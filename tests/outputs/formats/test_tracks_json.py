@@ -241,3 +241,17 @@ def assert_one_line(path, words):
     assert "\n" not in message
     for word in [str(path), *words]:
         assert word in message
+
+
+@pytest.mark.parametrize("code", ["", "0", "~~~", "1", "PPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPP0"])
+def test_codes_that_are_none_of_the_frames_pixels(tmp_path, code):
+    """COCO's tools would read past their end: nothing may decode them."""
+    path = tmp_path / "tracks.json"
+    save_tracks(example(), path)
+    content = json.loads(path.read_text())
+    content["tracks"][0]["segmentations"][2]["counts"] = code
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        InputError, match=r"tracks\[0\]\.segmentations\[2\]\.counts must be the run-length code of 6 x 8"
+    ):
+        load_tracks(path)

@@ -46,7 +46,7 @@ def _shapes(chosen: Chosen, track: Track, xml: Xml) -> None:
             chosen.notes[NO_PIXEL] += 1
             chosen.written -= 1
         if mask is not None and seen:
-            before = ";".join(f"{x},{y}" for x, y in outline(chosen, masks.decode(mask)).tolist())
+            before = ";".join(f"{x},{y}" for x, y in outline(chosen, mask).tolist())
         elif before is None:
             continue
         points = before or ""

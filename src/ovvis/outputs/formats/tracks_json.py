@@ -190,6 +190,8 @@ class _Reader:
             raise self._error(f"{where}segmentations", rule)
         size = [result.height, result.width]
         found = [self._mask(s, f"{where}segmentations[{i}].", size) for i, s in enumerate(segmentations)]
+        if tube_masks.get(id) != found:
+            self._see(found, f"{where}segmentations", size)
         # The labels of one tube share its masks in memory, as they did before they were written.
         shared = tube_masks.setdefault(id, found)
         return Track(
@@ -204,6 +206,14 @@ class _Reader:
             masks=shared if shared == found else found,
             size=(result.height, result.width),
         )
+
+    def _see(self, found: list[Rle | None], where: str, size: list[int]) -> None:
+        """Refuse codes that are none of a frame's pixels: whatever decodes them trusts them."""
+        coded = [(i, mask["counts"]) for i, mask in enumerate(found) if mask is not None]
+        bad = masks.unsound([code for _, code in coded], size[0] * size[1])
+        if bad is not None:
+            rule = f"must be the run-length code of {size[0]} x {size[1]} pixels, and is damaged"
+            raise self._error(f"{where}[{coded[bad][0]}].counts", rule)
 
     def _mask(self, value: Any, where: str, size: list[int]) -> Rle | None:
         if value is None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from ovvis import masks
 from ovvis.errors import InputError
+from ovvis.masks import Rle
 from ovvis.outputs.chosen import Chosen
 from ovvis.outputs.formats.sequence import small_text, text_lines
 from ovvis.outputs.outlines import Ring, joined, rings
@@ -43,7 +44,7 @@ def write(chosen: Chosen, target: Path) -> None:
         stem = f"{chosen.name}_{chosen.frame_name(position)}"
         lines = []
         for track, mask in shown:
-            corners = (outline(chosen, masks.decode(mask)) / scale).round(DIGITS)
+            corners = (outline(chosen, mask) / scale).round(DIGITS)
             lines.append(f"{track.label_index} {' '.join(f'{value:g}' for value in corners.ravel())}\n")
         (labels / f"{stem}.txt").write_text("".join(lines), encoding="ascii")
         if frame is not None:
@@ -59,9 +60,11 @@ def write(chosen: Chosen, target: Path) -> None:
     (target / "data.yaml").write_text(text, encoding="utf-8")
 
 
-def outline(chosen: Chosen, mask: masks.BoolArray) -> Ring:
+def outline(chosen: Chosen, mask: Rle) -> Ring:
     """Return a mask as one polygon, and note where it took joining."""
-    found = rings(mask)
+    left, top, width, height = map(int, masks.box(mask))
+    corner = np.array([left, top])
+    found = [ring + corner for ring in rings(masks.decode(mask)[top : top + height, left : left + width])]
     if len(found) > 1:
         chosen.notes[PARTS] += 1
     return joined(found)
