@@ -26,7 +26,7 @@ ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__nam
 # words. The line is what `ovvis --help` shows of it; the module is imported when the verb is called.
 VERBS = {
     "demo": "Segment the packaged video with the packaged model: nothing is fetched.",
-    "segment": "Find, follow and name everything in a video that the labels speak of.",
+    "segment": "Find, follow and name everything in videos that the labels speak of.",
     "live": "Follow a camera or a stream for as long as it runs: in a browser, as lines of JSON, as a painted video.",
     "export": "Take results away: PNG masks, COCO, YouTube-VIS, MOTS, CSV, YOLO, CVAT, cut-outs and more.",
     "import": "Read a corrected export back: as a dataset to score against and to train on, or as tracks.",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -17,7 +16,9 @@ from rich.table import Table
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import told
+from ovvis.cli.once import from_first_to_last
 from ovvis.cli.options import Overwrite, sharing
+from ovvis.cli.source_options import SourceOptions
 from ovvis.errors import InputError
 from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
@@ -25,10 +26,13 @@ from ovvis.models.measured import Measured, keep_measured
 from ovvis.models.settings import UNTRAINED
 from ovvis.outputs.formats.tracks_json import save_tracks
 from ovvis.outputs.render import NotPainted, render
-from ovvis.paths import user_path
-from ovvis.sources.video import Source, open_source
+from ovvis.sources.many import source_name, videos_of
+from ovvis.sources.source import Source
 from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from ovvis.inference.pipeline import VideoSegmenter
 
 IN_PART = 3  # exit code: frames of the video could not be read or had another size, the others were used
 ONCE = ("load", "text", "paint")  # stages that say nothing of how long a longer video takes
@@ -37,35 +41,36 @@ ROWS = 25  # tracks that the table shows
 WRITTEN = TRACKS, VIDEO = "tracks.json", "overlay.mp4"
 
 
+@sharing(SourceOptions)
 @sharing(shared.SegmenterOptions)
 def segment(
-    source: Annotated[str, typer.Argument(help="A video file, a folder of frames, or a glob such as 'frames/*.png'.")],
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            help="Videos, folders or globs of them, a text file of paths; frames: a folder, a glob, frames/%05d.png; "
+            "camera:0, screen:, an address (http, rtsp, udp, ...), - for standard input.",
+            metavar="SOURCE...",
+        ),
+    ],
     labels: Annotated[str | None, typer.Option(help=shared.LABELS, autocompletion=shared.list_names)] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for the results; ovvis-SOURCE if not given, or ovvis-SOURCE-2, ... where that holds some.",
+            help="Folder for the results; ovvis-SOURCE if not given, or ovvis-SOURCE-2, ... where that holds some. Of "
+            "several videos each has a folder of its own in it, and another run does what is missing.",
             metavar="DIR",
         ),
     ] = None,
     overwrite: Overwrite = False,
-    every: Annotated[int, typer.Option(help="Take each N-th frame.")] = 1,
-    start: Annotated[str | None, typer.Option(help="Begin here: seconds, mm:ss, or a frame as 120f.")] = None,
-    end: Annotated[str | None, typer.Option(help="Stop before here.")] = None,
-    max_frames: Annotated[int | None, typer.Option(help="Take at most so many frames.")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames a second of a folder of frames; 24 if not given.")] = None,
-    stream: Annotated[
-        int | None, typer.Option(help="Which of the file's video streams, from 0; its default one if not given.")
-    ] = None,
-    levels: shared.LevelsOption = None,
     paint_above: Annotated[
         float, typer.Option(help="Show and paint only tracks of at least this score.")
     ] = SHOWN_SCORE,
     video: Annotated[bool, typer.Option("--video/--no-video", help="Write the painted video.")] = True,
     *,
+    taken: SourceOptions,
     options: shared.SegmenterOptions,
 ) -> None:
-    """Find, follow and name everything in a video that the labels speak of."""
+    """Find, follow and name everything in videos that the labels speak of."""
     shared.prepare_process()
     if not 0 <= paint_above <= 1:
         raise InputError(f"--paint-above {paint_above:g}: it must lie in [0, 1]; 0 shows and paints every track")
@@ -73,12 +78,18 @@ def segment(
     options.check()
     if options.text_embeddings:
         options.words(vocabulary)
-    frames = open_source(
-        source, every=every, start=start, end=end, max_frames=max_frames, fps=fps, stream=stream, levels=levels
-    )
-    place = output or default_output(source)
-    folder = OutputFolder(place, WRITTEN, overwrite=overwrite, another=output is None)
-    segment_into(folder, frames, vocabulary, options, video, paint_above)
+    taken.check()
+    videos = videos_of(source)
+    for said in videos.notes:
+        warn(said)
+    if videos.several:
+        from ovvis.cli.segment_many import Batch, segment_many
+
+        batch = Batch(videos, output, vocabulary, options, taken, video, paint_above)
+        return segment_many(batch, overwrite)
+    frames = taken.open(source[0])
+    folder = OutputFolder(output or default_output(source[0]), WRITTEN, overwrite=overwrite, another=output is None)
+    return segment_into(folder, frames, vocabulary, options, video, paint_above)
 
 
 def segment_into(
@@ -102,26 +113,19 @@ def segment_into(
     asked, said = folder.path, list(frames.notes)
     for note in said:
         warn(note)
+    watch = Stopwatch()
     with told(folder), ExitStack() as kept:
         with folder:
-            tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)
-            watch = Stopwatch()
-            segmenter = options.load(vocabulary, watch)
-            with progress("segmenting", "frames", frames.info.frame_count) as done:
-                result = kept.enter_context(segmenter(frames, on_frame=done))
-            unpainted: list[str] = []
-            if video:
-                with watch("paint"):
-                    unpainted = _paint(result, frames, video_file, least)
-            result.seconds = {**watch.seconds, **result.seconds}
-            save_tracks(result, tracks_file)
+            result, unpainted = write_results(
+                kept, folder, frames, lambda: options.load(vocabulary, watch), watch, video, least
+            )
         _show(result, least)  # not before the results are in place: whatever becomes of it, they stay
         for note in result.notes:
             if note not in said:  # what only the end of the video showed
                 warn(note)
         if folder.path != asked:
             out.print(f"{escape(asked.name)} is taken: these results have a folder of their own.", soft_wrap=True)
-        _keep_seconds(result, options)
+        keep_seconds(result, options)
         try:
             _conclude(result, folder.path, video, unpainted)
         finally:
@@ -129,11 +133,47 @@ def segment_into(
                 warn(caution)
 
 
+def write_results(
+    kept: ExitStack,
+    folder: OutputFolder,
+    frames: Source,
+    load: Callable[[], VideoSegmenter],
+    watch: Stopwatch,
+    video: bool,
+    least: float,
+    what: str = "segmenting",
+) -> tuple[VideoResult, list[str]]:
+    """Segment a video and write its results into a folder that is being written.
+
+    Args:
+        kept: holds the result's masks until it is closed.
+        folder: entered.
+        frames: the video.
+        load: gives the segmenter.
+        watch: takes the time.
+        video: whether to paint one.
+        least: score of the tracks that are painted.
+        what: the bar's text.
+
+    Returns:
+        The result, and what has to be told of frames that the painted video lacks.
+    """
+    tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)
+    segmenter = load()
+    with from_first_to_last(frames, video, kept) as taken, progress(what, "frames", frames.info.frame_count) as done:
+        result = kept.enter_context(segmenter(taken, on_frame=done))
+    unpainted: list[str] = []
+    if video:
+        with watch("paint"):
+            unpainted = _paint(result, taken, video_file, least)
+    result.seconds = {**watch.seconds, **result.seconds}
+    save_tracks(result, tracks_file)
+    return result, unpainted
+
+
 def default_output(source: str) -> Path:
     """Return the folder for the results of a source: its name behind "ovvis-", here."""
-    path = user_path(source)
-    name = re.sub(r"[^\w.-]+", "-", path.resolve().stem if path.exists() else source).strip("-")
-    return Path(f"ovvis-{name or 'frames'}")
+    return Path(f"ovvis-{source_name(source)}")
 
 
 def _paint(result: VideoResult, frames: Source, path: Path, least: float) -> list[str]:
@@ -189,24 +229,24 @@ def _show(result: VideoResult, least: float) -> None:
         out.print(f"{others} more below {least:g}; {TRACKS} holds them too.")
 
 
-def _work(result: VideoResult) -> dict[str, float]:
+def spent_on(result: VideoResult) -> dict[str, float]:
     """Return the seconds of each stage that grows with the video, without painting."""
     return {stage: seconds for stage, seconds in result.seconds.items() if stage not in ONCE}
 
 
-def _keep_seconds(result: VideoResult, options: shared.SegmenterOptions) -> None:
+def keep_seconds(result: VideoResult, options: shared.SegmenterOptions) -> None:
     """Keep what a frame took, for `ovvis models`; not of a user's own network, which may be of any size."""
     settings, frames = result.settings, len(result.frame_indices)
     if options.weights in (None, UNTRAINED) and "network_size" in settings:
         height, width = settings["network_size"]
         device = shared.device_title(settings["device"])
-        seconds = sum(_work(result).values()) / frames
+        seconds = sum(spent_on(result).values()) / frames
         keep_measured(Measured(settings["model"], height, width, device, settings["precision"], seconds, frames))
 
 
 def _conclude(result: VideoResult, folder: Path, video: bool, unpainted: Sequence[str]) -> None:
     """Say where the time went, where the results are, and whether frames are missing from them."""
-    frames, work = len(result.frame_indices), _work(result)
+    frames, work = len(result.frame_indices), spent_on(result)
     spent = sum(work.values())
     shares = ", ".join(f"{stage} {seconds / spent:.0%}" for stage, seconds in work.items() if seconds / spent >= 0.005)
     before = ", ".join(f"{stage} {result.seconds[stage]:.1f} s" for stage in ONCE if stage in result.seconds)

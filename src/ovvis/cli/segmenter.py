@@ -34,6 +34,7 @@ LABELS = (
 )
 
 # Groups of `--help`, after everyday options.
+FRAMES = "Which frames"
 NETWORK, WORDS, TRACKING = "The network", "What words mean to it", "Tracking"
 
 list_names = completing(builtin_names)  # of --labels
@@ -110,6 +111,7 @@ LevelsOption = Annotated[
         "--levels",
         help="Values that become black and white in images of more than 8 bits; what the files state if not given.",
         metavar="LOW,HIGH",
+        rich_help_panel=FRAMES,
     ),
 ]
 WindowLength = Annotated[

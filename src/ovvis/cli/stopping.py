@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -33,6 +33,7 @@ class Stopping:
         self._reading = 0  # > 0: modules are being imported, nothing else is under way
         self._over = False
         self._bound = False
+        self._gently: Callable[[], None] | None = None  # what the first signal does instead of ending the work
 
     @property
     def code(self) -> int:
@@ -67,11 +68,28 @@ class Stopping:
             # An interrupt inside of an import comes out as any error; there is nothing yet to clear up.
             os.write(2, f"ovvis: {NOTHING}\n".encode())
             os._exit(128 + number)
+        if self._gently is not None:
+            act, self._gently = self._gently, None
+            act()
+            return
         now = time.monotonic()
         self.note(number)
         if self._raised is None or now - self._raised > PATIENCE:
             self._raised = now
             raise KeyboardInterrupt
+
+    @contextmanager
+    def gently(self, act: Callable[[], None]) -> Iterator[None]:
+        """Have the first signal in the block do something else than end the work; a second one ends it.
+
+        Args:
+            act: what it does; it must take no time.
+        """
+        self._gently = act
+        try:
+            yield
+        finally:
+            self._gently = None
 
     def note(self, number: int) -> None:
         """Remember a signal that somebody else deals with."""

@@ -35,13 +35,16 @@ def dataset_settings(dataset: Annotations) -> dict[str, Any]:
     }
 
 
-def keep_settings(path: Path, settings: Mapping[str, Any], suffix: str) -> list[str]:
+def keep_settings(
+    path: Path, settings: Mapping[str, Any], suffix: str, anew: str = "drop them with --restart"
+) -> list[str]:
     """Write the settings if there are none, or compare them with those that are there.
 
     Args:
         path: the file.
         settings: values that JSON knows.
         suffix: of the hidden file, so that several processes may begin at once.
+        anew: how the results that are there are given up, for the message.
 
     Returns:
         What differs and may, a line each.
@@ -62,7 +65,7 @@ def keep_settings(path: Path, settings: Mapping[str, Any], suffix: str) -> list[
         if name.split(".")[0] not in MAY_DIFFER:
             raise InputError(
                 f"{path.parent} holds results made with other settings: {said}. Give the settings they were made "
-                "with, choose another --output, or drop them with --restart"
+                f"with, choose another --output, or {anew}"
             )
         warnings.append(f"{said}: the last digits of the scores may differ from those of the results already there.")
     return warnings

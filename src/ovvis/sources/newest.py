@@ -76,6 +76,10 @@ class NewestFrames(Source):
         self._thread.start()
         return self._frames()
 
+    def end(self) -> None:
+        """Give no further frame; takes no time, so that a signal may ask for it."""
+        self._stop.set()
+
     def close(self) -> None:
         """Let go of the source. A read that does not come back is left to itself."""
         self._stop.set()
