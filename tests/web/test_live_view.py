@@ -8,6 +8,7 @@ import pytest
 import requests
 from PIL import Image
 
+from browser import complaints, dark, sized, wait
 from ovvis.errors import InputError
 from ovvis.web.live_view import Screen, live_app
 from ovvis.web.serving import BesideServer, Guard, is_local, listen
@@ -179,3 +180,69 @@ def test_pictures_from_many_threads_are_encoded_once(monkeypatch):
     for thread in threads:
         thread.join()
     assert screen.jpeg() is first or screen.jpeg() == first
+
+
+# --- in a real browser
+
+
+def drawn(driver):
+    """Return the mean colour of the picture that the page shows."""
+    return driver.execute_script(
+        "const picture = document.getElementById('picture'), canvas = document.createElement('canvas');"
+        "canvas.width = picture.naturalWidth; canvas.height = picture.naturalHeight;"
+        "const context = canvas.getContext('2d'); context.drawImage(picture, 0, 0);"
+        "return context.getImageData(0, 0, 1, 1).data[0];"
+    )
+
+
+def test_a_browser_shows_the_picture_changes_labels_and_goes_away(served, browser):
+    screen, panel, url = served
+    browser.get(url)
+    for value in (40, 120, 200):
+        until(lambda value=value: screen.show(picture(value, 64, 96)) or abs(drawn_or(browser) - value) <= 3)
+    assert wait(browser, "document.getElementById('fps').textContent == '10.0'")
+    text = browser.execute_script("return document.body.innerText")
+    assert "camera <0>" in text and "50 ms" in text and "80 ms" in text and "dog #4" in text
+    browser.execute_script("document.getElementById('words').focus()")
+    words = browser.find_element("id", "words")
+    words.clear()
+    words.send_keys("horse, cow")
+    browser.find_element("css selector", "#labels button").click()
+    assert wait(browser, "document.getElementById('said').textContent == 'Looking for 2 labels.'")
+    assert panel.labels == ("horse", "cow")
+    words.clear()
+    browser.find_element("css selector", "#labels button").click()
+    assert wait(browser, "document.getElementById('said').textContent.includes('no label')")
+    assert panel.labels == ("horse", "cow")
+    assert [line for line in complaints(browser) if "400" not in line] == []  # the refusal just asked for
+    browser.get("about:blank")
+    until(lambda: screen.show(picture(1)) or screen.watchers == 0)
+
+
+def drawn_or(driver):
+    """Return the picture's colour, or one that none has while there is no picture."""
+    ready = driver.execute_script("return document.getElementById('picture').naturalWidth > 0")
+    return drawn(driver) if ready else 999
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)], ids=["wide", "narrow"])
+def test_the_page_fits_in_any_window_light_and_dark(served, browser, size):
+    screen, _, url = served
+    sized(browser, *size)
+    browser.get(url)
+    until(lambda: screen.show(picture(90, 360, 640)) or drawn_or(browser) != 999)
+    grounds = []
+    for wished in (False, True):
+        dark(browser, wished)
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        grounds.append(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+    assert grounds[0] != grounds[1]
+
+
+def test_the_page_says_when_the_stream_has_ended(served, browser):
+    screen, panel, url = served
+    browser.get(url)
+    until(lambda: screen.show(picture(90)) or drawn_or(browser) != 999)
+    panel.ended = True
+    screen.close()
+    assert wait(browser, "document.getElementById('state').textContent == 'The stream has ended.'")

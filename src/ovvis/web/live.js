@@ -52,7 +52,7 @@ async function look() {
   setTimeout(look, over ? 3000 : 500);
 }
 
-words.addEventListener("input", () => { touched = true; });
+for (const kind of ["input", "change"]) words.addEventListener(kind, () => { touched = true; });
 $("labels").addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = event.target.querySelector("button");
@@ -75,5 +75,9 @@ $("labels").addEventListener("submit", async (event) => {
   button.disabled = false;
 });
 
-watch();
+// A browser keeps a page that was left, and its stream with it, for a way back.
+addEventListener("pagehide", () => picture.removeAttribute("src"));
+addEventListener("pageshow", (event) => { if (event.persisted) watch(); });
+// A picture without an end would keep the page from ever being loaded.
+addEventListener("load", () => setTimeout(watch, 0));
 look();
