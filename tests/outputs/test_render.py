@@ -234,7 +234,7 @@ def test_render(tmp_path):
     np.testing.assert_allclose(images[1], 128, atol=6)  # not seen
     np.testing.assert_allclose(images[:, 40, 80], 128, atol=6)  # below the score
     render(result_of(times), frames, str(tmp_path / "all.mp4"), min_score=0)
-    np.testing.assert_allclose(read(tmp_path / "all.mp4")[0][3, 40, 80], 128 * 0.55 + rgb(2) * 0.45, atol=12)
+    np.testing.assert_allclose(read(tmp_path / "all.mp4")[0][3, 47, 80], 128 * 0.55 + rgb(2) * 0.45, atol=12)
 
 
 def test_frames_are_matched_by_index(tmp_path):

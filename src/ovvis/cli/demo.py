@@ -10,7 +10,8 @@ import typer
 
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import note
-from ovvis.cli.options import Overwrite
+from ovvis.cli.options import Overwrite, sharing
+from ovvis.cli.painting import PaintOptions
 from ovvis.cli.segment import WRITTEN, segment_into
 from ovvis.files.output import OutputFolder
 from ovvis.models.zoo import SMALL_MODEL
@@ -24,19 +25,23 @@ THERE = ("elephant", "owl", "octopus", "fire truck|fire engine", "penguin", "air
 ABSENT = ("tiger", "violin", "umbrella", "hot dog", "bicycle", "cactus")
 
 
+@sharing(PaintOptions)
 def demo(
     output: Annotated[
         Path | None,
         typer.Option(help="Folder for the results; ovvis-demo, ovvis-demo-2, ... if not given.", metavar="DIR"),
     ] = None,
     overwrite: Overwrite = False,
+    *,
+    paint: PaintOptions,
 ) -> None:
     """Segment the packaged video with the packaged model: nothing is fetched."""
     labels = ", ".join(sorted((*THERE, *ABSENT)))
     shared.prepare_process()
+    style = paint.find()
     options = shared.SegmenterOptions(model=SMALL_MODEL, weights=None, precision="auto")
     folder = OutputFolder(output or OUTPUT, WRITTEN, overwrite=overwrite, another=output is None)
-    segment_into(folder, open_source(VIDEO), Vocabulary.parse(labels), options)
+    segment_into(folder, open_source(VIDEO), Vocabulary.parse(labels), options, style=style)
     note(
         f"The demo's model knows {len(categories())} kinds of illustrated objects and nothing else. Your own video: "
         'ovvis segment VIDEO --labels "dog, frisbee" (fetches a published model once)'

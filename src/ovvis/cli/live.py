@@ -20,6 +20,7 @@ from ovvis.cli.live_outputs import JsonLines, Outputs, PaintedVideo
 from ovvis.cli.live_page import Page, serve
 from ovvis.cli.live_status import Status, latencies
 from ovvis.cli.options import Overwrite, sharing
+from ovvis.cli.painting import PaintOptions
 from ovvis.errors import InputError
 from ovvis.files.output import OutputFolder
 from ovvis.files.signals import uninterrupted
@@ -41,6 +42,7 @@ STANDARD_OUTPUT = "-"
 _LOOK_AGAIN = 1.0  # seconds between two looks at a file of labels
 
 
+@sharing(PaintOptions)
 @sharing(shared.SegmenterOptions)
 def live(
     source: Annotated[
@@ -92,6 +94,7 @@ def live(
         float | None, typer.Option(help="Seconds to wait for a stream that broke off to come back; 30 if not given.")
     ] = None,
     *,
+    paint: PaintOptions,
     options: shared.SegmenterOptions,
 ) -> None:
     """Follow a camera or a stream for as long as it runs: in a browser, as lines of JSON, as a painted video."""
@@ -102,6 +105,7 @@ def live(
         raise InputError(f"--batch {options.batch}: a live stream takes frames one by one; leave it out")
     if browser and not view:
         raise InputError("--browser needs the view; leave --no-view out")
+    style = paint.find()
     vocabulary = None if labels is None else Vocabulary.parse(labels)
     options.check()
     if options.text_embeddings is not None:
@@ -131,7 +135,7 @@ def live(
         if folder is not None:
             stack.enter_context(folder)
             wheres.append((LINES, LinesFile(folder.file(LINES))))
-        outputs = Outputs(page.show if page else _nothing, lambda: page is not None and page.watched)
+        outputs = Outputs(page.show if page else _nothing, lambda: page is not None and page.watched, style)
         for name, where in wheres:
             outputs.add(JsonLines(name, where, frames.info, run.labels.names, segmenter.describe(), masks))
         if folder is not None and video:

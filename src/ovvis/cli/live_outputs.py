@@ -12,6 +12,7 @@ from ovvis.cli.console import count, warn
 from ovvis.errors import DISK_FULL
 from ovvis.outputs.live_lines import Lines, end_line, frame_line, labels_line, start_line
 from ovvis.outputs.render import Image, Painted, VideoWriter, paint
+from ovvis.outputs.style import Style
 from ovvis.outputs.webhook import Webhook
 from ovvis.structures import LiveFrame, SourceInfo
 
@@ -120,9 +121,13 @@ class Outputs:
     Args:
         watched: called with each picture that somebody in a browser or a window wants.
         wanted: whether somebody does now.
+        style: how pictures are painted.
     """
 
-    def __init__(self, watched: Callable[[Image], None], wanted: Callable[[], bool]) -> None:
+    def __init__(
+        self, watched: Callable[[Image], None], wanted: Callable[[], bool], style: Style | None = None
+    ) -> None:
+        self._style = style
         self._watched, self._wanted = watched, wanted
         self._outputs: list[Output] = []
         self.failed: list[str] = []  # what is told of each that failed
@@ -141,7 +146,7 @@ class Outputs:
         if not self._wanted() and not any(output.wants_picture for output in self._outputs):
             return None
         seen = [Painted(one.id, one.label, one.score, masks.decode(one.mask)) for one in live.instances]
-        return paint(live.frame.image, seen)
+        return paint(live.frame.image, seen, self._style)
 
     def write(self, live: LiveFrame, picture: Image | None, latency: float) -> None:
         """Give a frame to all."""

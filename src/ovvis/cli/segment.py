@@ -18,6 +18,7 @@ from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import told
 from ovvis.cli.once import from_first_to_last
 from ovvis.cli.options import Overwrite, sharing
+from ovvis.cli.painting import PaintOptions
 from ovvis.cli.source_options import SourceOptions
 from ovvis.errors import InputError
 from ovvis.files.output import OutputFolder
@@ -26,6 +27,7 @@ from ovvis.models.measured import Measured, keep_measured
 from ovvis.models.settings import UNTRAINED
 from ovvis.outputs.formats.tracks_json import save_tracks
 from ovvis.outputs.render import NotPainted, render
+from ovvis.outputs.style import Style
 from ovvis.sources.many import source_name, videos_of
 from ovvis.sources.source import Source
 from ovvis.structures import SHOWN_SCORE, VideoResult
@@ -42,6 +44,7 @@ WRITTEN = TRACKS, VIDEO = "tracks.json", "overlay.mp4"
 
 
 @sharing(SourceOptions)
+@sharing(PaintOptions)
 @sharing(shared.SegmenterOptions)
 def segment(
     source: Annotated[
@@ -68,12 +71,14 @@ def segment(
     video: Annotated[bool, typer.Option("--video/--no-video", help="Write the painted video.")] = True,
     *,
     taken: SourceOptions,
+    paint: PaintOptions,
     options: shared.SegmenterOptions,
 ) -> None:
     """Find, follow and name everything in videos that the labels speak of."""
     shared.prepare_process()
     if not 0 <= paint_above <= 1:
         raise InputError(f"--paint-above {paint_above:g}: it must lie in [0, 1]; 0 shows and paints every track")
+    style = paint.find()
     vocabulary = None if labels is None else Vocabulary.parse(labels)
     options.check()
     if options.text_embeddings:
@@ -85,11 +90,11 @@ def segment(
     if videos.several:
         from ovvis.cli.segment_many import Batch, segment_many
 
-        batch = Batch(videos, output, vocabulary, options, taken, video, paint_above)
+        batch = Batch(videos, output, vocabulary, options, taken, video, paint_above, style)
         return segment_many(batch, overwrite)
     frames = taken.open(source[0])
     folder = OutputFolder(output or default_output(source[0]), WRITTEN, overwrite=overwrite, another=output is None)
-    return segment_into(folder, frames, vocabulary, options, video, paint_above)
+    return segment_into(folder, frames, vocabulary, options, video, paint_above, style)
 
 
 def segment_into(
@@ -99,6 +104,7 @@ def segment_into(
     options: shared.SegmenterOptions,
     video: bool = True,
     least: float = SHOWN_SCORE,
+    style: Style | None = None,
 ) -> None:
     """Segment a video, put the results into a folder, then show them.
 
@@ -109,6 +115,7 @@ def segment_into(
         options: of the model.
         video: whether to paint one.
         least: score of the tracks that are shown and painted.
+        style: how they are painted.
     """
     asked, said = folder.path, list(frames.notes)
     for note in said:
@@ -117,7 +124,7 @@ def segment_into(
     with told(folder), ExitStack() as kept:
         with folder:
             result, unpainted = write_results(
-                kept, folder, frames, lambda: options.load(vocabulary, watch), watch, video, least
+                kept, folder, frames, lambda: options.load(vocabulary, watch), watch, video, least, style
             )
         _show(result, least)  # not before the results are in place: whatever becomes of it, they stay
         for note in result.notes:
@@ -141,6 +148,7 @@ def write_results(
     watch: Stopwatch,
     video: bool,
     least: float,
+    style: Style | None,
     what: str = "segmenting",
 ) -> tuple[VideoResult, list[str]]:
     """Segment a video and write its results into a folder that is being written.
@@ -153,6 +161,7 @@ def write_results(
         watch: takes the time.
         video: whether to paint one.
         least: score of the tracks that are painted.
+        style: how they are painted.
         what: the bar's text.
 
     Returns:
@@ -165,7 +174,7 @@ def write_results(
     unpainted: list[str] = []
     if video:
         with watch("paint"):
-            unpainted = _paint(result, taken, video_file, least)
+            unpainted = _paint(result, taken, video_file, least, style)
     result.seconds = {**watch.seconds, **result.seconds}
     save_tracks(result, tracks_file)
     return result, unpainted
@@ -176,7 +185,7 @@ def default_output(source: str) -> Path:
     return Path(f"ovvis-{source_name(source)}")
 
 
-def _paint(result: VideoResult, frames: Source, path: Path, least: float) -> list[str]:
+def _paint(result: VideoResult, frames: Source, path: Path, least: float, style: Style | None) -> list[str]:
     """Write the painted video; return what has to be told of frames that it lacks."""
     painted = 0
     with (
@@ -190,7 +199,7 @@ def _paint(result: VideoResult, frames: Source, path: Path, least: float) -> lis
             painted += 1
             done(painted, None)
 
-        render(result, frames, path, min_score=least, on_frame=on_frame)
+        render(result, frames, path, min_score=least, style=style, on_frame=on_frame)
     return [str(warning.message) for warning in caught if issubclass(warning.category, NotPainted)]
 
 

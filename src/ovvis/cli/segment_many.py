@@ -21,6 +21,7 @@ from ovvis.cli.source_options import SourceOptions
 from ovvis.errors import InputError
 from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.outputs.style import Style
 from ovvis.paths import user_path
 from ovvis.predictions.run_settings import SETTINGS, keep_settings
 from ovvis.sources.many import Videos, distinct_names
@@ -44,6 +45,7 @@ class Batch:
     taken: SourceOptions
     video: bool
     least: float
+    style: Style  # how tracks are painted
 
     @property
     def home(self) -> Path:
@@ -163,7 +165,15 @@ class _Worker:
             with ExitStack() as held:
                 with folder:
                     result, unpainted = one.write_results(
-                        held, folder, frames, lambda: segmenter, Stopwatch(), batch.video, batch.least, what
+                        held,
+                        folder,
+                        frames,
+                        lambda: segmenter,
+                        Stopwatch(),
+                        batch.video,
+                        batch.least,
+                        batch.style,
+                        what,
                     )
                 one.keep_seconds(result, batch.options)
                 for note in result.notes:

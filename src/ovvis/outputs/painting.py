@@ -6,18 +6,16 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
 from ovvis.masks import BoolArray
 from ovvis.outputs.style import Style, find_style
+from ovvis.outputs.tags import Box, Tag, paint_tags
 
 Image = NDArray[np.uint8]
-Box = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom lie outside
 
 # An id keeps its colour over the video; neighbouring ids differ most.
 PALETTE = (
@@ -73,7 +71,7 @@ def _paint_masks(image: Image, instances: list[Painted], boxes: list[Box], look:
     A map says for each pixel what is on top there, so each pixel is mixed once.
     """
     height, width = image.shape[:2]
-    line = _look(height, width).line if look.outlines else 0
+    line = _line(height, width) if look.outlines else 0
     fill = round(look.opacity * 256)
     top = np.zeros((height, width), dtype=np.uint16)  # 0: nothing; 2i + 1: inside instance i; 2i + 2: its outline
     keep = np.full(2 * len(instances) + 1, 256, dtype=np.uint16)  # share of the image, in 256ths
@@ -98,7 +96,7 @@ def _paint_masks(image: Image, instances: list[Painted], boxes: list[Box], look:
 
 def _paint_boxes(painted: Image, instances: list[Painted], boxes: list[Box]) -> None:
     """Draw boxes into a picture: their lines lie within them."""
-    line = _look(*painted.shape[:2]).line
+    line = _line(*painted.shape[:2])
     for instance, (x0, y0, x1, y1) in zip(instances, boxes, strict=True):
         box, tint = painted[y0:y1, x0:x1], _colour(instance.id)
         box[:line] = box[-line:] = tint
@@ -128,38 +126,21 @@ def supervision() -> Any:
     return supervision
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    line: int  # width of an outline, pixels
-    tags: Any  # supervision's annotator
+@lru_cache(maxsize=4)
+def _line(height: int, width: int) -> int:
+    """Return the width of an outline, pixels."""
+    return int(supervision().calculate_optimal_line_thickness((width, height)))
 
 
 @lru_cache(maxsize=4)
-def _look(height: int, width: int) -> _Look:
-    sv = supervision()
-    from matplotlib import get_data_path
-
-    scale = sv.calculate_optimal_text_scale((width, height))
-    dark = [np.dot(_colour(id), (0.299, 0.587, 0.114)) < 140 for id in range(len(PALETTE))]
-    # DejaVu comes with supervision's matplotlib and, unlike Pillow's own font, knows more than ASCII.
-    font = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    tags = sv.RichLabelAnnotator(
-        color=sv.ColorPalette.from_hex(list(PALETTE)),
-        text_color=sv.ColorPalette.from_hex(["#ffffff" if d else "#000000" for d in dark]),
-        color_lookup=sv.ColorLookup.TRACK,
-        font_path=str(font),
-        font_size=max(round(26 * scale), 10),
-        text_padding=max(round(7 * scale), 2),
-        border_radius=round(5 * scale),
-        smart_position=True,
-    )
-    return _Look(sv.calculate_optimal_line_thickness((width, height)), tags)
+def _text_scale(height: int, width: int) -> float:
+    return float(supervision().calculate_optimal_text_scale((width, height)))
 
 
 def _paint_tags(image: Image, instances: list[Painted], boxes: list[Box]) -> Image:
-    sv = supervision()
-    detections = sv.Detections(xyxy=np.array(boxes, dtype=np.float32), tracker_id=np.array([i.id for i in instances]))
-    texts = [f"{i.label} {i.score:.2f} #{i.id}" for i in instances]
-    height, width = image.shape[:2]
-    painted = _look(height, width).tags.annotate(PillowImage.fromarray(image), detections, texts)
-    return np.array(painted)
+    tags = [
+        (one.score, Tag(one.label, f"{one.score:.2f} #{one.id}", _colour(one.id), box))
+        for one, box in zip(instances, boxes, strict=True)
+    ]
+    tags.sort(key=lambda pair: -pair[0])  # the best have their places first, the same ones in every frame
+    return paint_tags(image, [tag for _, tag in tags], _text_scale(*image.shape[:2]))

@@ -68,14 +68,13 @@ class Source(ABC):
             raise InputError(f"{self.info.name} can be read once, so that none of its frames can be had again")
         alone = copy(self)
         alone._only(index)
-        found = next(iter(alone), None)
+        found = next((frame for frame in alone if frame.index >= index), None)
         if found is None or found.index != index:
             raise InputError(f"{self.info.name} has no frame {index}: give the video that has it")
         return found
 
-    def _only(self, index: int) -> None:
-        """Leave one frame of a source that can be read again; its own number stays."""
-        raise NotImplementedError
+    def _only(self, index: int) -> None:  # noqa: B027  it may stay empty
+        """Leave out what need not be read for one frame; a source that cannot leave anything out is read up to it."""
 
 
 @dataclass(frozen=True, slots=True)

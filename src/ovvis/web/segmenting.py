@@ -49,7 +49,7 @@ def segment(task: Task, models: Models, told: Told) -> dict[str, Any]:
         _check_length(task, source, done)
 
     with segmenter(source, on_frame=on_frame, on_seen=previews.show) as result:
-        result.source = task.name
+        result.source, result.opened_as = task.name, {}  # where it lies here is not for the files that a person gets
         result.notes = [told_line(note, task) for note in result.notes]
         result.problem = result.problem and told_line(result.problem, task)
         told.tell("stage", "painting", len(result.frame_indices))
