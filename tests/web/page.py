@@ -43,7 +43,7 @@ def small_video(path: Path, frames: int = 6, size: tuple[int, int] = (64, 96)) -
 
 
 def limits(**changes: Any) -> Limits:
-    return Limits(**{"upload": 2**20, "seconds": 10.0, "keep": 600.0, **changes})
+    return Limits(**{"upload": 2**20, "seconds": 10.0, "keep": 600.0, "camera": 3.0, **changes})
 
 
 Visit = Callable[..., Any]

@@ -14,8 +14,8 @@ from typing import Any
 from ovvis.errors import InputError, OvvisError
 from ovvis.outputs.export import FORMATS, export
 from ovvis.web.jobs import Job
+from ovvis.web.places import TRACKS
 
-TRACKS, PAINTED = "tracks.json", "painted.mp4"
 _AT_ONCE = BoundedSemaphore(2)  # processes that write exports
 PATIENCE = 3600.0  # seconds that one may take
 

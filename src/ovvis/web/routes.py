@@ -6,6 +6,7 @@ import re
 import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -20,7 +21,7 @@ from ovvis.web import choices, exporting, receiving
 from ovvis.web.jobs import Job, Jobs
 from ovvis.web.jobs import Request as Asked
 from ovvis.web.limits import size_in_words, time_in_words
-from ovvis.web.summary import tracks_of
+from ovvis.web.places import PAINTED, SUMMARY
 from ovvis.web.worker import Worker
 
 _ROOM = 2**29  # bytes of the disk that stay free
@@ -156,16 +157,16 @@ def preview(job: Own) -> Response:
 
 
 @router.get("/jobs/{id}/tracks")
-def tracks(job: OwnResult) -> dict[str, Any]:
+def tracks(job: OwnResult) -> Response:
     """Give a result's tracks without their masks."""
-    return tracks_of(job.folder / exporting.TRACKS)
+    return _file(job.folder / SUMMARY, media_type="application/json")
 
 
 @router.get("/jobs/{id}/painted.mp4")
 def painted(job: OwnResult, download: bool = False) -> Response:
     """Give the painted video, to be played or kept."""
     name = f"{_stem(job)}-painted.mp4" if download else None
-    return FileResponse(job.folder / exporting.PAINTED, media_type="video/mp4", filename=name)
+    return _file(job.folder / PAINTED, media_type="video/mp4", filename=name)
 
 
 @router.post("/jobs/{id}/exports")
@@ -181,7 +182,14 @@ def take(job: OwnResult, format: str, min_score: float = 0.3) -> Response:
     made = exporting.made(job, format, min_score)
     if made is None:
         raise HTTPException(404, "it is not prepared: ask for it on the page")
-    return FileResponse(made, media_type="application/octet-stream", filename=f"{_stem(job)}-{format}{made.suffix}")
+    return _file(made, media_type="application/octet-stream", filename=f"{_stem(job)}-{format}{made.suffix}")
+
+
+def _file(path: Path, media_type: str, filename: str | None = None, headers: dict[str, str] | None = None) -> Response:
+    """Give a file of a job, if it is still there: its time may be over since the job was found."""
+    if not path.is_file():
+        raise HTTPException(404, "it is not there any more: its time was over")
+    return FileResponse(path, media_type=media_type, filename=filename, headers=headers)
 
 
 def shown_name(name: str) -> str:

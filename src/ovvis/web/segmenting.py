@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -21,9 +23,10 @@ from ovvis.structures import FrameResult, Instance
 from ovvis.vocabulary import Vocabulary, builtin_names
 from ovvis.web.accepted import check_upload
 from ovvis.web.limits import time_in_words
+from ovvis.web.places import PAINTED, SUMMARY, TRACKS
+from ovvis.web.summary import summary
 from ovvis.web.work import Models, Task, Told, told_line
 
-TRACKS, PAINTED = "tracks.json", "painted.mp4"
 PREVIEW_EDGE = 640  # pixels of a preview's long edge
 PREVIEW_PAUSE = 0.5  # seconds between two previews
 
@@ -54,14 +57,8 @@ def segment(task: Task, models: Models, told: Told) -> dict[str, Any]:
         result.problem = result.problem and told_line(result.problem, task)
         told.tell("stage", "painting", len(result.frame_indices))
         save_tracks(result, task.folder / TRACKS)
-        painted = 0
-
-        def on_painted() -> None:
-            nonlocal painted
-            painted += 1
-            told.step(painted, None)
-
-        render(result, source, task.folder / PAINTED, on_frame=on_painted)
+        (task.folder / SUMMARY).write_text(json.dumps(summary(result)), encoding="utf-8")
+        render(result, source, task.folder / PAINTED, on_frame=_counted(told))
         return {
             "frames": len(result.frame_indices),
             "width": result.width,
@@ -91,6 +88,12 @@ def painted_jpeg(image: NDArray[np.uint8], instances: Sequence[Instance], edge: 
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=82)
     return file.getvalue()
+
+
+def _counted(told: Told) -> Callable[[], None]:
+    """Return what tells of one more frame each time that it is called."""
+    frames = count(1)
+    return lambda: told.step(next(frames))
 
 
 class _Previews:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from ovvis.outputs.formats.tracks_json import load_tracks
 from ovvis.outputs.render import colour
+from ovvis.structures import VideoResult
 
 
-def tracks_of(path: Path) -> dict[str, Any]:
-    """Return each instance once, under its best label, best first, with where it is seen.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    result = load_tracks(path)
+def summary(result: VideoResult) -> dict[str, Any]:
+    """Return each instance once, under its best label, best first, with where it is seen."""
     rows = []
     for track in result.best_tracks(0):
         seen = track.frames

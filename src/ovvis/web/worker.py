@@ -133,7 +133,9 @@ class Worker:
             what = camera.inbox.get_nowait()
         except queue.Empty:
             return ends
-        if job.stage == "camera" and self._jobs.anyone_waiting:
+        if not self._jobs.anyone_waiting:
+            ends = None
+        elif job.stage == "camera":
             ends = ends or time.monotonic() + self._jobs.limits.camera
         if ends is not None and time.monotonic() > ends:
             job.error = f"others wait for the model, and a camera has it for {time_in_words(self._jobs.limits.camera)}"

@@ -53,7 +53,7 @@ function cell(row, text, number = false) {
 function weights(model) {
   if (model.packaged) return "in the package";
   if (model.here) return "here";
-  return `fetched once, about ${size(model.fetch_bytes)}`;
+  return `to be fetched: about ${size(model.fetch_bytes)}`;
 }
 
 function fillModels() {
