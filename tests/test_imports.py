@@ -32,6 +32,7 @@ LEVELS = {
     "world": 2,
     "datasets": 3,
     "inference": 3,
+    "viewer": 3,
     "predictions": 4,
     "training": 4,
     "report": 4,
@@ -55,6 +56,7 @@ ONLY = {
     "outputs": {"structures", "fields", "masks", "errors", "paths", "files", "plain", "yaml_file"},
     "evaluation": {"structures", "fields", "masks", "borders", "errors", "plain"},
     "world": {"paths", "masks", "errors", "files"},
+    "viewer": {"structures", "masks", "outputs", "sources", "files", "errors", "paths", "plain"},
 }
 STRANGERS = [("training", "inference"), ("datasets", "inference"), ("reproduction", "training")]
 FAMILIES = [("models.clip_vis", "models.ovformer")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path, PurePath
 
 import platformdirs
@@ -21,6 +22,26 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         return Path(os.path.expanduser(text))  # noqa: PTH111  Path's own raises where there is no such user
     except ValueError:  # characters that no user's name has
         return Path(text)
+
+
+def find_source(given: object, home: Path) -> str | None:
+    """Return the path of a source on this machine, where it was or below a folder; None if it is not there.
+
+    What a file of results names is opened only if it is a file, a folder or a pattern: nothing on a network, no camera.
+
+    Args:
+        given: the path as the run had it.
+        home: a folder to look in besides.
+    """
+    if not isinstance(given, str) or not given or "://" in given:
+        return None
+    name = re.split(r"[/\\]", given)[-1]
+    for place in (user_path(given), home / given, home / name):
+        if place.is_file() or place.is_dir():
+            return str(place)
+        if re.search(r"[*?[%]", place.name) and place.parent.is_dir():
+            return str(place)
+    return None
 
 
 def cache_folder() -> Path:

@@ -28,6 +28,7 @@ VERBS = {
     "demo": "Segment the packaged video with the packaged model: nothing is fetched.",
     "segment": "Find, follow and name everything in videos that the labels speak of.",
     "live": "Follow a camera or a stream for as long as it runs: in a browser, as lines of JSON, as a painted video.",
+    "view": "Look at a result in a browser: its video with masks, a timeline of its tracks; or write that as a page.",
     "export": "Take results away: PNG masks, COCO, YouTube-VIS, MOTS, CSV, YOLO, CVAT, cut-outs and more.",
     "import": "Read a corrected export back: as a dataset to score against and to train on, or as tracks.",
     "serve": "Serve a page: drop a video, type words, watch, take results away; one job after another.",

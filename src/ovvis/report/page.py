@@ -1,22 +1,18 @@
-"""The pieces of an HTML report: a page with its style, tables, bars. Text is escaped here, once."""
+"""The pieces of an HTML report: a page with its style, tables, bars; text and colours as in the viewer."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
-from ovvis.plain import visible
+from ovvis.viewer.page import asset, escape
 
-
-def escape(text: str) -> str:
-    """Return text for a page: no mark-up, and every character of it shows."""
-    return html.escape(visible(text))
+__all__ = ["bars", "escape", "figures", "page", "section", "table"]
 
 
 def page(title: str, subtitle: str, sections: Iterable[str], foot: str) -> str:
     """Return a whole document that needs nothing from elsewhere."""
-    style = files("ovvis.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = asset("tokens.css") + files("ovvis.report").joinpath("style.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

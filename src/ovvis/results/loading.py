@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ovvis.outputs.export import open_result
-from ovvis.paths import user_path
-from ovvis.results.reopening import find
+from ovvis.paths import find_source, user_path
 from ovvis.sources.video import Source, open_source
 from ovvis.structures import VideoResult
 
@@ -35,4 +34,4 @@ def load_result(path: str | PathLike[str], source: Any = None) -> VideoResult:
 
 def _near(given: Any, home: Path) -> Any:
     """Return the source as the run had it, or where it lies in a folder of results or up to two above it."""
-    return next(filter(None, (find(given, folder) for folder in (home, *home.parents[:2]))), given)
+    return next(filter(None, (find_source(given, folder) for folder in (home, *home.parents[:2]))), given)

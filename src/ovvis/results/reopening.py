@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ovvis.errors import InputError
-from ovvis.paths import user_path
+from ovvis.paths import find_source
 from ovvis.sources.source import TIME_SLACK, Source
 from ovvis.sources.video import open_source
 from ovvis.structures import Frame, FrameSource, VideoResult
@@ -23,7 +22,7 @@ def source_of(result: VideoResult) -> FrameSource:
         InputError: it is not here, or cannot be opened; says how to give it.
     """
     if result.video is None:
-        place = find(result.opened_as.get("source"), Path())
+        place = find_source(result.opened_as.get("source"), Path())
         if place is None:
             raise _missing(result)
         result.video = _Again(result, open_source(place, **_options(result.opened_as)))
@@ -40,26 +39,6 @@ def frames_of(result: VideoResult) -> Iterator[Frame]:
     if isinstance(source, (Source, _Again)):
         return iter(source)
     return (source.frame(index) for index in result.frame_indices)
-
-
-def find(given: Any, home: Path) -> str | None:
-    """Return the path of a source on this machine, where it was or below a folder; None if it is not there.
-
-    What a file of results names is opened only if it is a file, a folder or a pattern: nothing on a network, no camera.
-
-    Args:
-        given: the path as the run had it.
-        home: a folder to look in besides.
-    """
-    if not isinstance(given, str) or not given or "://" in given:
-        return None
-    name = re.split(r"[/\\]", given)[-1]
-    for place in (user_path(given), home / given, home / name):
-        if place.is_file() or place.is_dir():
-            return str(place)
-        if re.search(r"[*?[%]", place.name) and place.parent.is_dir():
-            return str(place)
-    return None
 
 
 class _Again:
