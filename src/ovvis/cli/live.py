@@ -148,7 +148,11 @@ def live(
         stack.enter_context(_watched_file(labels, run))
         _follow(run, outputs, page)
         said = notes if any(name == "standard output" for name, _ in wheres) else out
-        _conclude(run, frames, outputs, folder, said)
+        try:
+            _conclude(run, frames, outputs, folder, said)
+        finally:
+            if caution := options.caution(segmenter.model.name):
+                warn(caution)
 
 
 def _nothing(picture: Image) -> None:

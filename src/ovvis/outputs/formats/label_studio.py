@@ -77,7 +77,7 @@ def packed(mask: BoolArray) -> list[int]:
     """Return a mask (H, W) in Label Studio's code: each pixel four times, 255 inside, row by row.
 
     >>> packed(np.array([[False, True]]))
-    [0, 0, 0, 8, 57, 27, 248, 96, 6, 255, 0]
+    [0, 0, 0, 8, 57, 27, 252, 96, 17, 255, 128]
     """
     flat = mask.ravel()
     borders = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1, [flat.size]])
