@@ -417,7 +417,7 @@ def test_arrays_of_opencv_and_notes():
     source.notes = ("half of it was left out",)
     with segmenter(video(0, 2)[1])(source) as result:
         assert result.notes == ["half of it was left out"]
-    with pytest.raises(InputError, match="belongs to open_source"):
+    with pytest.raises(InputError, match="bgr: the source is open already; give this to open_source"):
         segmenter(video(0, 2)[1])(source, bgr=True)
 
 

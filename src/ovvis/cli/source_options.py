@@ -10,6 +10,7 @@ import typer
 from ovvis.cli.options import completing
 from ovvis.cli.segmenter import FRAMES, LevelsOption
 from ovvis.sources.place import TRANSPORTS
+from ovvis.sources.region import parse_region
 from ovvis.sources.source import parse_span
 from ovvis.sources.video import Source, open_source
 
@@ -37,6 +38,15 @@ Stream = Annotated[
     typer.Option(
         "--stream",
         help="Which of the file's video streams, from 0; its default one if not given.",
+        rich_help_panel=FRAMES,
+    ),
+]
+Roi = Annotated[
+    str | None,
+    typer.Option(
+        "--roi",
+        help="The part of the picture to look at, in pixels: x,y,width,height or a polygon 'x1,y1;x2,y2;x3,y3'.",
+        metavar="PART",
         rich_help_panel=FRAMES,
     ),
 ]
@@ -79,6 +89,7 @@ class SourceOptions:
     fps: Fps = None
     stream: Stream = None
     levels: LevelsOption = None
+    roi: Roi = None
     transport: Transport = None
     timeout: Timeout = None
     reconnect: Reconnect = None
@@ -94,6 +105,8 @@ class SourceOptions:
         Raises:
             InputError: names the value, the rule and the remedy.
         """
+        if self.roi is not None:
+            parse_region(self.roi)
         parse_span(self.every, self.start, self.end, self.max_frames, self.duration).check_order()
 
     def open(self, source: str) -> Source:
@@ -112,6 +125,7 @@ class SourceOptions:
             fps=self.fps,
             stream=self.stream,
             levels=self.levels,
+            roi=self.roi,
             transport=self.transport,
             timeout=self.timeout,
             reconnect=self.reconnect,

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ovvis.inference.region import placed
 from ovvis.masks import Rle, encode_columns
 from ovvis.structures import Window
 
@@ -74,9 +75,13 @@ def masks_of(logits: Tensor, padded: tuple[int, int], window: Window) -> list[li
     """Return for each frame of a window its final masks, of a window's mask logits (n, T, h, w); see below."""
     here = logits.cpu()
     sizes = [(frame.image.shape[0], frame.image.shape[1]) for frame in window.frames]
-    return [
-        [rle_from_logits(one, padded, window.image_size, size) for one in here[:, t]] for t, size in enumerate(sizes)
-    ]
+    part, kept = window.region, window.image_size
+
+    def final(logits: Tensor, size: tuple[int, int]) -> Rle | None:
+        shown = size if part is None else (part.height, part.width)
+        return placed(rle_from_logits(logits, padded, kept, shown), part, size)
+
+    return [[final(one, size) for one in here[:, t]] for t, size in enumerate(sizes)]
 
 
 def rle_from_logits(

@@ -21,6 +21,7 @@ from ovvis.labels.label import Label
 from ovvis.masks import box
 from ovvis.sources.newest import NewestFrames
 from ovvis.sources.source import Source
+from ovvis.sources.video import OpenOptions
 from ovvis.structures import SHOWN_SCORE, Frame, Instance, LiveFrame, Window
 from ovvis.vocabulary import Vocabulary
 
@@ -76,7 +77,8 @@ class Live:
         self._segmenter = copy(segmenter)
         self._segmenter.batch = 1  # a batch would wait for frames that are not there yet
         self._least = max(checked_score(min_score), segmenter.min_score)
-        self._source = NewestFrames(opened(source, bgr), keep_up=keep_up, paced=paced, patience=patience)
+        options: OpenOptions = {"bgr": True} if bgr else {}
+        self._source = NewestFrames(opened(source, options), keep_up=keep_up, paced=paced, patience=patience)
         self._settings = settings or LiveSettings()
         self._next: VideoSegmenter | None = None  # with labels that are taken at the next frame
         self._changing = threading.Lock()

@@ -12,6 +12,7 @@ from torch import Tensor
 from ovvis.errors import InputError
 from ovvis.inference import scoring
 from ovvis.inference.refined import refine
+from ovvis.inference.region import shown_size
 from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.inference.windows import groups, make_window
@@ -147,7 +148,8 @@ class Look:
         self._window, self._batch = window, batch
         self._tracker, self._refined, self._limit = tracker, refined, limit
         self.watch = watch or Stopwatch(model.device)
-        self.size = network_size(info.height, info.width, *edges, info.pixel_aspect)  # of the network's input
+        height, width = shown_size(info)
+        self.size = network_size(height, width, *edges, info.pixel_aspect)  # of the network's input
         self.padded = padded_size(self.size)
 
     @torch.no_grad()
@@ -171,7 +173,8 @@ class Look:
         """Yield each batch of windows with what the network says of it."""
         model = self._model
         frames = groups(self._source, self._window)
-        look = (self.size, model.pixel_mean, model.pixel_std, model.view_side, self._source.info.pixel_aspect)
+        info = self._source.info
+        look = (self.size, model.pixel_mean, model.pixel_std, model.view_side, info.pixel_aspect, info.region)
         made = (make_window(group, *look) for group in frames)
         for batch in self.watch.each("read", _batches(made, self._batch)):
             with self.watch("network"):

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from copy import copy
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from ovvis.errors import InputError
 from ovvis.inference.final_masks import masks_of
 from ovvis.inference.look import Look, Seen
 from ovvis.inference.recording import Recording
+from ovvis.inference.region import PlacedMasks, shown_size
 from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.tubes import Tubes
 from ovvis.inference.video_names import VideoNames
@@ -25,7 +26,7 @@ from ovvis.models.geometric_ensemble import EnsembleClassifier
 from ovvis.models.model import Model
 from ovvis.models.settings import VideoSettings
 from ovvis.models.text import EmbeddedWords, Progress, Words, embed_words, read_words, text_cache
-from ovvis.sources.video import Source, open_source
+from ovvis.sources.video import OpenOptions, Source, open_source
 from ovvis.structures import SHOWN_SCORE, FrameResult, Instance, TextEmbeddings, VideoResult, Window
 from ovvis.tracking.association import Match
 from ovvis.tracking.learnt import InOrder, LearntTracker
@@ -217,7 +218,7 @@ class VideoSegmenter:
         on_frame: Callable[[int], None] | None = None,
         *,
         on_seen: Callable[[Iterator[FrameResult]], object] | None = None,
-        bgr: bool = False,
+        **options: Unpack[OpenOptions],
     ) -> VideoResult:
         """Segment a whole video.
 
@@ -227,7 +228,7 @@ class VideoSegmenter:
             on_frame: called with the number of frames done after each window.
             on_seen: called after each window with its frames and what is known of them by then, as a stream gives
                 them; a frame's masks are made when it is asked for, and not else.
-            bgr: the arrays have their channels as OpenCV has them: blue, green, red.
+            options: those of `open_source`, for a source that is not open yet: start, end, every, roi, bgr, ...
 
         Returns:
             The tracks. Their masks lie in a temporary file if the video is long: see `VideoResult.close`.
@@ -236,7 +237,7 @@ class VideoSegmenter:
             InputError: the source cannot be read or holds no frame.
             ResourceError: the temporary folder is full.
         """
-        source = opened(source, bgr)
+        source = opened(source, options)
         with self.exactly():
             return self._segment(source, on_frame, on_seen)
 
@@ -266,8 +267,11 @@ class VideoSegmenter:
                 if run.tubes.single_image and self._asked_tracks is None:
                     count = self.settings.image_results or count
                 tracks, store = run.tubes.finish(
-                    run.look.padded, run.look.size, (info.height, info.width), count, self.min_score
+                    run.look.padded, run.look.size, shown_size(info), count, self.min_score
                 )
+                if info.region is not None:
+                    whole = (info.height, info.width)
+                    tracks = [replace(t, masks=PlacedMasks(t.masks, info.region, whole)) for t in tracks]
         finally:
             run.close()
         return VideoResult(
@@ -279,7 +283,7 @@ class VideoSegmenter:
             frame_indices=indices,
             frame_times=times,
             labels=self.vocabulary.names,
-            settings=self.describe(run.look.size),
+            settings=self.describe(run.look.size) | ({} if info.region is None else {"region": asdict(info.region)}),
             seconds=run.watch.seconds,
             problem=source.problem,
             notes=list(source.notes),
@@ -290,7 +294,11 @@ class VideoSegmenter:
         )
 
     def stream(
-        self, source: Source | str | Path | Iterable[Any], *, min_score: float = SHOWN_SCORE, bgr: bool = False
+        self,
+        source: Source | str | Path | Iterable[Any],
+        *,
+        min_score: float = SHOWN_SCORE,
+        **options: Unpack[OpenOptions],
     ) -> Iterator[FrameResult]:
         """Yield each frame's instances as soon as they are known.
 
@@ -301,7 +309,7 @@ class VideoSegmenter:
             source: as in `__call__`; also an iterator that never ends.
             min_score: instances that score below it, or below the segmenter's own, are left out, in [0, 1]; 0 gives
                 all.
-            bgr: as in `__call__`.
+            options: as in `__call__`.
 
         Raises:
             InputError: the source cannot be read or holds no frame; `min_score` out of range; the tracker wants the
@@ -310,7 +318,7 @@ class VideoSegmenter:
         if self.settings.learnt == "offline":
             raise InputError("tracker offline: it wants the whole video, so it has no stream; ask for online")
         least = max(checked_score(min_score), self.min_score)
-        source = opened(source, bgr)
+        source = opened(source, options)
         return self.apart(self._stream(_Run(self, source, keep_frames=False), least))
 
     def _stream(self, run: _Run, least: float) -> Generator[FrameResult]:
@@ -410,16 +418,17 @@ def checked_score(value: float) -> float:
     return value
 
 
-def opened(source: Source | str | Path | Iterable[Any], bgr: bool) -> Source:
+def opened(source: Source | str | Path | Iterable[Any], options: OpenOptions) -> Source:
     """Return what `open_source` makes of a source that is not open yet.
 
     Raises:
         InputError: it cannot be read.
     """
     if not isinstance(source, Source):
-        return open_source(source, bgr=bgr)
-    if bgr:
-        raise InputError("bgr belongs to open_source, where the source was opened; leave it out here")
+        return open_source(source, **options)
+    if options:
+        names = ", ".join(options)
+        raise InputError(f"{names}: the source is open already; give this to open_source, where it was opened")
     return source
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ovvis.inference.region import cut
 from ovvis.pixels import SQUARE, clip_view, normalise, pad, padded_size
-from ovvis.structures import Frame, Window
+from ovvis.structures import Frame, Region, Window
 
 Item = TypeVar("Item")
 
@@ -33,6 +34,7 @@ def make_window(
     std: Tensor,
     view_side: int | None = None,
     pixel_aspect: Fraction = SQUARE,
+    region: Region | None = None,
 ) -> Window:
     """Return frames as a window.
 
@@ -43,13 +45,15 @@ def make_window(
         std: likewise.
         view_side: pixels of CLIP's square views of the frames; None for none.
         pixel_aspect: width of a pixel of the frames by its height; `size` heeds it already.
+        region: the part of the frames to take; None for all.
     """
-    images = np.stack([resize(frame.image, size) for frame in frames])
+    parts = [cut(frame.image, region) for frame in frames]
+    images = np.stack([resize(part, size) for part in parts])
     pixels = torch.from_numpy(images).to(mean.device).permute(0, 3, 1, 2)  # T, 3, H, W; channels-last in memory
     views = None
     if view_side is not None:
-        views = torch.stack([clip_view(frame.image, view_side, pixel_aspect) for frame in frames])
-    return Window(normalise(pad(pixels, padded_size(size)), size, mean, std), size, frames, views)
+        views = torch.stack([clip_view(part, view_side, pixel_aspect) for part in parts])
+    return Window(normalise(pad(pixels, padded_size(size)), size, mean, std), size, frames, views, region)
 
 
 def groups(items: Iterable[Item], count: int | None) -> Iterator[tuple[Item, ...]]:

@@ -218,8 +218,8 @@ def decoded(
     opened: Opened, watcher: Watcher, found: Iterator[av.Packet[VideoStream] | None]
 ) -> Generator[av.VideoFrame, None, None]:
     """Yield the readable frames of packets in the order of time; see `decode`."""
-    # In a transport stream the mark only says that a counter jumped, as where recordings are joined.
-    trusts_marks = opened.container.format.name != TRANSPORT
+    # In a transport stream, HLS's pieces too, the mark only says that a counter jumped, as where recordings are joined.
+    trusts_marks = opened.container.format.name not in (TRANSPORT, "hls")
     for packet in found:
         if packet is not None:
             if packet.is_corrupt and not trusts_marks:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import wraps
 from os import PathLike
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypedDict
 
 from ovvis.errors import InputError
 from ovvis.paths import user_path
@@ -24,9 +24,11 @@ from ovvis.sources.listing import (
     images_of_pattern,
     pattern_of_numbers,
 )
+from ovvis.sources.page import is_page, place_of_page
 from ovvis.sources.pictures import kind_of
 from ovvis.sources.place import Place, address_place, file_of_address, file_place, is_address
 from ovvis.sources.playlist import check_playlist
+from ovvis.sources.region import RoiLike, parse_region, region_of
 from ovvis.sources.source import FrameError, Source, Span, check_fps, parse_span
 from ovvis.sources.stream import PATIENCE, StreamSource
 from ovvis.sources.video_file import FileSource
@@ -69,6 +71,7 @@ def open_source(
     transport: str | None = None,
     timeout: float | None = None,
     reconnect: float | None = None,
+    roi: RoiLike | None = None,
 ) -> Source:
     """Return the frames of a video file, a folder, a glob pattern, an image file, or of images in memory.
 
@@ -97,11 +100,59 @@ def open_source(
         timeout: seconds that a source on the network, a camera or a screen may stay silent: 30 for files, 10 for
             streams if left out.
         reconnect: seconds to wait for a live source that broke off to come back; 30 if left out, 0 does not wait.
+        roi: the part of the picture that the network sees, in pixels: (x, y, width, height), or the corners of a
+            polygon; or text, "x,y,width,height" or "x1,y1;x2,y2;x3,y3". Masks are of the whole picture.
 
     Raises:
         InputError: the source cannot be read, an option makes no sense, or no frame is left.
     """
-    span = parse_span(every, start, end, max_frames, duration)
+    corners = None if roi is None else parse_region(roi)
+    opened = _open(
+        source,
+        parse_span(every, start, end, max_frames, duration),
+        fps=fps,
+        stream=stream,
+        levels=levels,
+        bgr=bgr,
+        transport=transport,
+        timeout=timeout,
+        reconnect=reconnect,
+    )
+    if corners is not None:
+        opened.info = replace(opened.info, region=region_of(corners, opened.info))
+    return opened
+
+
+class OpenOptions(TypedDict, total=False):
+    """The options of `open_source`, for who passes them on."""
+
+    every: int
+    start: float | str | None
+    end: float | str | None
+    max_frames: int | None
+    fps: float | None
+    stream: int | None
+    levels: str | tuple[float, float] | None
+    bgr: bool
+    duration: float | str | None
+    transport: str | None
+    timeout: float | None
+    reconnect: float | None
+    roi: RoiLike | None
+
+
+def _open(
+    source: str | PathLike[str] | Iterable[Any],
+    span: Span,
+    *,
+    fps: float | None,
+    stream: int | None,
+    levels: str | tuple[float, float] | None,
+    bgr: bool,
+    transport: str | None,
+    timeout: float | None,
+    reconnect: float | None,
+) -> Source:
     _check_wait("timeout", timeout, 0.1)
     _check_wait("reconnect", reconnect, 0)
     rate = check_fps(fps)
@@ -119,7 +170,10 @@ def open_source(
         text = file_of_address(text)
     elsewhere = _elsewhere(text, transport, timeout)
     if elsewhere is not None:
-        return _video(elsewhere, span, fps, stream, scale, reconnect)
+        found, said = elsewhere
+        taken = _video(found, span, fps, stream, scale, reconnect)
+        taken.notes = [*said, *taken.notes]
+        return taken
     _only_elsewhere(transport=transport, timeout=timeout, reconnect=reconnect)
     path = user_path(text)
     try:
@@ -152,13 +206,18 @@ def open_source(
     return _video(file_place(path), span, fps, stream, scale)
 
 
-def _elsewhere(text: str, transport: str | None, timeout: float | None) -> Place | None:
-    """Return the place of what is no file or folder here; None if it is one."""
-    if is_device(text) and transport is None:
-        return device_place(text, timeout)
+def _elsewhere(text: str, transport: str | None, timeout: float | None) -> tuple[Place, list[str]] | None:
+    """Return the place of what is no file or folder here, and what to say of it; None if it is one."""
+    if is_device(text):
+        if transport is not None:
+            raise InputError(f"transport is {transport}: only RTSP has a choice, {text} has none; leave it out")
+        return device_place(text, timeout), []
     if text == "-":
-        return Place(STDIN, "standard input", "pipe")
-    return address_place(text, transport, timeout) if is_address(text) else None
+        return Place(STDIN, "standard input", "pipe"), []
+    if is_page(text):
+        place, said = place_of_page(text, timeout)
+        return place, [said]
+    return (address_place(text, transport, timeout), []) if is_address(text) else None
 
 
 def _only_elsewhere(**options: float | str | None) -> None:

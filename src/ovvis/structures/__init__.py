@@ -4,7 +4,7 @@ Letters: B windows in a batch, T frames, Q queries, D width, K labels, H x W pix
 L decoder states, N instances of a window.
 """
 
-from ovvis.structures.frames import Frame, FrameSource, SourceInfo
+from ovvis.structures.frames import Frame, FrameSource, Region, SourceInfo
 from ovvis.structures.instances import FrameResult, Instance, LiveFrame
 from ovvis.structures.network import LayeredPrediction, Prediction, Target, TextEmbeddings, Window
 from ovvis.structures.result import Span, Storage, VideoResult
@@ -19,6 +19,7 @@ __all__ = [
     "LayeredPrediction",
     "LiveFrame",
     "Prediction",
+    "Region",
     "SourceInfo",
     "Span",
     "Storage",

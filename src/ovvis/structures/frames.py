@@ -20,6 +20,17 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """The part of a picture that is asked for: a box of whole pixels, and a polygon in it where it is one."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    polygon: tuple[tuple[float, float], ...] = ()  # corners, counted from the box's own
+
+
+@dataclass(frozen=True, slots=True)
 class SourceInfo:
     """What is known of a source before its frames are read."""
 
@@ -29,6 +40,7 @@ class SourceInfo:
     fps: float  # frames a second that the source yields, skipped ones not counted
     frame_count: int | None  # frames that it will yield; an estimate; None where nothing is known
     pixel_aspect: Fraction = Fraction(1)  # width of a pixel by its height, after rotation: DV's are not square
+    region: Region | None = None  # of each frame, what the network sees; None for all of it
 
 
 class FrameSource(Protocol):

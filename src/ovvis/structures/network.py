@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from ovvis.structures.frames import Frame
+from ovvis.structures.frames import Frame, Region
 
 if TYPE_CHECKING:  # rooms that need no network read these records too: importing torch takes seconds
     import torch
@@ -21,6 +21,7 @@ class Window:
     image_size: tuple[int, int]  # height and width without the padding
     frames: tuple[Frame, ...]  # T
     views: Tensor | None = None  # T, 3, S, S; uint8: the frames as CLIP's image encoder wants them, where it is asked
+    region: Region | None = None  # the part of the frames that the pixels show
 
 
 @dataclass(frozen=True, slots=True)
