@@ -122,7 +122,7 @@ def test_a_person_sees_only_their_own(visit, jobs):
     ann, bob = visit(), visit()
     id = finished(ann, jobs)
     assert [job["id"] for job in ann.get("/api/jobs").json()] == [id] and bob.get("/api/jobs").json() == []
-    paths = ["", "/painted.mp4", "/tracks", "/preview.jpg", "/exports/csv"]
+    paths = ["", "/painted.mp4", "/view", "/view/pieces/0", "/view/media", "/tracks", "/preview.jpg", "/exports/csv"]
     for path in paths:
         answer = bob.get(f"/api/jobs/{id}{path}")
         assert answer.status_code == 404 and "no such job of yours" in answer.json()["error"], path

@@ -106,7 +106,11 @@ def test_from_a_video_to_what_is_taken_away(browser, address, demo_part, tmp_pat
     state(browser, "done")
     wait(browser, "document.querySelectorAll('.tracks tbody tr').length")
     assert "12 frames of 480x320" in text(browser, ".state") and "Kept for 10 min more" in text(browser, ".state")
-    wait(browser, "document.querySelector('.show video').readyState >= 2")
+    viewer = browser.find_element("css selector", ".show iframe")
+    browser.switch_to.frame(viewer)
+    wait(browser, "document.querySelector('video').readyState >= 2")
+    assert "6 frames" not in text(browser, "body") and "12 frames" in text(browser, "body")
+    browser.switch_to.default_content()
     count = "document.querySelectorAll('.tracks tbody tr').length"
     many = browser.execute_script(f"return {count}")
     assert "octopus" in text(browser, ".tracks tbody") and "penguin" in text(browser, ".tracks tbody")

@@ -3,3 +3,5 @@
 from __future__ import annotations
 
 TRACKS, SUMMARY, PAINTED = "tracks.json", "summary.json", "painted.mp4"
+VIEW = "view"  # a folder: the viewer's page, its masks in pieces, and what it plays
+PAGE, MEDIA, COPY = "page.html", "media.json", "copy.mp4"

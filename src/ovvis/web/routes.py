@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
@@ -21,7 +22,7 @@ from ovvis.web import choices, exporting, receiving
 from ovvis.web.jobs import Job, Jobs
 from ovvis.web.jobs import Request as Asked
 from ovvis.web.limits import size_in_words, time_in_words
-from ovvis.web.places import PAINTED, SUMMARY
+from ovvis.web.places import MEDIA, PAGE, PAINTED, SUMMARY, VIEW
 from ovvis.web.worker import Worker
 
 _ROOM = 2**29  # bytes of the disk that stay free
@@ -167,6 +168,28 @@ def painted(job: OwnResult, download: bool = False) -> Response:
     """Give the painted video, to be played or kept."""
     name = f"{_stem(job)}-painted.mp4" if download else None
     return _file(job.folder / PAINTED, media_type="video/mp4", filename=name)
+
+
+@router.get("/jobs/{id}/view")
+def view(job: OwnResult) -> Response:
+    """Give the viewer's page; its own policy is the stricter one."""
+    policy = "base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors 'self'"
+    headers = {"Content-Security-Policy": policy}
+    return _file(job.folder / VIEW / PAGE, media_type="text/html; charset=utf-8", headers=headers)
+
+
+@router.get("/jobs/{id}/view/pieces/{number}")
+def piece(job: OwnResult, number: int) -> Response:
+    """Give a piece of the viewer's masks."""
+    path = job.folder / VIEW / f"{number}.piece"
+    return _file(path, media_type="application/octet-stream")
+
+
+@router.get("/jobs/{id}/view/media")
+def media(job: OwnResult) -> Response:
+    """Give the video that the viewer plays."""
+    known = json.loads((job.folder / VIEW / MEDIA).read_text(encoding="utf-8"))
+    return _file(Path(known["path"]), media_type=known["type"])
 
 
 @router.post("/jobs/{id}/exports")

@@ -24,6 +24,7 @@ from ovvis.vocabulary import Vocabulary, builtin_names
 from ovvis.web.accepted import check_upload
 from ovvis.web.limits import time_in_words
 from ovvis.web.places import PAINTED, SUMMARY, TRACKS
+from ovvis.web.showing import lay_out
 from ovvis.web.summary import summary
 from ovvis.web.work import Models, Task, Told, told_line
 
@@ -52,20 +53,22 @@ def segment(task: Task, models: Models, told: Told) -> dict[str, Any]:
         _check_length(task, source, done)
 
     with segmenter(source, on_frame=on_frame, on_seen=previews.show) as result:
-        result.source, result.opened_as = task.name, {}  # where it lies here is not for the files that a person gets
+        result.source = task.name
         result.notes = [told_line(note, task) for note in result.notes]
         result.problem = result.problem and told_line(result.problem, task)
         told.tell("stage", "painting", len(result.frame_indices))
         save_tracks(result, task.folder / TRACKS)
         (task.folder / SUMMARY).write_text(json.dumps(summary(result)), encoding="utf-8")
         render(result, source, task.folder / PAINTED, on_frame=_counted(told))
+        told.tell("stage", "viewer", len(result.frame_indices))
+        said = lay_out(result, task.video, task.folder, _counted(told))
         return {
             "frames": len(result.frame_indices),
             "width": result.width,
             "height": result.height,
             "seconds": sum(result.seconds.values()),
             "problem": result.problem,
-            "notes": list(result.notes),
+            "notes": [*result.notes, *filter(None, [told_line(said, task)])],
             "model": result.settings["model"],
         }
 

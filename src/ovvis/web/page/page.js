@@ -184,7 +184,7 @@ function say(text) {
 
 const STAGES = {
   loading: "Loading the model", fetching: "Fetching the model's weights", words: "Reading the words",
-  frames: "Segmenting", painting: "Painting", "": "Starting",
+  frames: "Segmenting", painting: "Painting", viewer: "Preparing the viewer", "": "Starting",
 };
 
 function progressText(job) {
@@ -308,9 +308,9 @@ async function result(entry, job) {
     line.textContent = note;
     entry.result.prepend(line);
   }
-  const video = found("video");
-  video.src = `/api/jobs/${job.id}/painted.mp4`;
-  video.setAttribute("aria-label", `${job.name} with what was found painted into it`);
+  const viewer = found("iframe");
+  viewer.src = `/api/jobs/${job.id}/view`;
+  viewer.title = `${job.name} with what was found in it`;
   const range = found("input[type=range]"), output = found("output"), select = found(".take select"), caption = found("caption");
   range.id = `score-${job.id}`;
   found(".threshold label").htmlFor = range.id;
