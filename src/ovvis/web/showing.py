@@ -32,7 +32,8 @@ def lay_out(result: VideoResult, video: Path, folder: Path, on_frame: Callable[[
     pieces = Pieces(result)
     facts: dict[str, Any] | None = None
     try:
-        media = choose_media(result, video, view / COPY, on_frame=on_frame)
+        media = choose_media(result, view / COPY, video, on_frame=on_frame)
+        assert media is not None  # a source was given
         facts, said = media.facts(), media.says
         (view / MEDIA).write_text(json.dumps({"path": str(media.path), "type": media.type}), encoding="utf-8")
     except InputError as error:  # masks alone are still worth a look
