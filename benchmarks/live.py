@@ -34,17 +34,17 @@ from ovvis.structures import Frame, LiveFrame, SourceInfo
 from ovvis.world.sprites import load_sprites
 from ovvis.world.video import Videos
 
-SCENE = 120  # frames
-_KEPT = 500  # frames whose truth is kept until they are looked at
+SCENE, SCENES = 120, 8  # frames of each, and how many there are before the first comes again
 
 
 class Camera(Source):
-    """Scenes of the world, one after another, at a pace of their own.
+    """Scenes of the world in turn, at a pace of their own; drawn beforehand, so that the camera costs nothing.
 
     Args:
         videos: the scenes.
         frames: how many there are in all.
         fps: a second.
+        waits: for whoever reads them, in place of their own pace.
     """
 
     endless = live = True
@@ -52,22 +52,20 @@ class Camera(Source):
 
     def __init__(self, videos: Videos, frames: int, fps: float, waits: bool) -> None:
         self.info = SourceInfo("generated camera", videos.config.height, videos.config.width, fps, None)
-        self._videos, self._frames, self._fps, self._waits = videos, frames, fps, waits
-        self.truth: dict[int, tuple[int, np.ndarray]] = {}  # of each frame: its scene, who owns its pixels
+        self._frames, self._fps, self._waits = frames, fps, waits
+        self._drawn = [frame for scene in range(SCENES) for frame in videos.video(5, scene)]
+
+    def truth(self, index: int) -> tuple[int, np.ndarray]:
+        """Return a frame's scene, another each time it is shown, and who owns its pixels."""
+        return index // SCENE, self._drawn[index % len(self._drawn)].owner
 
     def __iter__(self) -> Iterator[Frame]:
         begun = time.monotonic()
         for index in range(self._frames):
-            scene, t = divmod(index, SCENE)
-            if t == 0:
-                video = self._videos.video(5, scene)
-            drawn = video.frame(t)
-            self.truth[index] = scene, drawn.owner
-            self.truth.pop(index - _KEPT, None)
             early = begun + index / self._fps - time.monotonic()
             if early > 0 and not self._waits:
                 time.sleep(early)
-            yield Frame(drawn.image, index, index / self._fps)
+            yield Frame(self._drawn[index % len(self._drawn)].image, index, index / self._fps)
 
 
 class Identities:
@@ -128,7 +126,7 @@ def main() -> None:
                 drawn = [Painted(i.id, i.label, i.score, masks.decode(i.mask)) for i in seen.instances]
                 video.write(paint(seen.frame.image, drawn), seen.time)
                 lines.write(frame_line(seen, live.meter.picture(seen)))
-                identities.add(seen, camera.truth[seen.frame.index])
+                identities.add(seen, camera.truth(seen.frame.index))
                 if seen.frame.index >= least:
                     least += asked.frames // 10
                     held.append(process.memory_info().rss / 2**20)

@@ -29,7 +29,7 @@ class LiveSettings:
 
     forget: float = 10.0  # seconds without its object after which a tube is let go; what comes later has a fresh id
     seen: float = 0.5  # object score from which a query shows its tube
-    other: float = 0.5  # cosine distance from what a tube was when last seen, from which an object is another; 2: none
+    other: float = 0.25  # cosine distance from what a tube was when last seen, from which an object is another; 2: none
     horizon: int = 300  # windows that the means of names, scores and mask quality reach back
 
     def __post_init__(self) -> None:
