@@ -17,16 +17,21 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 class Verbs(TyperGroup):
     """A command whose verbs are named in a table."""
 
-    verbs: ClassVar[dict[str, str]] = {}
+    groups: ClassVar[dict[str, dict[str, str]]] = {}
 
     @classmethod
-    def of(cls, verbs: dict[str, str]) -> type[Verbs]:
-        """Return the class for a table of names and lines of help, in the order of the help."""
-        return type("VerbsOfTable", (cls,), {"verbs": verbs})
+    def of(cls, groups: dict[str, dict[str, str]]) -> type[Verbs]:
+        """Return the class for tables of names and lines of help, a group of the help each, in its order."""
+        return type("VerbsOfTable", (cls,), {"groups": groups})
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = {name: _Unread(name, help=line) for name, line in self.verbs.items()} | dict(self.commands)
+        unread = {
+            name: _Unread(name, help=line, rich_help_panel=group)
+            for group, verbs in self.groups.items()
+            for name, line in verbs.items()
+        }
+        self.commands = unread | dict(self.commands)
 
 
 class _Unread(TyperCommand):

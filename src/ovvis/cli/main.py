@@ -42,8 +42,14 @@ VERBS = {
     "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
 }
 
+_VIDEO = ("segment", "live", "view", "export", "import", "serve", "models", "demo")
+GROUPS = {
+    "A video and words": {name: VERBS[name] for name in _VIDEO},
+    "Datasets, training, research": {name: line for name, line in VERBS.items() if name not in _VIDEO},
+}
+
 app = typer.Typer(
-    cls=Verbs.of(VERBS),
+    cls=Verbs.of(GROUPS),
     help="Open-vocabulary video instance segmentation: a video and any words in, named and tracked masks out.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
