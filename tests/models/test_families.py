@@ -258,8 +258,8 @@ def held():
     gc.collect()
     sizes = {}
     for x in gc.get_objects():
-        if issubclass(type(x), torch.Tensor):
-            with suppress(RuntimeError):  # what compiling leaves behind has no memory of its own
+        if type(x) in (torch.Tensor, torch.nn.Parameter):
+            with suppress(RuntimeError, UserWarning):  # what compiling leaves behind has no memory of its own
                 sizes[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
     return sum(sizes.values())
 
