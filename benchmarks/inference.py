@@ -34,9 +34,9 @@ from torch import nn
 import ovvis
 from ovvis.cli.process import keep_freed_memory
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.models.devices import DTYPES, pick_device
 from ovvis.models.families import build_model
 from ovvis.models.layers import deformable_attention
-from ovvis.models.load import DTYPES, pick_device
 from ovvis.models.model import Model
 from ovvis.models.query_decoder import QueryDecoder
 from ovvis.models.settings import TRACKERS, with_tracker

@@ -16,8 +16,9 @@ from fakes import (
 )
 from ovvis.errors import InputError, ResourceError
 from ovvis.models import load, zoo
+from ovvis.models.devices import pick_device, pick_precision
 from ovvis.models.families import FAMILIES
-from ovvis.models.load import convert, load_model, pick_device, pick_precision
+from ovvis.models.load import convert, load_model
 from ovvis.models.places import weights_path
 from ovvis.models.zoo import list_models
 

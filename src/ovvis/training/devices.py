@@ -16,7 +16,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from ovvis.errors import InputError
-from ovvis.models.load import pick_device
+from ovvis.models.devices import pick_device
 from ovvis.training.config import Precision
 from ovvis.training.task import Batch, Losses
 
