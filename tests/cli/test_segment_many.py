@@ -94,6 +94,25 @@ def test_painted_videos_that_were_not_asked_for_before(films, loads, monkeypatch
     assert (tmp_path / "out/a/overlay.mp4").exists()
 
 
+def test_painted_videos_of_one_folder_have_one_style(films, loads, monkeypatch, tmp_path, capsys) -> None:
+    run = (films / "a.mp4", films / "b.mkv", "--labels", "dog", "--short-edge", 32, "--output", tmp_path / "out")
+    assert segment(monkeypatch, *run, "--no-video") == 0  # nothing is painted yet, so any style may come
+    assert segment(monkeypatch, *run, "--style", "outlines") == 0
+    (tmp_path / "out/b/overlay.mp4").unlink()
+    capsys.readouterr()
+    for other, said in [
+        (("--style", "boxes"), "outlines was true and is now false"),
+        (("--style", "outlines", "--no-names"), "tags was true and is now false"),
+        (("--style", "outlines", "--paint-above", 0.5), "paint_above was 0.3 and is now 0.5"),
+    ]:
+        assert segment(monkeypatch, *run, *other) == 2
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert said in line and "--overwrite" in line
+    assert segment(monkeypatch, *run, "--style", "outlines") == 0 and (tmp_path / "out/b/overlay.mp4").exists()
+    assert segment(monkeypatch, *run, "--no-video", "--style", "boxes") == 0  # nothing is painted, nothing differs
+    assert segment(monkeypatch, *run, "--style", "boxes", "--overwrite") == 0
+
+
 def test_videos_of_one_name_and_a_list(films, loads, monkeypatch, tmp_path, capsys) -> None:
     (films / "a.mkv").write_bytes((films / "b.mkv").read_bytes())
     (tmp_path / "todo.txt").write_text("films/a.mp4\nfilms/a.mkv\n")

@@ -12,6 +12,7 @@ from ovvis.datasets.open import open_dataset
 from ovvis.errors import InputError
 from ovvis.masks import decode
 from ovvis.outputs.export import FORMATS, export
+from ovvis.outputs.read_back import UNSCORED
 from ovvis.structures import one_label_each
 
 SHOWN = [track for track in one_label_each(result().tracks) if track.score >= 0.3]
@@ -46,10 +47,34 @@ def test_masks_names_and_frames_come_back(tmp_path, name):
             mask = by_label[label]
             got = np.zeros(SIZE, dtype=bool) if mask is None else decode(mask)
             assert (got == truth.get(id, np.zeros(SIZE, dtype=bool))).all(), (label, position)
-    if name in ("tracks", "label-studio"):
-        assert {track.label: track.score for track in found.tracks} == {"dog": 0.9, "cat": 0.8}
+    kept = name in ("tracks", "label-studio", "coco", "youtube-vis")
+    assert {track.label: track.score for track in found.tracks} == (
+        {"dog": 0.9, "cat": 0.8} if kept else dict.fromkeys(("dog", "cat"), 1)
+    )
+    assert video.notes.get(UNSCORED, 0) == (0 if kept else 2)
     if name in ("tracks", "mots", "label-studio", "cvat"):
         assert {track.id % 1000 for track in found.tracks} == {3, 7}
+
+
+@pytest.mark.parametrize("name", ["coco", "youtube-vis"])
+def test_scores_of_strangers_are_kept_where_they_can_be_scores(tmp_path, name):
+    file = export(result(), name, tmp_path / "out").path / "annotations.json"
+    beyond = "scores that do not lie in 0 to 1, taken as none"
+    for stated, kept, note in [
+        ("0.25", 0.25, None),
+        ("1", 1.0, None),
+        ("95", 1.0, beyond),
+        ("-0.1", 1.0, beyond),
+        ('"high"', 1.0, UNSCORED),
+        ("null", 1.0, UNSCORED),
+    ]:
+        data = json.loads(file.read_text())
+        data["annotations"] = [entry | {"score": json.loads(stated)} for entry in data["annotations"]]
+        (tmp_path / "stated.json").write_text(json.dumps(data))
+        (video,) = read_exported(tmp_path / "stated.json", name)
+        assert {track.score for track in video.result.tracks} == {kept}
+        assert note is None or video.notes[note] >= 2
+        assert note is not None or UNSCORED not in video.notes
 
 
 def test_a_table_knows_the_frames_of_its_rows(tmp_path):

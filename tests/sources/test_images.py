@@ -211,8 +211,12 @@ def test_what_a_folder_leaves_out_is_said_once(tmp_path: Path) -> None:
 
 def test_a_folder_without_frames_says_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "a.exr").write_bytes(b"")
-    with pytest.raises(InputError, match=r"holds no images but 1 \.exr"):
+    with pytest.raises(InputError, match=r"holds no images but 1 \.exr: a folder must hold frames .*or a video file"):
         open_source(tmp_path)
+    with pytest.raises(InputError, match=r"matches no images but 1 \.exr: a pattern must match frames .*the ending"):
+        open_source(tmp_path / "*.e*")
+    with pytest.raises(InputError, match=r"matches no images: a pattern must match frames"):
+        open_source(tmp_path / "*.png")
 
 
 def test_a_datasets_frame_is_one_picture(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ovvis.cli.console import out, progress, warn
+from ovvis.cli.console import note, out, progress, warn
 from ovvis.cli.options import Overwrite, completing
 from ovvis.datasets.exported import ANNOTATIONS, READ, TARGETS, Imported, read_exported, write_imported
+from ovvis.outputs.read_back import UNSCORED
 from ovvis.paths import user_path
 
 
@@ -69,7 +70,7 @@ def import_(
             advance=lambda so_far, in_all: advance(so_far, in_all),
         )
     for what, number in done.notes.items():
-        warn(f"{what}: {number:,}")
+        (note if what == UNSCORED else warn)(f"{what}: {number:,}")
     out.print(_table(done))
     out.print(_next(done, to, source), soft_wrap=True)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
 
 NONE_WORKED = 2  # exit code: no video could be used
+PAINTING = "painting.json"  # how the painted videos of a folder look
 LONGEST = 30  # rows of the table that are shown; those with something to tell come first
 
 
@@ -59,6 +60,10 @@ class Batch:
         waits = {"mirror", "frames_timeout", "frames_reconnect"}
         plain = {key: str(value) if isinstance(value, Path) else value for key, value in run.items()}
         return {"labels": words, **{key: value for key, value in plain.items() if key not in waits}}
+
+    def painting(self) -> dict[str, Any]:
+        """Return what makes painted videos the same, as JSON knows it."""
+        return {"paint_above": self.least, **asdict(self.style)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +102,14 @@ def segment_many(batch: Batch, overwrite: bool) -> None:
     finally:
         if not home_was and not any(row.state != "broken" for row in rows):
             with suppress(OSError):
-                (home / SETTINGS).unlink(missing_ok=True)
+                for name in (SETTINGS, PAINTING):
+                    (home / name).unlink(missing_ok=True)
                 home.rmdir()
     _conclude(rows, home, batch, worker)
 
 
 def _agree(home: Path, names: list[str], batch: Batch, overwrite: bool) -> None:
-    """Write what makes the results, or compare it with what made those that are there.
+    """Write what makes the results and the painted videos, or compare it with what made those that are there.
 
     Raises:
         InputError: other settings made them, or nothing says what did.
@@ -114,7 +120,8 @@ def _agree(home: Path, names: list[str], batch: Batch, overwrite: bool) -> None:
         raise InputError(f"output folder {home} cannot be made ({error.strerror}): choose another --output") from error
     settings = home / SETTINGS
     if overwrite:
-        settings.unlink(missing_ok=True)
+        for name in (SETTINGS, PAINTING):
+            (home / name).unlink(missing_ok=True)
     elif not settings.exists():
         there = next((name for name in names if (home / name / one.TRACKS).exists()), None)
         if there is not None:
@@ -122,8 +129,10 @@ def _agree(home: Path, names: list[str], batch: Batch, overwrite: bool) -> None:
                 f"{home / there} holds results, and no {SETTINGS} says what made them: choose another --output, or"
                 " replace them with --overwrite"
             )
-    for line in keep_settings(settings, batch.settings(), "", anew="replace them with --overwrite"):
-        warn(line)
+    kept = [(settings, batch.settings())] + ([(home / PAINTING, batch.painting())] if batch.video else [])
+    for file, facts in kept:
+        for line in keep_settings(file, facts, "", anew="replace them with --overwrite"):
+            warn(line)
 
 
 class _Worker:

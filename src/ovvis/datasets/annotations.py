@@ -6,7 +6,7 @@ An image is a video of one frame. Categories and true tracks are the records of 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +48,8 @@ class Annotations:
     rules: Rules = YOUTUBE_VIS  # how its evaluator counts
     heads: frozenset[int] = frozenset()  # ids of categories that only stand above others and are used by no truth
     notes: tuple[LeftOut, ...] = field(default=(), repr=False, compare=False)  # what its reader left out or changed
+    # By a truth's id the number that its file calls its score: what was exported of results has one. No part of truth.
+    scores: Mapping[int, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def asked(self) -> tuple[Category, ...]:

@@ -10,11 +10,12 @@ import mmap
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ovvis.datasets.annotations import Annotations, Video
-from ovvis.datasets.parts import CategoryEntry, Checker, heads, value_of
+from ovvis.datasets.parts import CategoryEntry, Checker, heads, scores_of, value_of
 from ovvis.datasets.problems import Problems
 from ovvis.datasets.truth_masks import REMEDY, Segmentation, TruthMasks
 from ovvis.evaluation.records import TruthTrack
@@ -42,6 +43,7 @@ class _Instance(msgspec.Struct, gc=False):
     segmentation: msgspec.Raw = _NO_MASK  # stays in the file: LVIS has 1.27 million
     area: float | None = None
     iscrowd: int | bool | None = None
+    score: Any = None
 
 
 class _File(msgspec.Struct):
@@ -91,6 +93,7 @@ def read_coco(
         truths,
         rules,
         heads(root.categories, {truth.category_id for truth in truths}),
+        scores=scores_of(root.annotations or (), truths),
     )
 
 

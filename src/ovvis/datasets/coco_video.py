@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ovvis.datasets.annotations import Annotations, Video
-from ovvis.datasets.parts import NO_MASKS, CategoryEntry, Checker, heads, named
+from ovvis.datasets.parts import NO_MASKS, CategoryEntry, Checker, heads, named, number_of
 from ovvis.datasets.problems import Problems
 from ovvis.datasets.truth_masks import REMEDY, MaskCode, Segmentation, TruthMasks, wrong_size
 from ovvis.evaluation.records import TruthTrack
@@ -53,6 +54,7 @@ class _Instance(msgspec.Struct):
     track_id: Whole | None = None
     segmentation: Segmentation = None
     iscrowd: int | bool | None = None
+    score: Any = None
 
 
 class _File(msgspec.Struct):
@@ -73,6 +75,7 @@ class _Seen:
     masks: list[Segmentation]
     frames: set[int] = field(default_factory=set)
     crowd: bool = False
+    score: float | None = None  # the highest of its annotations
 
 
 def read_coco_video(
@@ -99,7 +102,7 @@ def read_coco_video(
     kinds = {category.id for category in categories}
     place_of: dict[int, tuple[int, int]] = {}  # of each image: its video's id and its place among the frames
     videos = _videos(root, place_of, kinds, checker)
-    truths = _truths(root, videos, place_of, kinds, checker)
+    truths, scores = _truths(root, videos, place_of, kinds, checker)
     return Annotations(
         name or path.stem,
         frames,
@@ -108,6 +111,7 @@ def read_coco_video(
         truths,
         rules or YOUTUBE_VIS,
         heads(root.categories, {truth.category_id for truth in truths}),
+        scores=scores,
     )
 
 
@@ -178,19 +182,23 @@ def _video(
 
 def _truths(
     root: _File, videos: dict[int, Video], place_of: dict[int, tuple[int, int]], kinds: set[int], checker: Checker
-) -> tuple[TruthTrack, ...]:
+) -> tuple[tuple[TruthTrack, ...], dict[int, float]]:
+    """Return the tracks, and the scores of those that have one."""
     category_of = {whole(track.id): track.category_id for track in root.tracks or ()}
     found = _Tracks(videos, place_of, kinds, category_of, checker)
     for i, instance in enumerate(root.annotations or ()):
         found.add(instance, f"annotations[{i}]")
     truths: list[TruthTrack] = []
+    scores: dict[int, float] = {}
     for key, track in found.tracks.items():
         if key in found.wrong or not checker.proper(track.masks, f"{track.place}.segmentation"):
             continue
         size = (track.video.height, track.video.width)
         masks = TruthMasks(track.masks, size, checker.path, f"track {key[1]} of video {key[0]} ({track.place})")
         truths.append(TruthTrack(len(truths) + 1, key[0], track.category, masks, track.crowd))
-    return tuple(truths)
+        if track.score is not None:
+            scores[len(truths)] = track.score
+    return tuple(truths), scores
 
 
 @dataclass(slots=True)
@@ -235,6 +243,8 @@ class _Tracks:
         track.frames.add(frame)
         track.masks[frame] = instance.segmentation
         track.crowd |= bool(instance.iscrowd)
+        if (score := number_of(instance.score)) is not None:
+            track.score = score if track.score is None else max(track.score, score)
 
     def _category(self, instance: _Instance, number: int, place: str) -> int | None:
         given = instance.category_id if instance.category_id is not None else self.category_of.get(number)

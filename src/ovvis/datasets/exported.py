@@ -21,7 +21,7 @@ from ovvis.outputs.formats.table import FORMATS, find_format
 from ovvis.outputs.formats.tracks_json import save_tracks
 from ovvis.outputs.formats.youtube_vis import write_dataset
 from ovvis.outputs.pictures import write_frames
-from ovvis.outputs.read_back import ReadVideo
+from ovvis.outputs.read_back import ReadVideo, scored, usable_score
 from ovvis.paths import user_path
 from ovvis.sources.listing import IMAGE_SUFFIXES
 from ovvis.structures import Frame, Track, VideoResult
@@ -186,7 +186,7 @@ def _stand_ins(folder: Path, known: bool, scratch: Path) -> Path | None:
 
 
 def _videos(dataset: Annotations) -> Iterator[ReadVideo]:
-    """Yield a dataset's videos as results; its truths are tracks of score 1."""
+    """Yield a dataset's videos as results; its truths are tracks, of score 1 where the file states none."""
     labels = tuple(category.name for category in dataset.categories)
     places = {category.id: i for i, category in enumerate(dataset.categories)}
     notes = Counter({note.reason: note.count for note in dataset.notes})
@@ -200,7 +200,8 @@ def _videos(dataset: Annotations) -> Iterator[ReadVideo]:
                 notes[EMPTY] += 1
             else:
                 place = places[truth.category_id]
-                tracks.append(Track(truth.id, labels[place], place, 1.0, ((labels[place], 1.0),), masks))
+                score = scored(usable_score(dataset.scores.get(truth.id), notes), notes)
+                tracks.append(Track(truth.id, labels[place], place, score, ((labels[place], score),), masks))
         yield ReadVideo(_result(video, tracks, labels), video.files, notes)
         notes = Counter()
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -16,7 +16,7 @@ from ovvis.datasets.frame_names import inside, place_names
 from ovvis.datasets.problems import Problem, Problems
 from ovvis.datasets.truth_masks import Segmentation
 from ovvis.errors import InputError
-from ovvis.evaluation.records import Category
+from ovvis.evaluation.records import Category, TruthTrack
 from ovvis.fields import Whole, short, whole
 from ovvis.masks import proper_polygons
 from ovvis.vocabulary import plain_word
@@ -40,6 +40,25 @@ class CategoryEntry(msgspec.Struct):
     split: msgspec.Raw = _ABSENT  # BURST as burst2ytvis.py converts it: common, uncommon
     supercategory: msgspec.Raw = _ABSENT
     synonyms: msgspec.Raw = _ABSENT  # LVIS, BURST: a list of names
+
+
+class Scored(Protocol):
+    """An annotation that may have a score, as exports of results do."""
+
+    id: Whole
+    score: Any
+
+
+def scores_of(entries: Iterable[Scored], truths: Iterable[TruthTrack]) -> dict[int, float]:
+    """Return by a true track's id the score that its annotation states, where it states one."""
+    stated = ((whole(entry.id), number_of(entry.score)) for entry in entries if entry.score is not None)
+    found = {id: score for id, score in stated if id is not None and score is not None}
+    return {truth.id: found[truth.id] for truth in truths if truth.id in found} if found else {}
+
+
+def number_of(value: Any) -> float | None:
+    """Return a number that a field of any kind holds; None if it holds none."""
+    return float(value) if type(value) in (int, float) and abs(value) < 2**53 else None
 
 
 _GROUPS: dict[str, tuple[object, ...]] = {

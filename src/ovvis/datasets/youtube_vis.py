@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ovvis.datasets.annotations import Annotations, Video
-from ovvis.datasets.parts import NO_MASKS, CategoryEntry, Checker, heads, named, value_of
+from ovvis.datasets.parts import NO_MASKS, CategoryEntry, Checker, heads, named, scores_of, value_of
 from ovvis.datasets.problems import Problems
 from ovvis.datasets.truth_masks import REMEDY, MaskCode, Segmentation, TruthMasks, wrong_size
 from ovvis.evaluation.records import TruthTrack
@@ -37,6 +38,7 @@ class _Track(msgspec.Struct):
     segmentations: list[Segmentation] | None = None
     areas: list[float | None] | None = None
     iscrowd: int | bool | None = None
+    score: Any = None
 
 
 class _OldCategory(msgspec.Struct):
@@ -93,6 +95,7 @@ def read_youtube_vis(
         tuple(truths.values()),
         rules,
         heads(root.categories, {truth.category_id for truth in truths.values()}),
+        scores=scores_of(root.annotations or (), truths.values()),
     )
 
 

@@ -15,6 +15,8 @@ from ovvis.structures import Track, VideoResult
 MOST_FRAMES = 10_000_000  # of all tracks of a video together: what states more is damaged
 MOST_PIXELS = 2**28
 REMEDY = "mend it, or export it again"
+UNSCORED = "tracks without a score in the file: they get 1, as what is true"
+_BEYOND = "scores that do not lie in 0 to 1, taken as none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,14 @@ class Gathered:
     frames: int
     notes: Counter[str] = field(default_factory=Counter)
     _masks: dict[int, list[Rle | None]] = field(default_factory=dict)
-    _named: dict[int, tuple[str, float]] = field(default_factory=dict)
+    _named: dict[int, tuple[str, float | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         height, width = self.size
         if min(self.size) < 1 or height * width > MOST_PIXELS or not 0 <= self.frames <= MOST_FRAMES:
             raise InputError(f"{self.path}: {self.frames:,} frames of {width} x {height} pixels cannot be: {REMEDY}")
 
-    def add(self, where: str, frame: int, id: int, label: str, score: float, mask: Rle) -> None:
+    def add(self, where: str, frame: int, id: int, label: str, score: float | None, mask: Rle) -> None:
         """Take a mask.
 
         Args:
@@ -56,7 +58,7 @@ class Gathered:
             frame: its frame's position, from 0.
             id: the track's number.
             label: the track's label; the first one counts, and others are counted.
-            score: the track's score; the highest counts.
+            score: the track's score; the highest counts. None: the file has none here.
             mask: of the frames' size.
 
         Raises:
@@ -68,6 +70,7 @@ class Gathered:
             raise InputError(
                 f"{self.path}: {where} must be the mask of {self.size[0]} x {self.size[1]} pixels, and is not: {REMEDY}"
             )
+        score = usable_score(score, self.notes)
         if id not in self._masks:
             if (len(self._masks) + 1) * self.frames > MOST_FRAMES:
                 raise InputError(f"{self.path}: its tracks have more than {MOST_FRAMES:,} frames together: split it")
@@ -77,7 +80,7 @@ class Gathered:
         name, best = self._named[id]
         if name != label:
             self.notes["masks whose label is not their track's first one, which counts"] += 1
-        self._named[id] = name, max(best, score)
+        self._named[id] = name, max((s for s in (best, score) if s is not None), default=None)
         if masks.area(mask):
             self._masks[id][frame] = mask
         else:
@@ -107,10 +110,10 @@ class Gathered:
         vocabulary = tuple(dict.fromkeys((*labels, *used)))
         places = {label: place for place, label in enumerate(vocabulary)}
         numbers = list(range(self.frames)) if indices is None else list(indices)
-        tracks = [
-            Track(id, label, places[label], score, ((label, score),), self._masks[id])
-            for id, (label, score) in self._named.items()
-        ]
+        tracks = []
+        for id, (label, stated) in self._named.items():
+            score = scored(stated, self.notes)
+            tracks.append(Track(id, label, places[label], score, ((label, score),), self._masks[id]))
         result = VideoResult(
             tracks=sorted(tracks, key=lambda track: -track.score),
             source=source,
@@ -122,6 +125,22 @@ class Gathered:
             labels=vocabulary,
         )
         return ReadVideo(result, tuple(files), self.notes)
+
+
+def usable_score(stated: float | None, notes: Counter[str]) -> float | None:
+    """Return a score that a file states; None, and a note, if it can be none."""
+    if stated is None or 0 <= stated <= 1:
+        return stated
+    notes[_BEYOND] += 1
+    return None
+
+
+def scored(stated: float | None, notes: Counter[str]) -> float:
+    """Return a track's score: 1 where its file states none, which is noted."""
+    if stated is None:
+        notes[UNSCORED] += 1
+        return 1.0
+    return stated
 
 
 def frame_files(source: str, indices: Iterable[int]) -> list[str]:

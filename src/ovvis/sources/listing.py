@@ -36,14 +36,7 @@ def images_in_folder(folder: Path) -> tuple[list[Path], list[str]]:
         raise InputError(
             f"{folder} could not be listed ({error.strerror}): the folder must be readable; change its permissions"
         ) from error
-    paths, notes = _frames_among(files)
-    if not paths:
-        found = f" but {_counted(files)}" if files else ""
-        raise InputError(
-            f"{folder} holds no images{found}: a folder must hold frames ({', '.join(IMAGE_SUFFIXES)}); give the"
-            " folder that does, or a video file"
-        )
-    return paths, notes
+    return _frames_among(files, f"{folder} holds", "a folder must hold", "give the folder that does, or a video file")
 
 
 def images_of_pattern(pattern: str) -> tuple[list[Path], list[str]]:
@@ -60,14 +53,7 @@ def images_of_pattern(pattern: str) -> tuple[list[Path], list[str]]:
         raise InputError(
             f"{pattern} is no usable pattern ({_one_line(str(error))}); write it like frames/*.jpg"
         ) from error
-    paths, notes = _frames_among(matches)
-    if not paths:
-        found = f"only files that are no images, such as {matches[0].name}" if matches else "no file"
-        raise InputError(
-            f"{pattern} matches {found}: a pattern must match frames ({', '.join(IMAGE_SUFFIXES)}); check the"
-            " folder and the ending"
-        )
-    return paths, notes
+    return _frames_among(matches, f"{pattern} matches", "a pattern must match", "check the folder and the ending")
 
 
 def pattern_of_numbers(text: str) -> str | None:
@@ -116,12 +102,19 @@ def _numbered(pattern: str) -> tuple[Path, str, int, str]:
     return path.parent, match[1], int(match[2] or 1), match[3]
 
 
-def _frames_among(files: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Return those of some files that are frames, in natural order, and what is to be said of the others."""
+def _frames_among(files: Sequence[Path], what: str, rule: str, remedy: str) -> tuple[list[Path], list[str]]:
+    """Return those of some files that are frames, in natural order, and what is to be said of the others.
+
+    Raises:
+        InputError: none is; `what`, `rule` and `remedy` are its words.
+    """
     paths = sorted((p for p in files if p.suffix.lower() in IMAGE_SUFFIXES), key=natural_key)
+    if not paths:
+        found = f" but {_counted(files)}" if files else ""
+        raise InputError(f"{what} no images{found}: {rule} frames ({', '.join(IMAGE_SUFFIXES)}); {remedy}")
     notes = []
     others = [p for p in files if p.suffix.lower() in OTHER_MEDIA]
-    if paths and others:
+    if others:
         notes.append(f"left out: {_counted(others)}, which are not read as frames")
     names = Counter(p.with_suffix("") for p in paths)
     twice = [p for p in paths if names[p.with_suffix("")] > 1]

@@ -50,7 +50,7 @@ def read(path: Path) -> list[ReadVideo]:
     gathered = Gathered(path, (size[0], size[1]), len(indices))
     gathered.notes["frames: those with a row; a table says nothing of others"] = len(indices)
     seen: set[tuple[int, int]] = set()
-    for number, index, _, id, label, score, mask in sorted(rows, key=lambda row: -row[5]):
+    for number, index, _, id, label, score, mask in sorted(rows, key=lambda row: -1 if row[5] is None else -row[5]):
         if (index, id) in seen:
             gathered.notes[SHAPES] += 1
             continue
@@ -60,7 +60,7 @@ def read(path: Path) -> list[ReadVideo]:
     return [gathered.video(path.stem, files, indices=indices, times=[times[index] for index in indices])]
 
 
-def _rows(path: Path) -> Iterator[tuple[int, int, float, int, str, float, Rle]]:
+def _rows(path: Path) -> Iterator[tuple[int, int, float, int, str, float | None, Rle]]:
     """Yield of each row: line, frame, time, id, label, score, mask."""
     limit = csv.field_size_limit(LINE)
     try:
@@ -81,9 +81,9 @@ def _rows(path: Path) -> Iterator[tuple[int, int, float, int, str, float, Rle]]:
         csv.field_size_limit(limit)
 
 
-def _row(path: Path, line: int, row: dict[str, str | None]) -> tuple[int, int, float, int, str, float, Rle]:
+def _row(path: Path, line: int, row: dict[str, str | None]) -> tuple[int, int, float, int, str, float | None, Rle]:
     try:
-        time, score = float(row.get("time") or 0), float(row.get("score") or 1)
+        time, score = (float(row.get(name) or 0) for name in ("time", "score"))
         frame, id = (int(row[name] or "") for name in ("frame", "id"))
         code = re.fullmatch(r"(\d{1,6})x(\d{1,6}):([0-o]*)", row["mask"] or "")
         if code is None or not (math.isfinite(time) and math.isfinite(score) and abs(frame) < 2**31):
@@ -92,4 +92,4 @@ def _row(path: Path, line: int, row: dict[str, str | None]) -> tuple[int, int, f
         raise InputError(f"{path}: line {line} is no row of this table ({error}): {REMEDY}") from error
     label = (row["label"] or "").removeprefix("'")
     mask: Rle = {"size": [int(code[1]), int(code[2])], "counts": code[3].encode("ascii")}
-    return line, frame, time, id, label, score, mask
+    return line, frame, time, id, label, score if row.get("score") else None, mask

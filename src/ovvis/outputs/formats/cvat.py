@@ -92,7 +92,7 @@ def _video(path: Path, name: str, images: list[tuple[int, str, Element]]) -> Rea
             gathered.notes[NEW] += 1
         where = f"a {shape.tag} of image {images[position][0]}"
         mask = shape_mask(path, where, shape, gathered.size)
-        gathered.add(where, position, id, shape.get("label", "object"), 1.0, mask)
+        gathered.add(where, position, id, shape.get("label", "object"), None, mask)
     found = [re.findall(r"\d{1,9}", PurePosixPath(file).stem) for _, file, _ in images]
     indices = [int(digits[-1]) if digits else i for i, digits in enumerate(found)]
     if sorted(set(indices)) != indices:

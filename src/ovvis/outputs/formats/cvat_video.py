@@ -92,5 +92,5 @@ def _take(gathered: Gathered, id: int, track: Element) -> None:
         mask = shape_mask(path, f"track {id}, frame {frame}", shape, gathered.size)
         end = number(path, shapes[i + 1], "frame") if i + 1 < len(shapes) else frame + 1
         for at in range(frame, end):
-            gathered.add(f"track {id}, frame {at}", at, id, track.get("label", "object"), 1.0, mask)
+            gathered.add(f"track {id}, frame {at}", at, id, track.get("label", "object"), None, mask)
         gathered.notes[KEPT] += max(end - frame - 1, 0)

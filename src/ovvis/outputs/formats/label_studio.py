@@ -199,9 +199,8 @@ def _video(path: Path, name: str, frames: list[tuple[int, str, int, _Task]]) -> 
                 id = largest
                 gathered.notes[NEW] += 1
             label = region.value.brushlabels[0] if region.value.brushlabels else "object"
-            score = 1.0 if region.score is None else region.score
             where = f"task {number}, region {i}"
-            gathered.add(where, position, id, label, score, _mask(path, where, region, gathered.size))
+            gathered.add(where, position, id, label, region.score, _mask(path, where, region, gathered.size))
     indices = [index for index, *_ in frames]
     return gathered.video(name, [f"{name}/{file}" for _, file, *_ in frames], indices=indices)
 

@@ -107,7 +107,7 @@ def _read(path: Path, beside: Path, first: int) -> ReadVideo:
             gathered.notes["regions to ignore, left out"] += 1
             continue
         label = by_number.get(kind) or {1: "car", 2: "pedestrian"}.get(kind, f"class {kind}")
-        gathered.add(f"line {number}", frame, id, label, 1.0, mask)
+        gathered.add(f"line {number}", frame, id, label, None, mask)
     indices = range(count) if facts is None or facts.indices is None else facts.indices
     fps = facts.fps if facts else 24.0
     return gathered.video(name, frame_files(name, indices), labels=names, indices=indices, fps=fps)

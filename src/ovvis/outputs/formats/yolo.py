@@ -115,7 +115,7 @@ def _take(gathered: Gathered, id: int, number: int, line: str, names: dict[int, 
     height, width = gathered.size
     corners = (values.reshape(-1, 2) * (width, height)).ravel().tolist()
     label = names.get(kind, f"class {kind}")
-    gathered.add(f"line {number}", 0, id, label, 1.0, masks.from_polygons([corners], gathered.size))
+    gathered.add(f"line {number}", 0, id, label, None, masks.from_polygons([corners], gathered.size))
 
 
 def _facts(path: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
