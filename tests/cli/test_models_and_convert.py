@@ -35,6 +35,8 @@ def test_models_lists_the_zoo(monkeypatch, capsys):
         assert entry.data_licence in printed and entry.training_data in printed
         assert all(f"{ap:.1f}" in printed for ap in [*entry.published_ap.values(), *entry.image_ap.values()])
     assert "not here yet" in printed
+    assert "base and novel (paper, first version): LV-VIS val AP 18.8, novel 22.8;" in printed
+    assert "base and novel (paper): LV-VIS val AP 21.9, base 22.1, novel 21.8;" in printed
 
 
 def test_models_says_what_is_here(monkeypatch, capsys, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from ovvis.datasets.catalog import entry
 from ovvis.models.zoo import ZOO
 from ovvis.training.data.live_scenes import LIVE
+from ovvis.training.optimizer import rate_factor
 from ovvis.training.recipes import load_config, recipes
 
 PUBLISHED = {
@@ -73,6 +74,11 @@ def test_the_published_schedule():
     assert (lvis.run.steps, lvis.run.batch, lvis.optimizer.rate) == (368_750, 8, 1e-4)
     assert [round(share * lvis.run.steps) for share in lvis.optimizer.decay_at] == [327_778, 355_093]
     assert lvis.data.augment.size == 1024
+    # The paper's text: epochs 26 and 28 of 30; the released file's, by name, is the recipe's own.
+    for schedule, falls in (("paper", [319_583, 344_167]), ("released", [327_778, 355_093])):
+        named = load_config("clip-vis-r50-lvis", [f"optimizer.schedule={schedule}"])
+        rates = [rate_factor(step, named.run.steps, named.optimizer) for fall in falls for step in (fall - 1, fall)]
+        assert rates == pytest.approx([1, 0.1, 0.1, 0.01])
     video = load_config("clip-vis-convnext-b-ytvis19")
     assert (video.run.steps, video.optimizer.rate) == (6000, 5e-5)
     assert [share * video.run.steps for share in video.optimizer.decay_at] == [5400]

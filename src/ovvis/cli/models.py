@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,7 @@ from ovvis.models.places import weights_files, weights_path
 from ovvis.models.sources import MIRROR, OFFLINE, use_mirror
 from ovvis.models.zoo import ZOO, ModelEntry, find_model, list_models
 from ovvis.paths import user_path
+from ovvis.reproduction.papers import AP, BASE, NOVEL, figures_of_model
 
 RUNS = 4  # of a model that the table shows, the latest
 NOT_ALL = 2  # exit code: some weights could not be had
@@ -63,6 +65,7 @@ def models(
         for name, value in (
             ("trained on", entry.training_data),
             *((("single images", on_images),) if on_images else ()),
+            *_base_and_novel(entry.name),
             ("weights", _place(entry)),
             ("licences", f"code {entry.code_licence}; weights {entry.weights_licence}; data {entry.data_licence}"),
         ):
@@ -148,6 +151,7 @@ def _as_json(entry: ModelEntry, runs: bool, runs_here: list[Measured]) -> dict[s
         "parameters_millions": entry.parameters,
         "trained_on": entry.training_data,
         "published_ap": entry.published_ap,
+        "published": [asdict(one) for one in figures_of_model(entry.name)],
         "weights": str(here) if here.is_file() else None,
         "weights_bytes": _bytes(entry) or None,
         "measured": [
@@ -225,3 +229,28 @@ def _table(entries: list[ModelEntry], runs: str) -> Table:
             *(f"{entry.published_ap[column]:.1f}" if column in entry.published_ap else "" for column in columns),
         )
     return table
+
+
+DATASET_NAMES = {
+    "lvvis_val": "LV-VIS val",
+    "lvvis_test": "LV-VIS test",
+    "ytvis_2019_val": "YTVIS19",
+    "ytvis_2021_val": "YTVIS21",
+    "burst_val": "BURST",
+}
+SOURCE_NAMES = {"clip-vis-v1": "paper, first version", "clip-vis-v2": "abstract, June 2024", "ovformer": "paper"}
+
+
+def _base_and_novel(model: str) -> list[tuple[str, str]]:
+    """Return AP, base and novel where a source tells them apart: a heading and a line for each source."""
+    figures, lines = figures_of_model(model), []
+    for source in dict.fromkeys(one.source for one in figures):
+        found = {(one.dataset, one.figure): one.value for one in figures if one.source == source}
+        parts = []
+        for dataset, title in DATASET_NAMES.items():
+            values = [f"{name} {found[dataset, name]:.1f}" for name in (AP, BASE, NOVEL) if (dataset, name) in found]
+            if len(values) > 1:
+                parts.append(f"{title} {', '.join(values)}")
+        if parts:
+            lines.append((f"base and novel ({SOURCE_NAMES[source]})", "; ".join(parts)))
+    return lines

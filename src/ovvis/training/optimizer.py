@@ -17,6 +17,10 @@ _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalRe
 _TABLES = ("relative_position_bias_table", "absolute_pos_embed")  # of a Swin Transformer; not decayed, as released
 _EMBEDDINGS = ("query_decoder.query_features", "query_decoder.query_code", "query_decoder.level_code")
 
+# CLIP-VIS on LVIS: shares of the run after which the rate falls, by the released configuration (368,750 steps: 327,778
+# and 355,092) and by the paper's text (section IV-B: epochs 26 and 28 of 30).
+RATE_FALLS = {"released": (8 / 9, 26 / 27), "paper": (26 / 30, 28 / 30)}
+
 
 @dataclass(frozen=True, slots=True)
 class OptimizerConfig:
@@ -30,8 +34,9 @@ class OptimizerConfig:
     weight_decay: float = 0.05  # of all but norms and embeddings; biases are decayed
     warmup_steps: int = 10  # over which the rate rises in a line
     warmup_from: float = 1.0  # where it starts, as a share of `rate`; 1 (released) is no warm-up
-    schedule: Literal["steps", "cosine"] = "steps"  # after warm-up: falls at `decay_at`, or along a cosine to 0
-    decay_at: tuple[float, ...] = (8 / 9, 26 / 27)  # shares of the run after which the rate falls
+    # After warm-up the rate falls at `decay_at`, at those of `RATE_FALLS` by name, or along a cosine to 0
+    schedule: Literal["steps", "released", "paper", "cosine"] = "steps"
+    decay_at: tuple[float, ...] = RATE_FALLS["released"]  # shares of the run after which the rate falls
     decay: float = 0.1  # by this factor each time
 
     def __post_init__(self) -> None:
@@ -180,11 +185,15 @@ def rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
     >>> config = OptimizerConfig(schedule="cosine")
     >>> [round(rate_factor(step, 20, config), 4) for step in (0, 10, 19)]
     [1.0, 0.5, 0.0062]
+    >>> config = OptimizerConfig(schedule="paper")
+    >>> [round(rate_factor(step, 30, config), 4) for step in (25, 26, 27, 28)]
+    [1.0, 0.1, 0.1, 0.01]
     """
     if config.schedule == "cosine":
         factor = 0.5 + 0.5 * cos(pi * step / steps)
     else:
-        factor = config.decay ** sum(step >= round(share * steps) for share in config.decay_at)
+        falls = RATE_FALLS.get(config.schedule, config.decay_at)
+        factor = config.decay ** sum(step >= round(share * steps) for share in falls)
     if step < config.warmup_steps:
         factor *= config.warmup_from + (1 - config.warmup_from) * step / config.warmup_steps
     return float(factor)
