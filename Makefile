@@ -1,6 +1,8 @@
 # `make demo` and `make test` each do all the set-up on a machine that has only Python 3.11 to 3.13.
 PYTHON ?= python3
 VENV ?= .venv
+# One test process a core, some gigabyte each; give PYTEST_ARGS= for one process alone.
+PYTEST_ARGS ?= -n logical --maxprocesses 4 --dist loadfile
 BIN := $(VENV)/bin
 
 .PHONY: demo test lint format benchmark browser clean

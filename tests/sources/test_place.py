@@ -182,7 +182,7 @@ def test_a_playlist_here_names_nothing_else(pieces: Path, name: str, text: str, 
     (pieces / name).write_text(text.format(above=pieces.parent))
     with pytest.raises(InputError) as caught:
         open_source(pieces / name)
-    assert words.format(above=pieces.parent) in str(caught.value)
+    assert words.format(above=pieces.parent)[:80] in str(caught.value)  # a long name is cut
 
 
 @pytest.mark.parametrize("named", ["file://{above}/secret.ts", "{above}/secret.ts", "concat:{above}/secret.ts"])

@@ -167,8 +167,7 @@ def _follow(run: Live, outputs: Outputs, page: Page | None) -> None:
         with status:
             for seen in run:
                 picture = outputs.picture(seen)
-                latency = run.meter.picture(seen)
-                outputs.write(seen, picture, latency)
+                outputs.write(seen, picture, run.meter.picture)
                 if page is not None:
                     page.latest = seen
                 if latest not in (None, seen.labels):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ovvis import masks
 from ovvis.cli.console import count, warn
 from ovvis.errors import DISK_FULL
+from ovvis.files.signals import uninterrupted
 from ovvis.outputs.live_lines import Lines, end_line, frame_line, labels_line, start_line
 from ovvis.outputs.render import Image, Painted, VideoWriter, paint
 from ovvis.outputs.style import Style
@@ -22,6 +23,7 @@ class Output(Protocol):
 
     name: str  # as a person is told
     wants_picture: bool
+    may_wait: bool  # for whoever reads it, without end
 
     def write(self, live: LiveFrame, picture: Image | None, latency: float) -> None:
         """Take a frame.
@@ -46,6 +48,7 @@ class PaintedVideo:
     """
 
     wants_picture = True
+    may_wait = False
 
     def __init__(self, path: Path, info: SourceInfo) -> None:
         self.name = path.name
@@ -91,6 +94,7 @@ class JsonLines:
         masks: bool,
     ) -> None:
         self.name, self.lines = name, lines
+        self.may_wait = lines.may_wait
         self._labels, self._masks = labels, masks
         self._first: bytes | None = start_line(info, labels, settings)
 
@@ -148,11 +152,23 @@ class Outputs:
         seen = [Painted(one.id, one.label, one.score, masks.decode(one.mask)) for one in live.instances]
         return paint(live.frame.image, seen, self._style)
 
-    def write(self, live: LiveFrame, picture: Image | None, latency: float) -> None:
-        """Give a frame to all."""
+    def write(self, live: LiveFrame, picture: Image | None, counted: Callable[[LiveFrame], float]) -> None:
+        """Give a frame to all: to the files whole or not at all, whenever Ctrl-C comes.
+
+        Args:
+            live: the frame.
+            picture: what `picture` returned for it.
+            counted: counts the frame among those that were shown, and returns its latency in seconds.
+        """
+        with uninterrupted():
+            latency = counted(live)
+            self._write((output for output in self._outputs if not output.may_wait), live, picture, latency)
         if picture is not None:
             self._watched(picture)
-        for output in list(self._outputs):
+        self._write((output for output in self._outputs if output.may_wait), live, picture, latency)
+
+    def _write(self, outputs: Iterable[Output], live: LiveFrame, picture: Image | None, latency: float) -> None:
+        for output in list(outputs):
             try:
                 output.write(live, picture, latency)
             except OSError as error:

@@ -20,6 +20,8 @@ _PLACES = 4  # digits behind the point of a score, a box and a time
 class Lines(Protocol):
     """Where lines go."""
 
+    may_wait: bool  # for whoever reads them, without end
+
     def write(self, line: bytes) -> None:
         """Take a line, its end included.
 
@@ -94,6 +96,7 @@ class LinesFile:
             assert path is not None
             stream = path.open("ab", buffering=0)
         self._stream = stream
+        self.may_wait = path is None or not path.is_file()
 
     def write(self, line: bytes) -> None:
         """Write a line through to the system.

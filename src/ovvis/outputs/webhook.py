@@ -38,6 +38,8 @@ class Webhook:
         InputError: the address is none.
     """
 
+    may_wait = False  # a thread does
+
     def __init__(self, url: str, timeout: float = _TIMEOUT) -> None:
         try:
             prepared = requests.Request("POST", url).prepare()
