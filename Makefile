@@ -56,4 +56,5 @@ $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing into $(VENV): some minutes and 5 GB the first time, most of it PyTorch."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'trackeval>=1.3' tabulate || echo "No trackeval: its tests are skipped"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'trackers>=2.6' 'pydeprecate>=0.8' || echo "No trackers: the test against its SORT is skipped"
 	@touch $@ $(VENV)/.ready

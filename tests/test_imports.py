@@ -33,6 +33,7 @@ LEVELS = {
     "datasets": 3,
     "inference": 3,
     "viewer": 3,
+    "detections": 4,
     "predictions": 4,
     "training": 4,
     "report": 4,
@@ -51,7 +52,7 @@ WITHIN_A_LEVEL = {
 }
 # Rooms that may use less than what lies below them.
 ONLY = {
-    "tracking": {"structures"},
+    "tracking": {"structures", "masks"},
     "sources": {"structures", "errors", "paths", "file_kind"},
     "outputs": {"structures", "fields", "masks", "errors", "paths", "files", "plain", "yaml_file"},
     "evaluation": {"structures", "fields", "masks", "borders", "errors", "plain"},

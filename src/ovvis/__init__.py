@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ovvis.version import __version__
 
 if TYPE_CHECKING:
+    from ovvis.detections.track import track
     from ovvis.errors import InputError, OvvisError, ResourceError
     from ovvis.inference.pipeline import VideoSegmenter
     from ovvis.models.load import load_model
@@ -48,6 +49,7 @@ __all__ = [
     "open_source",
     "render",
     "save_tracks",
+    "track",
 ]
 
 # Where each name comes from. It is imported at its first use: PyTorch takes seconds and 800 MB to import, and
@@ -71,6 +73,7 @@ _ROOMS = {
     "open_source": "sources.video",
     "render": "outputs.render",
     "save_tracks": "outputs.formats.tracks_json",
+    "track": "detections.track",
 }
 
 

@@ -27,6 +27,7 @@ ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__nam
 VERBS = {
     "demo": "Segment the packaged video with the packaged model: nothing is fetched.",
     "segment": "Find, follow and name everything in videos that the labels speak of.",
+    "track": "Make tracks of what any detector found in a video's frames: masks or boxes, with names or without.",
     "live": "Follow a camera or a stream for as long as it runs: in a browser, as lines of JSON, as a painted video.",
     "view": "Look at a result in a browser: its video with masks, a timeline of its tracks; or write that as a page.",
     "export": "Take results away: PNG masks, COCO, YouTube-VIS, MOTS, CSV, YOLO, CVAT, cut-outs and more.",
@@ -42,7 +43,7 @@ VERBS = {
     "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
 }
 
-_VIDEO = ("segment", "live", "view", "export", "import", "serve", "models", "demo")
+_VIDEO = ("segment", "track", "live", "view", "export", "import", "serve", "models", "demo")
 GROUPS = {
     "A video and words": {name: VERBS[name] for name in _VIDEO},
     "Datasets, training, research": {name: line for name, line in VERBS.items() if name not in _VIDEO},

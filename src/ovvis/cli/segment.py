@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -32,9 +32,6 @@ from ovvis.sources.many import source_name, videos_of
 from ovvis.sources.source import Source
 from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from ovvis.inference.pipeline import VideoSegmenter
 
 IN_PART = 3  # exit code: frames of the video could not be read or had another size, the others were used
 ONCE = ("load", "text", "paint")  # stages that say nothing of how long a longer video takes
@@ -117,34 +114,71 @@ def segment_into(
         least: score of the tracks that are shown and painted.
         style: how they are painted.
     """
+    watch = Stopwatch()
+    deliver(
+        folder,
+        frames,
+        lambda: options.load(vocabulary, watch),
+        watch,
+        video,
+        least,
+        style,
+        lambda result: keep_seconds(result, options),
+        lambda result: options.caution(result.settings["model"]),
+    )
+
+
+def deliver(
+    folder: OutputFolder,
+    frames: Source,
+    load: Callable[[], Callable[..., VideoResult]],
+    watch: Stopwatch,
+    video: bool,
+    least: float,
+    style: Style | None,
+    keep: Callable[[VideoResult], None],
+    caution: Callable[[VideoResult], str | None],
+    what: str = "segmenting",
+) -> None:
+    """Put a video's results into a folder, then show them.
+
+    Args:
+        folder: not entered yet.
+        frames: the video.
+        load: gives what makes the result of the frames, and is called with `on_frame` besides.
+        watch: takes the time.
+        video: whether to paint one.
+        least: score of the tracks that are shown and painted.
+        style: how they are painted.
+        keep: called once the results are in place and shown.
+        caution: returns what the user is to be warned of at the end, whatever becomes of it.
+        what: the bar's text.
+    """
     asked, said = folder.path, list(frames.notes)
     for note in said:
         warn(note)
-    watch = Stopwatch()
     with told(folder), ExitStack() as kept:
         with folder:
-            result, unpainted = write_results(
-                kept, folder, frames, lambda: options.load(vocabulary, watch), watch, video, least, style
-            )
+            result, unpainted = write_results(kept, folder, frames, load, watch, video, least, style, what)
         _show(result, least)  # not before the results are in place: whatever becomes of it, they stay
         for note in result.notes:
             if note not in said:  # what only the end of the video showed
                 warn(note)
         if folder.path != asked:
             out.print(f"{escape(asked.name)} is taken: these results have a folder of their own.", soft_wrap=True)
-        keep_seconds(result, options)
+        keep(result)
         try:
             _conclude(result, folder.path, video, unpainted)
         finally:
-            if caution := options.caution(result.settings["model"]):
-                warn(caution)
+            if warned := caution(result):
+                warn(warned)
 
 
 def write_results(
     kept: ExitStack,
     folder: OutputFolder,
     frames: Source,
-    load: Callable[[], VideoSegmenter],
+    load: Callable[[], Callable[..., VideoResult]],
     watch: Stopwatch,
     video: bool,
     least: float,
@@ -157,7 +191,7 @@ def write_results(
         kept: holds the result's masks until it is closed.
         folder: entered.
         frames: the video.
-        load: gives the segmenter.
+        load: gives what makes the result of the frames, such as a segmenter.
         watch: takes the time.
         video: whether to paint one.
         least: score of the tracks that are painted.

@@ -191,6 +191,11 @@ class VideoSegmenter:
             shown = "of the whole video" if window is None else window
             raise InputError(f"window {shown}: {self.model.name} names frame by frame; leave its window at 1")
         self._check_learnt()
+        if self.settings.followed != "queries":
+            raise InputError(
+                f"tracker {self.settings.followed}: it follows detections (ovvis track); queries are followed "
+                "by adjacent, topk, longterm or births"
+            )
         try:
             _matching(self.settings)
         except ValueError as error:

@@ -23,6 +23,7 @@ IouSource = Literal["queries", "pixels"]
 Alignment = Literal["released", "paper", "none"]
 Pooling = Literal["clip", "mean", "nearest"]
 Learnt = Literal["none", "online", "offline"]
+Followed = Literal["queries", "sort", "overlap", "propagate"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 UNTRAINED = "untrained"
@@ -80,6 +81,9 @@ class VideoSettings:
 
     window: int | None = 1  # frames that the network sees at once; None: the whole video
     # tracking
+    # "queries": by their embeddings or a learnt tracker, as below; else what is found in each frame is taken for
+    # detections, which are followed by their boxes, masks, or masks that are propagated from frame to frame
+    followed: Followed = "queries"
     # "online": the model's own learnt tracker; "offline": that, and its refiner once the video was seen; "none": the
     # matching that the numbers below describe, which comes first in any case
     learnt: Learnt = "none"
@@ -119,17 +123,43 @@ class VideoSettings:
 
 
 # What a name of a tracker means; what it does not name is as in a matching without any of it.
-_PLAIN: dict[str, Any] = {"learnt": "none", "memory": 1, "matched": 1, "momentum": None, "birth": None, "names": 0.0}
+_PLAIN: dict[str, Any] = {
+    "followed": "queries",
+    "learnt": "none",
+    "memory": 1,
+    "matched": 1,
+    "momentum": None,
+    "birth": None,
+    "names": 0.0,
+}
 _TOPK: dict[str, Any] = {**_PLAIN, "memory": 9, "matched": 5, "recency_weighted": True}
 TRACKERS: dict[str, dict[str, Any]] = {
     "adjacent": _PLAIN,  # the last window alone (MinVIS)
     "topk": _TOPK,  # the best 5 of the last 9 vote (CLIP-VIS)
     "longterm": {**_PLAIN, "momentum": 0.7},  # a running embedding (OV2Seg)
     "births": {**_TOPK, "birth": 0.3},  # objects may be hidden and begin (ours)
+    "sort": {**_PLAIN, "followed": "sort"},  # boxes that move evenly (SORT)
+    "overlap": {**_PLAIN, "followed": "overlap"},  # masks that overlap their last ones (OWTB)
+    "propagate": {**_PLAIN, "followed": "propagate"},  # masks propagated from frame to frame (XMem)
     "online": {**_PLAIN, "learnt": "online"},  # the model's own learnt tracker (OV-DVIS++)
     "offline": {**_PLAIN, "learnt": "offline"},  # that, refined over the whole video
 }
 """Trackers by name, for any model whose parts allow it: what of `VideoSettings` each sets."""
+
+
+LEARNT = tuple(name for name, chosen in TRACKERS.items() if chosen["learnt"] != "none")
+"""Those that are part of a model's weights."""
+
+
+def find_tracker(name: str) -> dict[str, Any]:
+    """Return what of `VideoSettings` a tracker sets.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in TRACKERS:
+        raise InputError(f"tracker {name!r}: there is none of that name; {nearest(name, TRACKERS)}")
+    return TRACKERS[name]
 
 
 def with_tracker(settings: VideoSettings, name: str) -> VideoSettings:
@@ -138,6 +168,4 @@ def with_tracker(settings: VideoSettings, name: str) -> VideoSettings:
     Raises:
         InputError: there is none of that name.
     """
-    if name not in TRACKERS:
-        raise InputError(f"tracker {name!r}: there is none of that name; {nearest(name, TRACKERS)}")
-    return replace(settings, **TRACKERS[name])
+    return replace(settings, **find_tracker(name))

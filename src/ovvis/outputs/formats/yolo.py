@@ -7,6 +7,7 @@ instance: its class, from 0, and x and y of a polygon's corners as shares of wid
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def read(path: Path) -> list[ReadVideo]:
     """
     home = path if path.is_dir() else path.parent
     data = path if path.is_file() else home / "data.yaml"
-    names, size = _facts(data)
+    names, size = read_names(data)
     found = sorted((home / "labels").rglob("*.txt"))
     if not found:
         raise InputError(f"{home} must hold label files in labels, and holds none: give the folder that has data.yaml")
@@ -100,25 +101,57 @@ def read(path: Path) -> list[ReadVideo]:
     return out
 
 
-def _take(gathered: Gathered, id: int, number: int, line: str, names: dict[int, str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a line says of an instance."""
+
+    kind: int  # its class
+    polygon: list[float]  # x, y, x, y, ... in pixels; empty: it is a box alone
+    box: tuple[float, float, float, float] | None  # x, y, width, height in pixels, of such a line
+    score: float | None
+
+
+def read_line(path: Path, number: int, line: str, size: tuple[int, int], scored: bool = False) -> Line:
+    """Read a line: a class, and a polygon's corners, or a box's centre and size, as shares of width and height.
+
+    Args:
+        path: the file, for errors.
+        number: of the line.
+        line: the text.
+        size: height and width of the frame.
+        scored: whether a score may stand last.
+
+    Raises:
+        InputError: it is no such line.
+    """
     parts = line.split()
     try:
         kind, values = int(parts[0]), np.array(parts[1:], dtype=np.float64)
     except ValueError as error:
-        raise InputError(f"{gathered.path}: line {number} must be a class and numbers: {REMEDY}") from error
-    if len(values) == 4:
-        gathered.notes[_BOX] += 1
-        return
+        raise InputError(f"{path}: line {number} must be a class and numbers: {REMEDY}") from error
+    score = None
+    if scored and len(values) % 2 and len(values) >= 5:
+        score, values = float(values[-1]), values[:-1]
+    height, width = size
+    if len(values) == 4 and np.isfinite(values).all():
+        x, y, w, h = (values * (width, height, width, height)).tolist()
+        return Line(kind, [], (x - w / 2, y - h / 2, w, h), score)
     if len(values) < 6 or len(values) % 2 or not (np.abs(values) <= 2).all():
         rule = "must have x and y of three corners or more, as shares of width and height"
-        raise InputError(f"{gathered.path}: line {number} {rule}: {REMEDY}")
-    height, width = gathered.size
-    corners = (values.reshape(-1, 2) * (width, height)).ravel().tolist()
-    label = names.get(kind, f"class {kind}")
-    gathered.add(f"line {number}", 0, id, label, None, masks.from_polygons([corners], gathered.size))
+        raise InputError(f"{path}: line {number} {rule}: {REMEDY}")
+    return Line(kind, (values.reshape(-1, 2) * (width, height)).ravel().tolist(), None, score)
 
 
-def _facts(path: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
+def _take(gathered: Gathered, id: int, number: int, text: str, names: dict[int, str]) -> None:
+    line = read_line(gathered.path, number, text, gathered.size)
+    if line.box is not None:
+        gathered.notes[_BOX] += 1
+        return
+    label = names.get(line.kind, f"class {line.kind}")
+    gathered.add(f"line {number}", 0, id, label, None, masks.from_polygons([line.polygon], gathered.size))
+
+
+def read_names(path: Path) -> tuple[dict[int, str], tuple[int, int] | None]:
     """Return names by class, and the size that our own exports state."""
     where, remedy = f"{path}", "give the data.yaml of a YOLO dataset"
     found: Any = construct(compose(small_text(path), where, remedy), where, remedy)

@@ -1,0 +1,168 @@
+"""`ovvis track`: what any detector found in a video's frames, as tracks and a painted video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovvis.cli import segmenter as shared
+from ovvis.cli.options import Overwrite, completing, sharing
+from ovvis.cli.painting import PaintOptions
+from ovvis.cli.segment import WRITTEN, default_output, deliver
+from ovvis.cli.source_options import SourceOptions
+from ovvis.detections.categories import names_by_id
+from ovvis.detections.read import FORMATS_READ, find_format, read_detections, video_of
+from ovvis.errors import InputError, nearest
+from ovvis.files.output import OutputFolder
+from ovvis.inference.stopwatch import Stopwatch
+from ovvis.models.settings import LEARNT, TRACKERS, find_tracker
+from ovvis.paths import user_path
+from ovvis.sources.video import Source, open_source
+from ovvis.structures import SHOWN_SCORE, VideoResult
+
+READING, FOLLOWING = "What the detections are", "How they are followed"
+FOLLOWERS = tuple(name for name in TRACKERS if name not in LEARNT)
+
+
+@sharing(SourceOptions)
+@sharing(PaintOptions)
+def track(
+    detections: Annotated[
+        Path,
+        typer.Argument(
+            help="What a detector found: COCO's results (JSON), a folder of YOLO's text files or of PNG id maps, or "
+            "what `ovvis import` reads, whose identities are forgotten.",
+            metavar="DETECTIONS",
+        ),
+    ],
+    video: Annotated[str, typer.Option(help="The video that the detector saw, or its folder of frames.", metavar="V")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the results; ovvis-VIDEO if not given, or ovvis-VIDEO-2, ... where that holds some.",
+            metavar="DIR",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    tracker: Annotated[
+        str,
+        typer.Option(
+            help=f"{', '.join(FOLLOWERS)}; see docs/tracking.md.",
+            autocompletion=completing(lambda: FOLLOWERS),
+        ),
+    ] = "sort",
+    least_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out detections below this score.")] = 0.0,
+    min_frames: Annotated[int, typer.Option(min=1, help="Leave out tracks of fewer frames.")] = 1,
+    paint_above: Annotated[
+        float, typer.Option(min=0, max=1, help="Show and paint only tracks of at least this score.")
+    ] = SHOWN_SCORE,
+    painted: Annotated[bool, typer.Option("--paint/--no-paint", help="Write the painted video.")] = True,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help=f"Their format, if it cannot be told: {', '.join(FORMATS_READ)}.",
+            metavar="FORMAT",
+            autocompletion=completing(lambda: FORMATS_READ),
+            rich_help_panel=READING,
+        ),
+    ] = None,
+    first_frame: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="The number that they give the first frame; found out, or asked, if not given.",
+            rich_help_panel=READING,
+        ),
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="The JSON whose images and categories COCO's results speak of.",
+            metavar="FILE",
+            rich_help_panel=READING,
+        ),
+    ] = None,
+    categories: Annotated[
+        str | None,
+        typer.Option(
+            help='What their category ids are called: a list\'s name (coco, lvvis), or "dog, cat" in order.',
+            metavar="NAMES",
+            rich_help_panel=READING,
+        ),
+    ] = None,
+    overlap: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Overlap from which two may be one thing.", rich_help_panel=FOLLOWING),
+    ] = 0.3,
+    patience: Annotated[
+        int,
+        typer.Option(min=0, help="Frames for which a thing may be unseen and go on.", rich_help_panel=FOLLOWING),
+    ] = 30,
+    start_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Score from which a thing begins a track.", rich_help_panel=FOLLOWING)
+    ] = 0.0,
+    *,
+    taken: SourceOptions,
+    paint: PaintOptions,
+) -> None:
+    """Make tracks of what any detector found in a video's frames: masks or boxes, with names or without."""
+    _check(detections, tracker, format, taken)
+    style = paint.find()
+    kind = format or find_format(user_path(detections))
+    known = None if categories is None else names_by_id(categories, from_zero=kind == "yolo")
+    frames = taken.open(video)
+    whole = frames if frames.endless else open_source(video, fps=taken.fps, stream=taken.stream, levels=taken.levels)
+    facts = video_of(whole, video)
+    # What is wrong with them is said before PyTorch is imported.
+    found = read_detections(detections, facts, kind, first=first_frame, annotations=annotations, categories=known)
+    shared.prepare_process()
+    watch = Stopwatch()
+
+    def load() -> Callable[..., VideoResult]:
+        from ovvis.detections.track import track as follow
+        from ovvis.inference.associations import Following
+
+        how = Following(overlap, patience, start_score)
+
+        def made(source: Source, on_frame: Callable[[int], None]) -> VideoResult:
+            return follow(
+                found,
+                source,
+                tracker=tracker,
+                how=how,
+                least=least_score,
+                min_frames=min_frames,
+                facts=facts,
+                on_frame=on_frame,
+            )
+
+        return made
+
+    folder = OutputFolder(output or default_output(video), WRITTEN, overwrite=overwrite, another=output is None)
+    deliver(folder, frames, load, watch, painted, paint_above, style, lambda _: None, lambda _: None, "tracking")
+
+
+def _check(detections: Path, tracker: str, format: str | None, taken: SourceOptions) -> None:
+    """Refuse what can be refused before the video is opened.
+
+    Raises:
+        InputError: names the value, the rule and the remedy.
+    """
+    find_tracker(tracker)
+    if tracker in LEARNT:
+        raise InputError(
+            f"--tracker {tracker}: it is a part of OV-DVIS++ and follows its queries; choose one of "
+            f"{', '.join(FOLLOWERS)}"
+        )
+    if format is not None and format not in FORMATS_READ:
+        raise InputError(f"--from {format}: {nearest(format, FORMATS_READ)}")
+    if not user_path(detections).exists():
+        raise InputError(f"{detections} does not exist: check the path")
+    if taken.roi is not None:
+        raise InputError("--roi is for a network: detections are of whole frames; leave it out")
+    taken.check()

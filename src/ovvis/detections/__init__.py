@@ -1,0 +1,1 @@
+"""What any detector found in a video, frame by frame: read, followed, named."""

@@ -1,0 +1,169 @@
+"""A video and what any detector found in its frames: one result, as the segmenter's own."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+
+from ovvis.detections.exported import forget
+from ovvis.detections.given import Given
+from ovvis.detections.naming import Namer
+from ovvis.detections.read import read_detections, video_of
+from ovvis.detections.sheet import Sheet
+from ovvis.detections.sheet import Video as Facts
+from ovvis.errors import InputError
+from ovvis.inference.associations import Following, build_association
+from ovvis.inference.followed import Gatherer, follow
+from ovvis.sources.video import OpenOptions, Source, open_source
+from ovvis.structures import Detected, Frame, VideoResult
+from ovvis.tracking.detected import Association
+from ovvis.version import __version__
+
+UNSHOWN = "frames with detections that the video, as it is asked for, does not show"
+UNSEEN = "frames of the video without a detection"
+LOW = "detections below the least score, left out"
+
+
+@dataclass
+class _Shown:
+    """Puts things to the frames that a video shows."""
+
+    source: Iterable[Frame]
+    found: Sheet | Given
+    least: float  # score of a thing
+    namer: Namer | None
+    notes: Counter[str] = field(default_factory=Counter)
+
+    def __iter__(self) -> Iterator[tuple[Frame, Detected]]:
+        shown = set[int]()
+        for frame in self.source:
+            if isinstance(self.found, Sheet):
+                detected = self.found.at(frame.index)
+                shown.add(frame.index)
+            else:
+                detected = self.found.next()
+            self.notes[UNSEEN] += not len(detected)
+            rows = np.flatnonzero(detected.scores >= self.least)
+            if len(rows) < len(detected):
+                self.notes[LOW] += len(detected) - len(rows)
+                detected = detected.choose(rows)
+            yield frame, detected if self.namer is None else self.namer(frame.image, detected)
+        if isinstance(self.found, Sheet):
+            self.notes[UNSHOWN] = len(set(self.found.numbers) - shown)
+
+
+def track(
+    detections: str | Path | VideoResult | Sheet | Iterable[Any],
+    video: Any,
+    *,
+    tracker: str | Association = "sort",
+    how: Following | None = None,
+    format: str | None = None,
+    first: int | None = None,
+    annotations: str | Path | None = None,
+    categories: Mapping[int, str] | None = None,
+    namer: Namer | None = None,
+    least: float = 0.0,
+    min_frames: int = 1,
+    max_tracks: int | None = None,
+    facts: Facts | None = None,
+    on_frame: Callable[[int], None] | None = None,
+    **options: Unpack[OpenOptions],
+) -> VideoResult:
+    """Make tracks of what any detector found in a video's frames.
+
+    Args:
+        detections: a file or folder (see `FORMATS_READ`), or what `read_detections` made of it; a result, whose
+            identities are forgotten; or for each frame, in order, a `supervision.Detections` or what else `Given`
+            takes.
+        video: what `open_source` takes or returns.
+        tracker: a name of `FOR_DETECTIONS`, or an association of your own.
+        how: how they are followed, where a name says by whom.
+        format: of a file; None finds out.
+        first: the number that a file gives the first frame, 0 or 1; None finds out, or refuses.
+        annotations: of COCO's results: the file that lists their images and categories.
+        categories: names by the detections' own category ids.
+        namer: names things by words, and says how they look; None: their own labels stay.
+        least: score below which a thing is left out, in [0, 1].
+        min_frames: tubes in fewer frames are left out.
+        max_tracks: the best (tube, label) pairs; None takes every tube.
+        facts: what is known of the video, where it is open already; None finds out.
+        on_frame: called with the number of frames done.
+        options: those of `open_source`, for a video that is not open yet.
+
+    Returns:
+        The result, as `VideoSegmenter` gives it; `notes` tells what was left out, guessed or converted.
+
+    Raises:
+        InputError: something cannot be read or used so.
+    """
+    if not 0 <= least <= 1:
+        raise InputError(f"the least score {least:g} must lie in [0, 1]")
+    started = time.perf_counter()
+    source = video if isinstance(video, Source) else open_source(video, **options)
+    known = facts or video_of(_whole(video, source, options), video)
+    found: Sheet | Given
+    if isinstance(detections, VideoResult):
+        found = forget(detections, Path(detections.source), known)
+    elif isinstance(detections, (str, Path)):
+        found = read_detections(detections, known, format, first=first, annotations=annotations, categories=categories)
+    else:
+        found = detections if isinstance(detections, Sheet) else Given(detections, known.size, categories)
+    name = tracker if isinstance(tracker, str) else type(tracker).__name__
+    how = how or Following()
+    association = build_association(tracker, how) if isinstance(tracker, str) else tracker
+    if association.looks and namer is None and isinstance(found, Sheet) and not found.embedded:
+        raise InputError(
+            f"tracker {name}: it compares how things look, and these detections carry no embeddings: name a CLIP with "
+            "--clip, or follow them by sort, overlap or propagate"
+        )
+    shown = _Shown(source, found, least, namer)
+    gatherer = Gatherer(known.size, None if namer is None else namer.labels)
+    seconds = {"read": time.perf_counter() - started}
+    try:
+        indices, times = follow(shown, association, gatherer, on_frame)
+        tracks, labels, storage = gatherer.finish(max_tracks=max_tracks, min_frames=min_frames)
+    except BaseException:
+        gatherer.close()
+        raise
+    seconds["tracking"] = time.perf_counter() - started - seconds["read"]
+    info = source.info
+    said = {**found.notes, **shown.notes}
+    return VideoResult(
+        tracks=tracks,
+        source=info.name,
+        height=info.height,
+        width=info.width,
+        fps=info.fps,
+        frame_indices=indices,
+        frame_times=times,
+        labels=labels,
+        settings={
+            "ovvis": __version__,
+            "model": "detections",
+            "tracker": name,
+            "tracks": {**asdict(how), "least_score": least, "min_frames": min_frames, "max_tracks": max_tracks},
+            **({} if namer is None else {"named_by": namer.describe()}),
+        },
+        seconds=seconds,
+        problem=source.problem,
+        notes=[*source.notes, *(f"{what}: {number:,}" for what, number in said.items() if number)],
+        pixel_aspect=info.pixel_aspect,
+        storage=storage,
+        opened_as=dict(source.opened_as),
+        video=source if source.rereadable else None,
+    )
+
+
+def _whole(video: Any, source: Source, options: OpenOptions) -> Source:
+    """Return all frames of a video, of which perhaps a part is asked for; what can be read once is not opened again."""
+    if not isinstance(video, (str, Path)) or source.endless:
+        return source
+    kept: OpenOptions = {key: options[key] for key in ("fps", "stream", "levels") if key in options}  # type: ignore[assignment]
+    return open_source(video, **kept)
