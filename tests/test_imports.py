@@ -23,6 +23,7 @@ LEVELS = {
     "labels": 1,
     "yaml_file": 1,
     "files": 1,
+    "door": 1,
     "structures": 1,
     "models": 2,
     "tracking": 2,
@@ -57,7 +58,7 @@ ONLY = {
     "outputs": {"structures", "fields", "masks", "errors", "paths", "files", "plain", "yaml_file"},
     "evaluation": {"structures", "fields", "masks", "borders", "errors", "plain"},
     "world": {"paths", "masks", "errors", "files"},
-    "viewer": {"structures", "masks", "outputs", "sources", "files", "errors", "paths", "plain"},
+    "viewer": {"structures", "masks", "outputs", "sources", "files", "door", "errors", "paths", "plain"},
 }
 STRANGERS = [("training", "inference"), ("datasets", "inference"), ("reproduction", "training")]
 FAMILIES = [("models.clip_vis", "models.ovformer")]

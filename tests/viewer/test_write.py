@@ -211,7 +211,10 @@ def test_server_gives_nothing_else(site, path, headers):
 
 def test_a_port_that_is_taken_is_told(site, video):
     port = int(site[0].split("/")[2].split(":")[1])
-    with pytest.raises(InputError, match=f"port {port} cannot be used"), serve(Pieces(result_of(video)), None, port):
+    with (
+        pytest.raises(InputError, match=f"port {port} of 127.0.0.1 cannot"),
+        serve(Pieces(result_of(video)), None, port),
+    ):
         pass
 
 

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from page import MODEL
 from starlette.websockets import WebSocketDisconnect
 
+from ovvis.door.guard import Guard, checked_token
 from ovvis.errors import InputError
 from ovvis.models.zoo import ZOO
 from ovvis.web.app import make_app
@@ -15,7 +16,6 @@ from ovvis.web.gate import Gate
 from ovvis.web.jobs import Jobs
 from ovvis.web.limits import Limits
 from ovvis.web.routes import Served
-from ovvis.web.server import checked_token
 from ovvis.web.sessions import Sessions
 
 HERE = "http://127.0.0.1:8000"
@@ -46,8 +46,9 @@ def visit(jobs):
     """Return what makes a visitor: a client with cookies of its own."""
 
     def visitor(base=HERE, *, token=None, host="127.0.0.1", names=(), open_page=True, cookies=None):
-        sessions = visitor.sessions = visitor.sessions or Sessions(token, 8000)
-        app = Gate(make_app(Served(jobs, NoWorker(jobs), [ZOO[MODEL]])), sessions, host, names)
+        sessions = visitor.sessions = visitor.sessions or Sessions(8000)
+        app = make_app(Served(jobs, NoWorker(jobs), [ZOO[MODEL]]))
+        app = Gate(app, Guard(host, token, names), sessions)
         client = TestClient(app, base_url=base, follow_redirects=False)
         if open_page:
             assert client.get("/", params={} if token is None else {"token": token}).status_code in (200, 303)

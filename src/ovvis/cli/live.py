@@ -20,7 +20,9 @@ from ovvis.cli.live_outputs import JsonLines, Outputs, PaintedVideo
 from ovvis.cli.live_page import Page, serve
 from ovvis.cli.live_status import Status, latencies
 from ovvis.cli.options import Overwrite, sharing
+from ovvis.cli.page_options import PageOptions
 from ovvis.cli.painting import PaintOptions
+from ovvis.cli.source_options import SourceOptions
 from ovvis.errors import InputError
 from ovvis.files.output import OutputFolder
 from ovvis.files.signals import uninterrupted
@@ -29,7 +31,7 @@ from ovvis.outputs.live_lines import Lines, LinesFile, is_regular
 from ovvis.outputs.render import Image
 from ovvis.outputs.webhook import Webhook
 from ovvis.paths import user_path
-from ovvis.sources.video import Source, open_source
+from ovvis.sources.source import Source
 from ovvis.structures import SHOWN_SCORE
 from ovvis.vocabulary import Vocabulary
 
@@ -42,7 +44,9 @@ STANDARD_OUTPUT = "-"
 _LOOK_AGAIN = 1.0  # seconds between two looks at a file of labels
 
 
+@sharing(SourceOptions)
 @sharing(PaintOptions)
+@sharing(PageOptions)
 @sharing(shared.SegmenterOptions)
 def live(
     source: Annotated[
@@ -71,9 +75,6 @@ def live(
     ] = None,
     masks: Annotated[bool, typer.Option("--masks/--no-masks", help="Masks in the lines, or boxes alone.")] = True,
     view: Annotated[bool, typer.Option("--view/--no-view", help="Show the pictures in a browser.")] = True,
-    host: Annotated[
-        str, typer.Option(help="Where the view is served; another than 127.0.0.1 asks every visitor for a token.")
-    ] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Of the view; the first free from 8765 on if not given.")
     ] = None,
@@ -86,15 +87,10 @@ def live(
         bool, typer.Option("--all-frames", help="Leave no frame out: the source waits where the network is slower.")
     ] = False,
     patience: Annotated[float, typer.Option(help="Seconds to wait for a source that gives no frame.")] = 60.0,
-    max_frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames of the source.")] = None,
-    stream: Annotated[int | None, typer.Option(help="Which of the source's video streams, from 0.")] = None,
-    transport: Annotated[str | None, typer.Option(help="Of an RTSP stream: tcp, udp or auto.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds for an address to answer.")] = None,
-    reconnect: Annotated[
-        float | None, typer.Option(help="Seconds to wait for a stream that broke off to come back; 30 if not given.")
-    ] = None,
     *,
+    taken: SourceOptions,
     paint: PaintOptions,
+    reached: PageOptions,
     options: shared.SegmenterOptions,
 ) -> None:
     """Follow a camera or a stream for as long as it runs: in a browser, as lines of JSON, as a painted video."""
@@ -108,18 +104,19 @@ def live(
     style = paint.find()
     vocabulary = None if labels is None else Vocabulary.parse(labels)
     options.check()
+    taken.check()
     if options.text_embeddings is not None:
         options.words(vocabulary)
     with ExitStack() as stack:
         wheres = _opened_lines(lines or [], overwrite, stack)
-        page = stack.enter_context(serve(host, port, bool(output or wheres))) if view else None
+        page = stack.enter_context(serve(reached, port, bool(output or wheres))) if view else None
         if page is None and output is None and not wheres:
             raise InputError(
                 "--no-view: nothing else was asked for; give --output DIR or --lines WHERE, or leave it out"
             )
-        frames = open_source(
-            source, max_frames=max_frames, stream=stream, transport=transport, timeout=timeout, reconnect=reconnect
-        )
+        frames = taken.open(source)
+        if taken.start is not None and frames.live:
+            raise InputError(f"--start {taken.start}: {frames.info.name} shows what happens now; leave it out")
         for told in frames.notes:
             warn(told)
         with uninterrupted():

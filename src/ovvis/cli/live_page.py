@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ovvis.cli.console import note
+from ovvis.cli.page_options import PageOptions
+from ovvis.door.guard import Guard, checked_token
+from ovvis.door.listening import address, listen
 from ovvis.errors import InputError
 from ovvis.outputs.render import Image, colour
 from ovvis.structures import LiveFrame
@@ -69,15 +71,16 @@ class Page:
 
 
 @contextmanager
-def serve(host: str, port: int | None, optional: bool) -> Iterator[Page | None]:
+def serve(reached: PageOptions, port: int | None, optional: bool) -> Iterator[Page | None]:
     """Serve the view for the block; without it where its packages are missing and something else was asked for.
 
     Raises:
         InputError: the packages are missing, or it cannot be served there.
     """
     try:
+        from ovvis.web.gate import Gate
         from ovvis.web.live_view import Screen, live_app
-        from ovvis.web.serving import BesideServer, Guard, is_local, listen
+        from ovvis.web.serving import BesideServer
     except ImportError as error:
         missing = f"the view in a browser needs more packages ({error.name}): pip install 'ovvis[web]'"
         if not optional:
@@ -85,11 +88,11 @@ def serve(host: str, port: int | None, optional: bool) -> Iterator[Page | None]:
         note(f"No view: {missing}.")
         yield None
         return
-    token = None if is_local(host) else secrets.token_urlsafe(16)
+    host = reached.host
+    token = checked_token(reached.token, host)
     at, screen = listen(host, port), Screen()
-    shown = f"[{host}]" if ":" in host else host
-    page = Page(screen, f"http://{shown}:{at.getsockname()[1]}/live{'' if token is None else f'?token={token}'}")
-    with BesideServer(live_app(screen, page, Guard(host, token)), at):
+    page = Page(screen, address(host, at.getsockname()[1], "live", token))
+    with BesideServer(Gate(live_app(screen, page), Guard(host, token, reached.name or ())), at):
         try:
             yield page
         finally:

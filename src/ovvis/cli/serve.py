@@ -11,6 +11,8 @@ import typer
 
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import note, out
+from ovvis.cli.options import sharing
+from ovvis.cli.page_options import PageOptions
 from ovvis.cli.process import Interrupted
 from ovvis.errors import InputError, ResourceError
 from ovvis.files.signals import uninterrupted
@@ -21,19 +23,9 @@ from ovvis.web.limits import Limits, parse_duration, parse_size, size_in_words, 
 NEEDED = ("fastapi", "uvicorn", "websockets")  # of the extra `web`
 
 
+@sharing(PageOptions)
 def serve(
-    host: Annotated[
-        str, typer.Option(help="Address to bind to; this machine alone if not given, 0.0.0.0 for its network.")
-    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
-    token: Annotated[
-        str | None,
-        typer.Option(help="What a browser must know, 16 characters or more; made and printed with other hosts."),
-    ] = None,
-    name: Annotated[
-        list[str] | None,
-        typer.Option(help="A further name that the page is reached by, as behind a proxy; again for more."),
-    ] = None,
     model: Annotated[
         list[str] | None, typer.Option(help="Offer this model; again for more; all that can be had if not given.")
     ] = None,
@@ -48,6 +40,8 @@ def serve(
         Path | None,
         typer.Option(help="Where uploads and results lie, in a folder of their own; the cache folder if not given."),
     ] = None,
+    *,
+    reached: PageOptions,
 ) -> None:
     """Serve a page: drop a video, type words, watch, take results away; one job after another."""
     limits = Limits(
@@ -70,10 +64,10 @@ def serve(
 
     settings = Settings(
         folder=place,
-        host=host,
+        host=reached.host,
         port=port,
-        token=token,
-        names=name or (),
+        token=reached.token,
+        names=reached.name or (),
         models=model or (),
         limits=limits,
         device=device,

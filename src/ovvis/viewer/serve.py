@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -10,11 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
 
-from ovvis.errors import InputError
+from ovvis.door.guard import Guard
+from ovvis.door.listening import address, listen
 from ovvis.viewer.media import Media
 from ovvis.viewer.page import page_html
 from ovvis.viewer.pieces import Pieces
 
+_HERE = "127.0.0.1"
 _BIT = 1 << 20  # bytes of a video that are read at once
 _KEPT = 32  # pieces that are not packed again when they are asked for again
 
@@ -35,18 +38,18 @@ def serve(pieces: Pieces, media: Media | None, port: int = 0) -> Iterator[tuple[
     """
     site = _Site(pieces, media)
     handler = type("Handler", (_Handler,), {"site": site})
-    try:
-        server = _Server(("127.0.0.1", port), handler)
-    except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise InputError(f"port {port} cannot be used ({why}); choose another, or 0 for any that is free") from error
-    with server:
-        site.host = f"127.0.0.1:{server.server_port}"
-        yield f"http://{site.host}/{site.key}/", server.serve_forever
+    with _Server(listen(_HERE, port), handler) as server:
+        yield address(_HERE, server.server_port, f"{site.key}/"), server.serve_forever
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def __init__(self, listening: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(listening.getsockname(), handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.server_name, self.server_port = listening.getsockname()[:2]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of browsers that go away."""
@@ -57,7 +60,7 @@ class _Site:
 
     def __init__(self, pieces: Pieces, media: Media | None) -> None:
         self.key = secrets.token_urlsafe(16)
-        self.host = ""
+        self.guard = Guard(_HERE, self.key)
         self.media, self.count = media, len(pieces)
         facts = None if media is None else media.facts()
         place = None if media is None else "video"
@@ -81,11 +84,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with what lies at the address."""
         site = self.site
-        path = self.path.partition("?")[0]
-        # Another page's script may have its own name lead to this machine: its browser then says that name.
-        if self.headers.get("Host") != site.host or not path.startswith(f"/{site.key}/"):
+        _, _, key_and_more = self.path.partition("?")[0].partition("/")
+        key, slash, wanted = key_and_more.partition("/")
+        if site.guard.refusal(self.headers.get) or not slash or not site.guard.knows(key):
             return self._send(404, b"not found", "text/plain")
-        wanted = path.removeprefix(f"/{site.key}/")
         if not wanted:
             return self._send(200, site.page, "text/html; charset=utf-8")
         if wanted == "video" and site.media is not None:

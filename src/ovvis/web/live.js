@@ -44,8 +44,9 @@ function show(figures) {
 async function look() {
   try {
     const answer = await fetch(at("/figures"), { cache: "no-store" });
-    if (!answer.ok) throw new Error((await answer.json()).detail);
-    show(await answer.json());
+    const said = await answer.json();
+    if (answer.ok) show(said);
+    else $("state").textContent = said.error;
   } catch (error) {
     $("state").textContent = over ? $("state").textContent : "The program has ended or cannot be reached.";
   }
@@ -68,7 +69,7 @@ $("labels").addEventListener("submit", async (event) => {
     touched = !answer.ok;
     $("said").textContent = answer.ok
       ? "Looking for " + said.labels.length + (said.labels.length === 1 ? " label." : " labels.")
-      : typeof said.detail === "string" ? said.detail : "These labels cannot be used.";
+      : said.error;
   } catch (error) {
     $("said").textContent = "The program cannot be reached; nothing was changed.";
   }

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from importlib import resources
 from typing import Annotated, Any, Protocol
 
 import numpy as np
-from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Response
+from fastapi import APIRouter, Body, FastAPI, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from numpy.typing import NDArray
 from PIL import Image
 
 from ovvis.errors import InputError
+from ovvis.web.errors import tell_errors
 
 _QUALITY = 82  # of a JPEG
 _BOUNDARY = "ovvis-picture"
@@ -115,15 +116,14 @@ class Screen:
                 self.watchers -= 1
 
 
-def live_router(screen: Screen, panel: Panel, guard: Callable[..., None]) -> APIRouter:
+def live_router(screen: Screen, panel: Panel) -> APIRouter:
     """Return the routes of a live view.
 
     Args:
         screen: the picture.
         panel: the figures and the labels.
-        guard: refuses requests that may not be answered, as a dependency of FastAPI's.
     """
-    router = APIRouter(prefix="/live", dependencies=[Depends(guard)])
+    router = APIRouter(prefix="/live")
 
     @router.get("")
     def page() -> Response:
@@ -155,23 +155,21 @@ def live_router(screen: Screen, panel: Panel, guard: Callable[..., None]) -> API
     @router.post("/labels")
     def labels(words: Annotated[str, Body(embed=True, alias="labels", max_length=MAX_LABELS)]) -> dict[str, Any]:
         if words.lstrip().startswith("@"):  # no page reads files of this machine
-            raise HTTPException(400, "labels are words here, such as: dog, cat|kitten")
-        try:
-            return {"labels": panel.change_labels(words)}
-        except InputError as error:
-            raise HTTPException(400, str(error)) from error
+            raise InputError("labels are words here, such as: dog, cat|kitten")
+        return {"labels": panel.change_labels(words)}
 
     return router
 
 
-def live_app(screen: Screen, panel: Panel, guard: Callable[..., None]) -> FastAPI:
-    """Return an application that is a live view alone."""
+def live_app(screen: Screen, panel: Panel) -> FastAPI:
+    """Return an application that is a live view alone, without the gate before it."""
     app = FastAPI(title="ovvis live", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(live_router(screen, panel, guard))
+    app.include_router(live_router(screen, panel))
+    tell_errors(app)
 
-    @app.get("/", dependencies=[Depends(guard)])
-    def home() -> RedirectResponse:
-        return RedirectResponse("/live")
+    @app.get("/")
+    def home(request: Request) -> RedirectResponse:
+        return RedirectResponse(request.url.replace(path="/live"))
 
     return app
 

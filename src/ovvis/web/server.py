@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +11,8 @@ from pathlib import Path
 
 import uvicorn
 
-from ovvis.errors import InputError
+from ovvis.door.guard import Guard, checked_token
+from ovvis.door.listening import address, listen
 from ovvis.files.hidden import hidden_folder
 from ovvis.web import choices
 from ovvis.web.app import make_app
@@ -22,8 +21,7 @@ from ovvis.web.gate import Gate
 from ovvis.web.jobs import Jobs
 from ovvis.web.limits import Limits
 from ovvis.web.routes import Served
-from ovvis.web.serving import is_local, listen
-from ovvis.web.sessions import SHORTEST, Sessions
+from ovvis.web.sessions import Sessions
 from ovvis.web.worker import Worker
 
 NAME = "serve"  # of the folder: "." before it, ".partial" and more behind
@@ -57,22 +55,6 @@ class Settings:
     device: str = "auto"
     precision: str = "auto"
     prepare: Callable[[], object] | None = None
-
-
-def checked_token(token: str | None, host: str) -> str | None:
-    """Return the token that is asked for.
-
-    Raises:
-        InputError: it could be guessed, or does not fit into an address.
-    """
-    if token is None:
-        return None if is_local(host) else secrets.token_urlsafe(24)
-    if not re.fullmatch(rf"[A-Za-z0-9_.~-]{{{SHORTEST},}}", token):
-        raise InputError(
-            f"--token: it must have at least {SHORTEST} letters, digits, '-' or '_', so that nobody guesses it; "
-            "without --token one is made where one is needed"
-        )
-    return token
 
 
 class Page:
@@ -113,9 +95,9 @@ def serving(settings: Settings) -> Iterator[Page]:
         jobs = Jobs(stack.enter_context(hidden_folder(settings.folder, NAME)), settings.limits)
         worker = Worker(jobs, settings.device, settings.precision, settings.prepare)
         app = make_app(Served(jobs, worker, entries))
-        guarded = Gate(app, Sessions(token, port), settings.host, settings.names)
+        guard = Guard(settings.host, token, settings.names)
         config = uvicorn.Config(
-            guarded,
+            Gate(app, guard, Sessions(port)),
             log_level="warning",
             server_header=False,
             proxy_headers=False,
@@ -127,14 +109,9 @@ def serving(settings: Settings) -> Iterator[Page]:
         stack.callback(over.set)
         worker.start()
         threading.Thread(target=_sweep, args=(jobs, over), name="ovvis-web-sweep", daemon=True).start()
-        yield Page(uvicorn.Server(config), listening, _address(settings.host, port, token), not is_local(settings.host))
+        yield Page(uvicorn.Server(config), listening, address(settings.host, port, "", token), guard.open)
 
 
 def _sweep(jobs: Jobs, over: threading.Event) -> None:
     while not over.wait(min(jobs.limits.keep / 4, jobs.limits.silence / 4, 15.0)):
         jobs.sweep()
-
-
-def _address(host: str, port: int, token: str | None) -> str:
-    shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}/{'' if token is None else f'?token={token}'}"
