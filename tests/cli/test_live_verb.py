@@ -16,12 +16,16 @@ import numpy as np
 import pytest
 import requests
 
+from ovvis import masks
 from ovvis.cli import live as verb
+from ovvis.cli import live_page, source_options
 from ovvis.cli import main as cli
 from ovvis.errors import InputError
 from ovvis.models import load
 from ovvis.outputs import render, webhook
 from ovvis.outputs.render import VideoWriter
+from ovvis.sources.video import open_source
+from ovvis.web.live_view import Screen
 
 FRAMES = 20
 WORDS = ("--labels", "dog, cat|kitten", "--show-above", "0", "--all-frames")
@@ -111,6 +115,16 @@ def test_several_places(quick, seen, monkeypatch, clip, tmp_path):
         (("--show-above", "2"), "--show-above 2"),
         (("--host", "192.0.2.1"), "--host must be this machine's"),
         (("--tracker", "offline"), "offline"),
+        (("--token", "short"), "--token: it must have at least 16"),
+        (("--fps", "5"), "clip.mp4 has its own clock"),
+        (("--levels", "0,9"), "levels are for images"),
+        (("--transport", "tcp"), "it is for cameras"),
+        (("--every", "0"), "every is 0"),
+        (("--roi", "1,2"), "roi"),
+        (("--end", "1", "--duration", "1"), "both say where to stop"),
+        (("--start", "5", "--end", "2"), "end is 2: it must lie after start"),
+        (("--style", "mask"), "did you mean masks"),
+        (("--opacity", "1.5"), "opacity 1.5 must lie in [0, 1]"),
     ],
 )
 def test_refused_before_anything_is_written(quick, monkeypatch, clip, tmp_path, capsys, more, said):
@@ -118,6 +132,46 @@ def test_refused_before_anything_is_written(quick, monkeypatch, clip, tmp_path, 
     assert live(monkeypatch, clip, "--labels", "dog", *more) == 2
     assert said in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_which_frames_and_which_part(quick, seen, monkeypatch, clip, tmp_path):
+    more = ("--start", "2f", "--every", "3", "--duration", "12f", "--roi", "48,0,48,64", "--no-view")
+    assert live(monkeypatch, clip, *WORDS, *more, "--lines", tmp_path / "x.jsonl") == 0
+    frames = [record for record in lines(tmp_path / "x.jsonl") if record["kind"] == "frame"]
+    assert [frame["frame"] for frame in frames] == [2, 5, 8, 11]
+    found = [masks.decode(one["mask"]) for frame in frames for one in frame["instances"]]
+    assert found and all(mask.shape == (64, 96) and not mask[:, :48].any() for mask in found)
+
+
+def test_what_shows_the_present_has_no_start(quick, monkeypatch, clip, capsys):
+    class Camera(type(open_source(clip))):
+        live = True
+
+    source = open_source(clip)
+    object.__setattr__(source, "__class__", Camera)
+    monkeypatch.setattr(source_options, "open_source", lambda *_, **__: source)
+    assert live(monkeypatch, "camera:0", "--labels", "dog", "--start", "5", "--port", "0") == 2
+    assert capsys.readouterr().err == "ovvis: --start 5: clip.mp4 shows what happens now; leave it out\n"
+
+
+def pictures(path):
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]).astype(int)
+
+
+def test_how_it_is_painted(quick, seen, monkeypatch, clip, tmp_path):
+    """Each option changes the pictures: fills that hide nothing are the video itself."""
+    styles = {
+        "plain": ("--style", "fills", "--opacity", "0", "--no-names"),
+        "filled": ("--style", "fills", "--opacity", "1", "--no-names"),
+        "boxes": ("--style", "fills", "--opacity", "0", "--no-names", "--boxes"),
+        "names": ("--style", "fills", "--opacity", "0"),
+    }
+    painted, original = {}, pictures(clip)
+    for name, options in styles.items():
+        assert live(monkeypatch, clip, *WORDS, "--no-view", "--output", tmp_path / name, *options) == 0
+        painted[name] = np.abs(pictures(tmp_path / name / "live.mp4") - original).mean()
+    assert painted["plain"] < 0.7 * min(painted[name] for name in ("filled", "boxes", "names"))
 
 
 def test_a_camera_that_is_not_there(quick, monkeypatch, tmp_path, capsys):
@@ -129,16 +183,16 @@ def test_a_camera_that_is_not_there(quick, monkeypatch, tmp_path, capsys):
 
 
 def test_a_source_that_breaks_off_leaves_what_came_and_code_3(quick, seen, monkeypatch, clip, tmp_path, capsys):
-    class Broken(type(verb.open_source(clip))):
+    class Broken(type(open_source(clip))):
         def __iter__(self):
             for frame in super().__iter__():
                 if frame.index == 7:
                     raise InputError("the cable was pulled")
                 yield frame
 
-    source = verb.open_source(clip)
+    source = open_source(clip)
     object.__setattr__(source, "__class__", Broken)
-    monkeypatch.setattr(verb, "open_source", lambda *_, **__: source)
+    monkeypatch.setattr(source_options, "open_source", lambda *_, **__: source)
     assert live(monkeypatch, clip, *WORDS, "--no-view", "--output", tmp_path / "out") == 3
     assert lines(tmp_path / "out" / "live.jsonl")[-1]["problem"] == "the cable was pulled"
     assert shown(tmp_path / "out" / "live.mp4") == 7
@@ -300,3 +354,25 @@ def test_the_view_is_served_while_it_runs_and_labels_change_from_it(endless, tmp
     assert process.returncode == 0 and "Looking for: horse, cow" in err
     kinds = [record["kind"] for record in lines(tmp_path / "out" / "live.jsonl")]
     assert kinds.count("labels") == 1 and kinds[-1] == "end"
+
+
+def test_labels_from_the_page_open_no_file(monkeypatch, tmp_path):
+    """What a browser sends is words, whatever lies where the program was begun."""
+
+    class Run:
+        def change_labels(self, labels):
+            return labels
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words").mkdir()
+    for name in ("words.txt", "words/more.txt"):
+        (tmp_path / name).write_text("secret, from a file")
+    page = live_page.Page(Screen(), "http://127.0.0.1/")
+    with pytest.raises(InputError, match="is being loaded"):
+        page.change_labels("dog")
+    page.run = Run()
+    assert page.change_labels("dog, cat|kitten") == ("dog", "cat")
+    for words in ("words.txt", "./words.txt", "@words.txt", str(tmp_path / "words.txt"), "words/more.txt"):
+        with pytest.raises(InputError) as refused:
+            page.change_labels(words)
+        assert "secret" not in str(refused.value)

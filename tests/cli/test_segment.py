@@ -65,6 +65,30 @@ def errors(capsys) -> list[str]:
     return [line for line in capsys.readouterr().err.splitlines() if "illustrated objects" not in line]
 
 
+def test_how_the_video_is_painted(quick, monkeypatch, clip, tmp_path, capsys):
+    """Each option changes the pictures: fills that hide nothing are the video itself."""
+    plain = ("--style", "fills", "--opacity", "0", "--no-names")
+    styles = {
+        "plain": plain,
+        "filled": ("--style", "fills", "--opacity", "1", "--no-names"),
+        "boxes": (*plain, "--boxes"),
+        "names": plain[:-1],
+    }
+
+    def pictures(path):
+        with av.open(str(path)) as container:
+            return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]).astype(int)
+
+    painted, original = {}, pictures(clip)
+    for name, options in styles.items():
+        assert segment(monkeypatch, clip, tmp_path / name, "--paint-above", "0", *options) == 0
+        painted[name] = np.abs(pictures(tmp_path / name / "overlay.mp4") - original).mean()
+    assert painted["plain"] < 0.7 * min(painted[name] for name in ("filled", "boxes", "names"))
+    for options, said in ((("--style", "mask"), "did you mean masks"), (("--opacity", "2"), "opacity 2")):
+        assert segment(monkeypatch, clip, tmp_path / "out", *options) == 2 and not (tmp_path / "out").exists()
+        assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("name", "more", "said"), [("it", (), 2), ("it", ("--model", "it"), 0), ("other", (), 0)])
 def test_the_small_default_says_what_it_knows_at_both_ends(
     quick, tiny_model, monkeypatch, clip, tmp_path, capsys, name, more, said
