@@ -41,6 +41,8 @@ def refused(monkeypatch, capsys, *arguments):
         (("--host", "192.0.2.7"), "of 192.0.2.7 cannot be listened at"),
         (("--folder", "/dev/null/x"), "--folder /dev/null/x cannot be made"),
         (("--port", "99999"), "--port"),
+        (("--camera", "camera:77"), "camera:77 is not there"),
+        (("--camera", "dog.mp4"), "--camera dog.mp4: it must be a camera (camera:0), a screen (screen:) or an address"),
     ],
 )
 def test_refusals(arguments, said, monkeypatch, capsys):

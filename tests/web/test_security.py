@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,7 +12,10 @@ from starlette.websockets import WebSocketDisconnect
 from ovvis.door.guard import Guard, checked_token
 from ovvis.errors import InputError
 from ovvis.models.zoo import ZOO
+from ovvis.web import exporting, receiving
 from ovvis.web.app import make_app
+from ovvis.web.choices import check_cameras
+from ovvis.web.exporting import Wanted
 from ovvis.web.gate import Gate
 from ovvis.web.jobs import Jobs
 from ovvis.web.limits import Limits
@@ -45,9 +49,9 @@ def jobs(tmp_path):
 def visit(jobs):
     """Return what makes a visitor: a client with cookies of its own."""
 
-    def visitor(base=HERE, *, token=None, host="127.0.0.1", names=(), open_page=True, cookies=None):
+    def visitor(base=HERE, *, token=None, host="127.0.0.1", names=(), open_page=True, cameras=()):
         sessions = visitor.sessions = visitor.sessions or Sessions(8000)
-        app = make_app(Served(jobs, NoWorker(jobs), [ZOO[MODEL]]))
+        app = make_app(Served(jobs, NoWorker(jobs), [ZOO[MODEL]], cameras))
         app = Gate(app, Guard(host, token, names), sessions)
         client = TestClient(app, base_url=base, follow_redirects=False)
         if open_page:
@@ -72,7 +76,7 @@ def finished(client, jobs):
     id, answer = uploaded(client)
     assert answer.json()["state"] == "waiting"
     job = jobs.take()
-    (job.folder / "painted.mp4").write_bytes(b"painted")
+    Wanted("painted").place(job).write_bytes(b"painted")
     (job.folder / "tracks.json").write_text("{}")
     jobs.end(job, "done")
     return id
@@ -123,16 +127,26 @@ def test_a_person_sees_only_their_own(visit, jobs):
     ann, bob = visit(), visit()
     id = finished(ann, jobs)
     assert [job["id"] for job in ann.get("/api/jobs").json()] == [id] and bob.get("/api/jobs").json() == []
-    paths = ["", "/painted.mp4", "/view", "/view/pieces/0", "/view/media", "/tracks", "/preview.jpg", "/exports/csv"]
+    paths = [
+        "",
+        "/exports",
+        "/exports/painted",
+        "/view",
+        "/view/pieces/0",
+        "/view/media",
+        "/tracks",
+        "/preview.jpg",
+        "/exports/csv",
+    ]
     for path in paths:
         answer = bob.get(f"/api/jobs/{id}{path}")
         assert answer.status_code == 404 and "no such job of yours" in answer.json()["error"], path
     assert bob.delete(f"/api/jobs/{id}").status_code == 404
     assert bob.put(f"/api/jobs/{id}/video", content=b"other").status_code == 404
     assert bob.post(f"/api/jobs/{id}/exports", json={"format": "csv"}).status_code == 404
-    assert ann.get(f"/api/jobs/{id}/painted.mp4").content == b"painted"
+    assert ann.get(f"/api/jobs/{id}/exports/painted").content == b"painted"
     assert ann.delete(f"/api/jobs/{id}").json() == {"removed": True}
-    assert ann.get(f"/api/jobs/{id}/painted.mp4").status_code == 404
+    assert ann.get(f"/api/jobs/{id}/exports/painted").status_code == 404
     assert list(jobs.folder.iterdir()) == []
 
 
@@ -292,9 +306,9 @@ def test_names_are_no_paths(name, visit, jobs):
     assert re.fullmatch(r"upload-[\w-]{8}", job.upload.name) and job.upload.parent.parent == jobs.folder
     shown = client.get(f"/api/jobs/{job.id}").json()["name"]
     assert shown and "/" not in shown.removeprefix("<img src=x>") and "\u202e" not in shown
-    (job.folder / "painted.mp4").write_bytes(b"painted")
+    Wanted("painted").place(job).write_bytes(b"painted")
     jobs.end(job, "done")
-    kept = client.get(f"/api/jobs/{job.id}/painted.mp4", params={"download": True}).headers["content-disposition"]
+    kept = client.get(f"/api/jobs/{job.id}/exports/painted").headers["content-disposition"]
     assert re.fullmatch(r'attachment; filename="[\w.-]+-painted\.mp4"', kept)
 
 
@@ -306,11 +320,88 @@ def test_exports_are_of_the_list(format, visit, jobs):
     assert client.get(f"/api/jobs/{id}/exports/{format}").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"min_score": 1.5}, "min_score 1.5: it must lie in [0, 1]"),
+        ({"min_score": -1}, "min_score -1: it must lie in [0, 1]"),
+        ({"opacity": 2}, "opacity 2.0 must lie in [0, 1]"),
+        ({"format": "painting"}, "choose one of the list"),
+    ],
+)
+def test_what_is_painted_is_checked(wish, said, visit, jobs):
+    client = visit()
+    id = finished(client, jobs)
+    answer = client.post(f"/api/jobs/{id}/exports", json={"format": "painted", **wish})
+    assert answer.status_code == 400 and said in answer.json()["error"]
+    query = {name: value for name, value in wish.items() if name != "format"}
+    if query:
+        assert client.get(f"/api/jobs/{id}/exports/painted", params=query).status_code == 404
+
+
+def test_exports_of_a_result_do_not_fill_the_disk(visit, jobs, monkeypatch):
+    """Each score makes another file: the oldest go."""
+    client = visit()
+    id = finished(client, jobs)
+    monkeypatch.setattr(exporting, "_in_a_process", lambda job, wanted, target: target.write_bytes(b"made"))
+    for hundredth in range(20):
+        wish = {"format": "csv", "min_score": hundredth / 100}
+        made = client.post(f"/api/jobs/{id}/exports", json=wish).json()
+        assert client.get(made["url"]).content == b"made"
+    assert len(list((jobs.folder / id).glob("export-*"))) == exporting.KEPT
+
+
+def test_one_export_of_a_result_at_a_time(visit, jobs):
+    client = visit()
+    id = finished(client, jobs)
+    with next(job for job in jobs._jobs.values()).exporting:
+        answer = client.post(f"/api/jobs/{id}/exports", json={"format": "csv"})
+    assert answer.status_code == 429 and "wait for it" in answer.json()["error"]
+
+
+def test_cameras_of_the_server_are_those_that_it_offers(visit, jobs):
+    cameras = ["camera:0?size=640x480", "rtsp://admin:1234@10.0.0.7/ch1"]
+    client = visit(cameras=cameras)
+    assert client.get("/api/choices").json()["cameras"] == ["camera:0", "rtsp://10.0.0.7/ch1"]  # no password
+    for wish, said in (({"camera": 2}, "not offered"), ({"camera": -1}, "camera"), ({"camera": "camera:1"}, "camera")):
+        with client.websocket_connect(CAMERA) as socket:
+            socket.send_text(json.dumps({"words": "dog", "model": MODEL, **wish}))
+            assert said in socket.receive_json()["why"]
+    with client.websocket_connect(CAMERA) as socket:
+        socket.send_text(json.dumps({"words": "dog", "model": MODEL, "camera": 1}))
+        assert socket.receive_json() == {"state": "waiting", "ahead": 0}
+        assert jobs.take().request.camera == cameras[1]
+
+
+@pytest.mark.parametrize("camera", ["dog.mp4", "/etc/passwd", "file:///etc/passwd", "-", "gopher://x/"])
+def test_what_is_no_camera_is_not_offered(camera):
+    with pytest.raises(InputError, match="address"):
+        check_cameras([camera])
+
+
+def test_a_full_disk_is_told(visit, jobs, monkeypatch):
+    client = visit()
+    usage = shutil.disk_usage(jobs.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2**29))
+    answer = add(client)
+    assert answer.status_code == 507 and answer.json()["error"].endswith("has no room for 3 bytes: try again later")
+    monkeypatch.undo()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    id = add(client).json()["id"]
+    monkeypatch.setattr(receiving, "run_in_threadpool", full)
+    answer = client.put(f"/api/jobs/{id}/video", content=b"abc")
+    assert (answer.status_code, answer.json()["error"]) == (507, "the server's disk is full: try again later")
+    assert client.get(f"/api/jobs/{id}").json()["state"] == "failed" and list(jobs.folder.iterdir()) == []
+
+
 def test_results_in_parts(visit, jobs):
     """A player asks for parts of a video."""
     client = visit()
     id = finished(client, jobs)
-    answer = client.get(f"/api/jobs/{id}/painted.mp4", headers={"Range": "bytes=2-4"})
+    answer = client.get(f"/api/jobs/{id}/exports/painted", headers={"Range": "bytes=2-4"})
     assert (answer.status_code, answer.content) == (206, b"int")
 
 
@@ -319,4 +410,4 @@ def test_cancelling_before_anything_runs(visit, jobs):
     id, _ = uploaded(client)
     assert client.delete(f"/api/jobs/{id}").json()["state"] == "cancelled"
     assert list(jobs.folder.iterdir()) == []
-    assert client.get(f"/api/jobs/{id}/painted.mp4").status_code == 409
+    assert client.get(f"/api/jobs/{id}/exports/painted").status_code == 409

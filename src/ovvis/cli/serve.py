@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import webbrowser
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +30,14 @@ def serve(
     model: Annotated[
         list[str] | None, typer.Option(help="Offer this model; again for more; all that can be had if not given.")
     ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Let visitors watch this camera of the server's (camera:0, screen:, rtsp://...); again for more; none "
+            "if not given.",
+            metavar="SOURCE",
+        ),
+    ] = None,
     mirror: shared.Mirror = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionName = "auto",
@@ -40,6 +49,7 @@ def serve(
         Path | None,
         typer.Option(help="Where uploads and results lie, in a folder of their own; the cache folder if not given."),
     ] = None,
+    browser: Annotated[bool, typer.Option("--browser", help="Open the page in the browser.")] = False,
     *,
     reached: PageOptions,
 ) -> None:
@@ -69,6 +79,7 @@ def serve(
         token=reached.token,
         names=reached.name or (),
         models=model or (),
+        cameras=camera or (),
         limits=limits,
         device=device,
         precision=precision,
@@ -82,5 +93,7 @@ def serve(
         )
         if page.open_to_others:
             note("Others can reach it: whoever has the address with its token may use it. It is not encrypted.")
+        if browser:
+            webbrowser.open(page.address)
         page.run()
     raise Interrupted("stopped; uploads and results are removed")

@@ -23,7 +23,7 @@ def make_app(served: Served) -> FastAPI:
     app.state.served = served
     _pages(app)
     app.include_router(router)
-    add_camera(app, served.jobs, served.worker, served.entries)
+    add_camera(app, served.jobs, served.worker, served.entries, served.cameras)
     tell_errors(app, {Busy: 429})
     return app
 

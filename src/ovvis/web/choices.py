@@ -11,6 +11,8 @@ from ovvis.models.measured import measured
 from ovvis.models.places import weights_path
 from ovvis.models.sources import offline
 from ovvis.models.zoo import ZOO, ModelEntry, find_model
+from ovvis.sources.devices import device_place, is_device
+from ovvis.sources.place import address_place, is_address, shown_address
 from ovvis.vocabulary import Vocabulary, builtin_names
 
 _FLOAT = 4_000_000  # bytes of a million weights
@@ -49,6 +51,27 @@ def check_model(name: str, entries: Sequence[ModelEntry]) -> ModelEntry:
                 raise InputError(f"{name} is not on the server, which fetches nothing ({why}): choose another model")
             return entry
     raise InputError(f"model {name[:80]!r} is not offered here: choose one of the list")
+
+
+def check_cameras(cameras: Sequence[str]) -> list[str]:
+    """Return sources of this machine that the page may show.
+
+    Raises:
+        InputError: one is no camera, screen or address, or a camera is not there.
+    """
+    for camera in cameras:
+        if is_device(camera):
+            device_place(camera)
+        elif is_address(camera) and not camera.startswith("file:"):
+            address_place(camera)
+        else:
+            raise InputError(f"--camera {camera}: it must be a camera (camera:0), a screen (screen:) or an address")
+    return list(cameras)
+
+
+def camera_name(camera: str) -> str:
+    """Return what visitors call one of the server's cameras: no password is in it."""
+    return shown_address(camera) if is_address(camera) else camera.partition("?")[0]
 
 
 def _first(entries: Sequence[ModelEntry]) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Condition
+from threading import Condition, Lock
 from typing import Any, Literal
 
 from ovvis.errors import InputError
@@ -30,6 +30,23 @@ class Request:
     words: str  # as typed, or a built-in list's name; empty: the model's own
     model: str  # of the zoo
     every: int = 1  # each n-th frame
+    camera: str | None = None  # a source of the server's that is watched
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far something is, in units of its own: bytes, words or frames."""
+
+    done: int = 0
+    total: int | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def remaining(self) -> float | None:
+        """Return the seconds that it will still take, by its rate so far; None where nothing says."""
+        spent = time.monotonic() - self.began
+        if not self.total or not self.done or spent < 0.2:
+            return None
+        return spent / self.done * max(self.total - self.done, 0)
 
 
 @dataclass(slots=True)
@@ -45,14 +62,14 @@ class Job:
     born: float = field(default_factory=time.time)
     touched: float = field(default_factory=time.monotonic)  # when an upload brought bytes, or a state changed
     ended: float | None = None  # time.monotonic
-    stage: str = ""  # what is being done: "fetching", "loading", "words", "frames", "painting"
-    done: int = 0  # of the stage's units: bytes, words or frames
-    total: int | None = None
-    stage_began: float = 0.0
+    stage: str = ""  # what is being done: "fetching", "loading", "words", "frames", "viewer", "camera"
+    progress: Progress = field(default_factory=Progress)  # of the upload, or the stage
     preview: bytes | None = None  # JPEG of the newest painted frame
     preview_frame: int | None = None  # its number in the source
     error: str | None = None
     outcome: dict[str, Any] = field(default_factory=dict)  # of a result: counts, notes, problem
+    exporting: Lock = field(default_factory=Lock)  # one export of a job is made at a time
+    taking: Progress | None = None  # of the export that is being made
 
     @property
     def over(self) -> bool:
@@ -66,14 +83,7 @@ class Job:
 
     def begin(self, stage: str, total: int | None = None) -> None:
         """Note that a stage begins."""
-        self.stage, self.done, self.total, self.stage_began = stage, 0, total, time.monotonic()
-
-    def remaining(self) -> float | None:
-        """Return the seconds that the stage will still take, by its rate so far; None where nothing says."""
-        spent = time.monotonic() - self.stage_began
-        if not self.total or not self.done or spent < 0.2:
-            return None
-        return spent / self.done * max(self.total - self.done, 0)
+        self.stage, self.progress = stage, Progress(total=total)
 
 
 class Jobs:

@@ -60,7 +60,7 @@ async def _write(job: Job, jobs: Jobs, request: Request) -> None:
             if job.over:
                 raise HTTPException(409, "the job was cancelled")
             await run_in_threadpool(file.write, chunk)
-            job.done, job.total = came, None if stated is None else int(stated)
+            job.progress.done, job.progress.total = came, None if stated is None else int(stated)
             jobs.touch(job)
     if came == 0:
         raise HTTPException(400, f"{job.request.name} is empty: choose another file")

@@ -6,23 +6,28 @@ import json
 import re
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, Response
 
 from ovvis.errors import InputError
 from ovvis.models.zoo import ModelEntry
+from ovvis.outputs.style import Style
 from ovvis.plain import visible
+from ovvis.structures import SHOWN_SCORE
 from ovvis.version import __version__
 from ovvis.web import choices, exporting, receiving
-from ovvis.web.jobs import Job, Jobs
+from ovvis.web.jobs import Job, Jobs, Progress
 from ovvis.web.jobs import Request as Asked
 from ovvis.web.limits import size_in_words, time_in_words
-from ovvis.web.places import MEDIA, PAGE, PAINTED, SUMMARY, VIEW
+from ovvis.web.places import MEDIA, PAGE, SUMMARY, VIEW
 from ovvis.web.worker import Worker
 
 _ROOM = 2**29  # bytes of the disk that stay free
@@ -37,6 +42,8 @@ class Served:
     jobs: Jobs
     worker: Worker
     entries: list[ModelEntry]  # models that are offered
+    cameras: Sequence[str] = ()  # sources of this machine that may be watched
+    exports: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(exporting.AT_ONCE))
 
 
 class NewJob(BaseModel):
@@ -49,11 +56,24 @@ class NewJob(BaseModel):
     every: int = Field(default=1, ge=1, le=1000)
 
 
-class NewExport(BaseModel):
-    """What is to be taken away."""
+class Chosen(BaseModel):
+    """What of a result is to be taken away, and of the painted video how it looks."""
+
+    min_score: float = SHOWN_SCORE
+    opacity: float = Style().opacity
+    outlines: bool = Style().outlines
+    boxes: bool = Style().boxes
+    names: bool = Style().tags
+
+    def wanted(self, format: str) -> exporting.Wanted:
+        """Return it as the exports take it."""
+        return exporting.Wanted(format, self.min_score, Style(self.opacity, self.outlines, self.boxes, self.names))
+
+
+class NewExport(Chosen):
+    """What is to be made."""
 
     format: str = Field(max_length=100)
-    min_score: float = 0.3
 
 
 def _served(request: Request) -> Served:
@@ -97,6 +117,7 @@ def offers(here: Here) -> dict[str, Any]:
         "models": choices.models(here.entries),
         "vocabularies": choices.vocabularies(),
         "formats": exporting.formats(),
+        "cameras": [choices.camera_name(camera) for camera in here.cameras],
         "limits": {
             "upload": limits.upload,
             "in_words": f"Up to {size_in_words(limits.upload)} and {time_in_words(limits.seconds)}",
@@ -163,13 +184,6 @@ def tracks(job: OwnResult) -> Response:
     return _file(job.folder / SUMMARY, media_type="application/json")
 
 
-@router.get("/jobs/{id}/painted.mp4")
-def painted(job: OwnResult, download: bool = False) -> Response:
-    """Give the painted video, to be played or kept."""
-    name = f"{_stem(job)}-painted.mp4" if download else None
-    return _file(job.folder / PAINTED, media_type="video/mp4", filename=name)
-
-
 @router.get("/jobs/{id}/view")
 def view(job: OwnResult) -> Response:
     """Give the viewer's page; its own policy is the stricter one."""
@@ -193,17 +207,27 @@ def media(job: OwnResult) -> Response:
 
 
 @router.post("/jobs/{id}/exports")
-def prepare(job: OwnResult, new: NewExport) -> dict[str, Any]:
+async def prepare(job: OwnResult, here: Here, new: NewExport) -> dict[str, Any]:
     """Make an export; say where it is."""
-    made = exporting.make(job, new.format, new.min_score)
-    return {"size": made.stat().st_size, "url": f"/api/jobs/{job.id}/exports/{new.format}?min_score={new.min_score}"}
+    made = await to_thread.run_sync(exporting.make, job, new.wanted(new.format), limiter=here.exports)
+    query = urlencode(new.model_dump(exclude={"format"}))
+    return {"size": made.stat().st_size, "url": f"/api/jobs/{job.id}/exports/{new.format}?{query}"}
+
+
+@router.get("/jobs/{id}/exports")
+def preparing(job: OwnResult) -> dict[str, Any]:
+    """Say how far the export is that is being made."""
+    return _how_far(job.taking)
 
 
 @router.get("/jobs/{id}/exports/{format}")
-def take(job: OwnResult, format: str, min_score: float = 0.3) -> Response:
+def take(job: OwnResult, format: str, chosen: Annotated[Chosen, Query()]) -> Response:
     """Give an export that was made."""
-    made = exporting.made(job, format, min_score)
-    if made is None:
+    try:
+        made = chosen.wanted(format).place(job)
+    except InputError as error:
+        raise HTTPException(404, str(error)) from error
+    if not made.is_file():
         raise HTTPException(404, "it is not prepared: ask for it on the page")
     return _file(made, media_type="application/octet-stream", filename=f"{_stem(job)}-{format}{made.suffix}")
 
@@ -244,11 +268,16 @@ def _told(jobs: Jobs, job: Job) -> dict[str, Any]:
         "ahead": jobs.place(job),
         "age": time.time() - job.born,
         "stage": job.stage if running else "",
-        "done": job.done,
-        "total": job.total,
-        "remaining": job.remaining() if running else None,
+        **_how_far(job.progress, running),
         "preview": job.preview_frame if running else None,
         "error": job.error,
         "outcome": job.outcome,
         "kept_for": jobs.kept_for(job),
     }
+
+
+def _how_far(progress: Progress | None, foreseen: bool = True) -> dict[str, Any]:
+    """Return how much of something is done, and the seconds that the rest will take, if that is to be foreseen."""
+    if progress is None:
+        return {"done": 0, "total": None, "remaining": None}
+    return {"done": progress.done, "total": progress.total, "remaining": progress.remaining() if foreseen else None}

@@ -17,13 +17,13 @@ from ovvis import masks
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.outputs.formats.tracks_json import save_tracks
-from ovvis.outputs.render import Painted, paint, render
+from ovvis.outputs.render import Painted, paint
 from ovvis.sources.video import Source, open_source
 from ovvis.structures import FrameResult, Instance
 from ovvis.vocabulary import Vocabulary, builtin_names
 from ovvis.web.accepted import check_upload
 from ovvis.web.limits import time_in_words
-from ovvis.web.places import PAINTED, SUMMARY, TRACKS
+from ovvis.web.places import SUMMARY, TRACKS
 from ovvis.web.showing import lay_out
 from ovvis.web.summary import summary
 from ovvis.web.work import Models, Task, Told, told_line
@@ -56,10 +56,9 @@ def segment(task: Task, models: Models, told: Told) -> dict[str, Any]:
         result.source = task.name
         result.notes = [told_line(note, task) for note in result.notes]
         result.problem = result.problem and told_line(result.problem, task)
-        told.tell("stage", "painting", len(result.frame_indices))
+        result.opened_as |= {"source": task.name}  # where it lies here is nobody's business
         save_tracks(result, task.folder / TRACKS)
         (task.folder / SUMMARY).write_text(json.dumps(summary(result)), encoding="utf-8")
-        render(result, source, task.folder / PAINTED, on_frame=_counted(told))
         told.tell("stage", "viewer", len(result.frame_indices))
         said = lay_out(result, task.video, task.folder, _counted(told))
         return {

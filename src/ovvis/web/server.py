@@ -39,6 +39,7 @@ class Settings:
         token: what a browser must know; None: none on this machine alone, else one is made.
         names: further names that the server is reached by, as behind a proxy.
         models: names of those that are offered; none: all that can be had.
+        cameras: sources of this machine that visitors may watch; none unless named.
         limits: what is allowed.
         device: for the models.
         precision: likewise.
@@ -51,6 +52,7 @@ class Settings:
     token: str | None = None
     names: Sequence[str] = ()
     models: Sequence[str] = ()
+    cameras: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
     device: str = "auto"
     precision: str = "auto"
@@ -88,13 +90,13 @@ def serving(settings: Settings) -> Iterator[Page]:
         InputError: a setting cannot be used, or the port is taken.
     """
     token = checked_token(settings.token, settings.host)
-    entries = choices.offered(settings.models)
+    entries, cameras = choices.offered(settings.models), choices.check_cameras(settings.cameras)
     with ExitStack() as stack:
         listening = stack.enter_context(closing(listen(settings.host, settings.port)))
         port = listening.getsockname()[1]
         jobs = Jobs(stack.enter_context(hidden_folder(settings.folder, NAME)), settings.limits)
         worker = Worker(jobs, settings.device, settings.precision, settings.prepare)
-        app = make_app(Served(jobs, worker, entries))
+        app = make_app(Served(jobs, worker, entries, cameras))
         guard = Guard(settings.host, token, settings.names)
         config = uvicorn.Config(
             Gate(app, guard, Sessions(port)),

@@ -1,4 +1,4 @@
-"""A camera's frames, one after another, each painted as soon as its instances are known."""
+"""A camera's frames, the browser's or the server's own, each painted as soon as its instances are known."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import io
 import queue
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -28,29 +30,40 @@ def watch(task: Task, models: Models, told: Told) -> dict[str, Any]:
     """Paint the frames that come until there are enough; return how many there were.
 
     Raises:
-        InputError: a frame or the words cannot be used, or no frame comes.
+        InputError: a frame or the words cannot be used, no frame comes, or the server's camera is not there.
         ResourceError: the model cannot be had.
         Cancelled: the task is wanted no more.
     """
-    segmenter = segmenter_for(task, models, told)
+    segmenter, orders = segmenter_for(task, models, told), _Orders(told)
+    if task.camera is not None:
+        live = Live(segmenter, open_source(task.camera), patience=PATIENCE)
+        told.tell("stage", "camera", None)
+        with orders.heard_beside(live):
+            return _show(live, told)
     told.tell("stage", "camera", None)
-    camera = _Camera(told)
-    first = next(camera.frames(), None)
-    shown = 0
-    if first is not None:
-        live = Live(segmenter, open_source(camera.frames(first)), paced=False, patience=PATIENCE)
-        camera.live = live
-        for seen in live:
-            counts = Counter(one.label for one in seen.instances)
-            told.tell("painted", painted_jpeg(seen.frame.image, seen.instances), dict(counts))
-            shown += 1
-        if live.problem is not None:
-            raise InputError(live.problem)
+    first = next(orders.frames(), None)
+    if first is None:
+        told.check()
+        return {"frames": 0}
+    live = Live(segmenter, open_source(orders.frames(first)), paced=False, patience=PATIENCE)
+    orders.live = live
+    return _show(live, told)
+
+
+def _show(live: Live, told: Told) -> dict[str, Any]:
+    """Tell of each frame that is painted; return how many there were."""
+    for seen in live:
+        counts = dict(Counter(one.label for one in seen.instances))
+        picture = painted_jpeg(seen.frame.image, seen.instances)
+        latency = live.meter.picture(seen)
+        told.tell("painted", picture, {"counts": counts, "latency": latency, "left_out": live.meter.left_out})
     told.check()
-    return {"frames": shown}
+    if live.problem is not None:
+        raise InputError(live.problem)
+    return {"frames": live.meter.frames}
 
 
-class _Camera:
+class _Orders:
     """What the browser says: frames, and other words to look for."""
 
     def __init__(self, told: Told) -> None:
@@ -62,16 +75,40 @@ class _Camera:
         if first is not None:
             yield first
         while not self._told.cancelled:
-            try:
-                what, *rest = self._told.inbox.get(timeout=_GLANCE)
-            except queue.Empty:
-                continue
+            what, *rest = self._next()
             if what == "enough":
                 return
             if what == "frame":
                 yield _read(rest[0])
             elif what == "words" and self.live is not None:
                 self._change(self.live, rest[0])
+
+    @contextmanager
+    def heard_beside(self, live: Live) -> Iterator[None]:
+        """Follow what the browser says in a thread of its own for the block; frames come from elsewhere."""
+        over = Event()
+        thread = Thread(target=self._follow, args=(live, over), name="ovvis-web-orders", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()  # what is told from then on is another task's
+
+    def _follow(self, live: Live, over: Event) -> None:
+        while not over.is_set():
+            what, *rest = self._next()
+            if what == "words":
+                self._change(live, rest[0])
+            if what == "enough" or self._told.cancelled:
+                live.stop()
+                return
+
+    def _next(self) -> tuple[Any, ...]:
+        try:
+            return self._told.inbox.get(timeout=_GLANCE)
+        except queue.Empty:
+            return ("nothing",)
 
     def _change(self, live: Live, words: str) -> None:
         try:

@@ -1,7 +1,8 @@
 """The process that has the model: it takes one task after another, and nothing that befalls it ends the server.
 
-What it is told: ("task", Task), ("frame", bytes), ("labels", text), ("enough",). What it tells: ("stage", name, total),
-("step", done, total), ("preview", jpeg, frame), ("painted", jpeg, counts), ("done", outcome), ("failed", line).
+What it is told: ("task", Task), ("frame", bytes), ("words", text), ("enough",). What it tells: ("stage", name, total),
+("step", done, total), ("preview", jpeg, frame), ("painted", jpeg, facts), ("refused", line), ("done", outcome),
+("failed", line).
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Task:
     words: str
     model: str
     every: int
-    video: Path | None  # None: a camera, whose frames are told
+    video: Path | None  # None: a camera
+    camera: str | None  # a source of the server's; None: the browser's, whose frames are told
     folder: Path
     most_seconds: float  # of the video
 

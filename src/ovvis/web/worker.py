@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ovvis.web import work
@@ -21,7 +22,7 @@ _GLANCE = 0.05  # seconds between two looks at what else there is to do
 class Camera:
     """What goes between a browser's camera and the process."""
 
-    def __init__(self, on_painted: Callable[[bytes, dict[str, int]], None], on_refused: Callable[[str], None]) -> None:
+    def __init__(self, on_painted: Callable[[bytes, dict[str, Any]], None], on_refused: Callable[[str], None]) -> None:
         self.inbox: queue.Queue[bytes | str] = queue.Queue(maxsize=4)  # frames, and words to look for from then on
         self.on_painted, self.on_refused = on_painted, on_refused
 
@@ -100,7 +101,14 @@ class Worker:
         asked, camera = job.request, self._cameras.get(job.id)
         video = None if job.camera else job.upload
         task = work.Task(
-            asked.name, asked.words, asked.model, asked.every, video, job.folder, self._jobs.limits.seconds
+            asked.name,
+            asked.words,
+            asked.model,
+            asked.every,
+            video,
+            asked.camera,
+            job.folder,
+            self._jobs.limits.seconds,
         )
         if not self._send("task", task):
             self._send("task", task)  # it had died since the last one
@@ -128,19 +136,16 @@ class Worker:
             self._heard(job, camera, what, rest)
 
     def _feed(self, job: Job, camera: Camera, ends: float | None) -> float | None:
-        """Hand on a camera's frame; return when the session is to end for those who wait."""
-        try:
-            what = camera.inbox.get_nowait()
-        except queue.Empty:
-            return ends
+        """Hand on a frame or words from the browser; return when the session is to end for those who wait."""
         if not self._jobs.anyone_waiting:
             ends = None
         elif job.stage == "camera":
             ends = ends or time.monotonic() + self._jobs.limits.camera
-        if ends is not None and time.monotonic() > ends:
+        if ends is not None and time.monotonic() > ends and job.error is None:
             job.error = f"others wait for the model, and a camera has it for {time_in_words(self._jobs.limits.camera)}"
             self._send("enough")
-        else:
+        with suppress(queue.Empty):
+            what = camera.inbox.get_nowait()
             self._send("words" if isinstance(what, str) else "frame", what)
         return ends
 
@@ -148,7 +153,7 @@ class Worker:
         if what == "stage":
             job.begin(*rest)
         elif what == "step":
-            job.done, job.total = rest[0], rest[1] or job.total
+            job.progress.done, job.progress.total = rest[0], rest[1] or job.progress.total
         elif what == "preview":
             job.preview, job.preview_frame = rest
         elif what == "painted" and camera is not None:

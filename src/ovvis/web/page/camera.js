@@ -1,16 +1,17 @@
-// The camera tab: a frame goes to the server, its painted picture comes back, then the next one goes.
+// The camera tab: a frame goes to the server, its painted picture comes back, then the next one goes; a camera of the
+// server's sends pictures alone.
 
-import { $, show, size } from "/static/page.js";
+import { $, choices, show, size } from "/static/page.js";
 
 const EDGE = 640; // pixels of a frame's long edge
-let socket = null, stream = null, sent = 0, rate = [];
+let socket = null, stream = null, sent = 0, latency = 0, rate = []; // times in milliseconds
 
 function state(text) {
   if ($("camera-state").textContent !== text) $("camera-state").textContent = text;
 }
 
 function running(is) {
-  $("camera-start").disabled = is;
+  $("camera-start").disabled = $("camera").disabled = is;
   $("camera-stop").disabled = $("camera-words").disabled = !is;
 }
 
@@ -27,6 +28,12 @@ function stop(why = "") {
 
 async function start() {
   show($("camera-problem"), "");
+  if ($("camera").value) {
+    running(true);
+    state("Asking the server ...");
+    connect(null);
+    return;
+  }
   if (!navigator.mediaDevices) {
     show($("camera-problem"), "the browser gives its camera only to this machine's own pages (127.0.0.1, localhost) and to https");
     return;
@@ -49,7 +56,8 @@ function connect(video) {
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/camera`);
   socket.binaryType = "blob";
   const mine = socket;
-  socket.onopen = () => mine.send(JSON.stringify({ words: $("words").value, model: $("model").value }));
+  const wish = { words: $("words").value, model: $("model").value, camera: video ? null : +$("camera").value };
+  socket.onopen = () => mine.send(JSON.stringify(wish));
   socket.onclose = () => { if (socket === mine) stop("the server ended the session"); };
   socket.onmessage = async (event) => {
     if (socket !== mine) return;
@@ -63,13 +71,14 @@ function hear(said, video, mine) {
   if (said.counts) {
     const parts = Object.entries(said.counts).map(([label, count]) => `${count} ${label}`);
     $("camera-counts").textContent = parts.length ? parts.join(", ") : "nothing of what is looked for";
+    if (!video) latency = said.latency * 1000;
   }
   if (said.state === "waiting") state(said.ahead ? `Waiting: ${said.ahead} before this camera` : "Next in the queue");
   if (said.state === "preparing") {
     const part = said.total ? ` (${size(said.done)} of ${size(said.total)})` : "";
     state({ fetching: `The model's weights are fetched${part}`, words: "The words are read" }[said.stage] ?? "The model is loaded");
   }
-  if (said.state === "running") { state("Running"); send(video, mine); }
+  if (said.state === "running") { state("Running"); if (video) send(video, mine); }
   if (said.state === "ended") stop(said.why);
 }
 
@@ -88,18 +97,31 @@ async function draw(blob, video, mine) {
   [canvas.width, canvas.height] = [picture.width, picture.height];
   canvas.getContext("2d").drawImage(picture, 0, 0);
   const now = performance.now();
+  if (video) latency = now - sent;
   rate = [...rate.filter((then) => now - then < 3000), now];
   const fps = rate.length > 1 ? (rate.length - 1) / ((now - rate[0]) / 1000) : 0;
   canvas.dataset.drawn = String(+(canvas.dataset.drawn ?? 0) + 1);
   state("Running");
-  $("camera-rate").textContent = `${fps.toFixed(1)} pictures a second, ${Math.round(now - sent)} ms from capture to picture`;
-  if (socket === mine) send(video, mine);
+  $("camera-rate").textContent = `${fps.toFixed(1)} pictures a second, ${Math.round(latency)} ms from capture to picture`;
+  if (socket === mine && video) send(video, mine);
 }
 
+function tell() {
+  $("camera-help").textContent = $("camera").value
+    ? "It belongs to the server: everybody who may use this page may watch it. Its pictures are not kept."
+    : "Its pictures go to the server that gave out this page, and are not kept.";
+}
+
+document.addEventListener("ready", () => {
+  $("camera").append(...choices.cameras.map((name, i) => new Option(`the server's: ${name}`, String(i))));
+  $("camera").parentElement.hidden = choices.cameras.length === 0;
+});
+$("camera").addEventListener("change", tell);
+tell();
 $("camera-start").addEventListener("click", () => { sent = 0; start(); });
 $("camera-stop").addEventListener("click", () => stop());
 $("camera-words").addEventListener("click", () => {
   show($("camera-problem"), "");
   socket?.send(JSON.stringify({ words: $("words").value }));
 });
-document.addEventListener("tab", (event) => { if (event.detail !== "tab-camera" && stream) stop(); });
+document.addEventListener("tab", (event) => { if (event.detail !== "tab-camera" && socket) stop(); });

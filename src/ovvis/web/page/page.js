@@ -120,6 +120,30 @@ function choose(file) {
   show($("form-problem"), "");
 }
 
+addEventListener("beforeunload", (event) => { if (uploads.size) event.preventDefault(); }); // it would break off
+
+// A video may be dropped anywhere: beside the field, a browser would leave the page for it.
+function dropping() {
+  const over = (is) => $("drop").classList.toggle("over", is);
+  const brings = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  document.addEventListener("dragover", (event) => {
+    if (!brings(event)) return;
+    event.preventDefault();
+    over(true);
+  });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) over(false); });
+  document.addEventListener("drop", (event) => {
+    over(false);
+    if (!brings(event)) return;
+    event.preventDefault();
+    $("tab-video").click();
+    const given = event.dataTransfer, entry = given.items[0]?.webkitGetAsEntry?.();
+    if (entry?.isDirectory) show($("form-problem"), `${entry.name} is a folder: drop a video`);
+    else if (given.files.length > 1) show($("form-problem"), `${given.files.length} files were dropped: one video at a time`);
+    else choose(given.files[0]);
+  });
+}
+
 const uploads = new Map(); // job -> the request that brings its video
 
 function upload(job, file) {
@@ -184,7 +208,7 @@ function say(text) {
 
 const STAGES = {
   loading: "Loading the model", fetching: "Fetching the model's weights", words: "Reading the words",
-  frames: "Segmenting", painting: "Painting", viewer: "Preparing the viewer", "": "Starting",
+  frames: "Segmenting", viewer: "Preparing the viewer", "": "Starting",
 };
 
 function progressText(job) {
@@ -196,7 +220,7 @@ function progressText(job) {
   }
   if (job.state === "running") {
     const many = job.stage === "fetching" ? size : (n) => n.toLocaleString("en");
-    const unit = { frames: " frames", painting: " frames", words: " words" }[job.stage] ?? "";
+    const unit = { frames: " frames", words: " words" }[job.stage] ?? "";
     const count = job.done ? ` ${many(job.done)}${job.total ? ` of ${many(job.total)}` : ""}${unit}` : "";
     const left = job.remaining === null ? "" : `, about ${duration(job.remaining)} left`;
     return `${STAGES[job.stage] ?? job.stage}${count}${left}`;
@@ -316,9 +340,10 @@ async function result(entry, job) {
   found(".threshold label").htmlFor = range.id;
   select.id = `take-${job.id}`;
   found(".take label").htmlFor = select.id;
-  select.append(new Option("painted: the video with everything painted that scores 0.3 or more", "painted"));
   for (const format of choices.formats) select.append(new Option(`${format.name}: ${format.summary}`, format.name));
-  found(".take-button").addEventListener("click", (event) => take(job, entry, select.value, +range.value, event.target));
+  found(".take-button").addEventListener("click", (event) => {
+    take(job, entry, { format: select.value, min_score: +range.value, ...lookOf(viewer) }, event.target);
+  });
   try {
     const tracks = await ask(`/api/jobs/${job.id}/tracks`);
     const fill = () => {
@@ -329,9 +354,41 @@ async function result(entry, job) {
     };
     range.addEventListener("input", fill);
     fill();
+    together(viewer, range);
   } catch (error) {
     show(entry.problem, error.message);
   }
+}
+
+// The viewer's least score and the page's are one: whoever moves either moves both.
+function together(viewer, range) {
+  const tie = () => {
+    const inside = viewer.contentDocument, other = inside?.getElementById("threshold");
+    if (!other || other.dataset.tied) return;
+    other.dataset.tied = "yes";
+    const follow = () => {
+      if (range.value === other.value) return;
+      range.value = other.value;
+      range.dispatchEvent(new Event("input"));
+    };
+    range.addEventListener("input", () => {
+      if (range.value === other.value) return;
+      other.value = range.value;
+      other.dispatchEvent(new Event("input"));
+    });
+    // Its keys and links change it, too, and say so here alone.
+    new MutationObserver(follow).observe(inside.getElementById("threshold-value"), { childList: true, characterData: true, subtree: true });
+    follow();
+  };
+  viewer.addEventListener("load", tie);
+  tie();
+}
+
+// How the viewer paints now: so the painted video looks, too.
+function lookOf(viewer) {
+  const of = (id) => viewer.contentDocument?.getElementById(id);
+  if (!of("opacity")) return {};
+  return { opacity: +of("opacity").value, outlines: of("outlines").checked, names: of("names").checked };
 }
 
 function fillTracks(body, rows, frames) {
@@ -351,28 +408,30 @@ function fillTracks(body, rows, frames) {
   }
 }
 
-async function take(job, entry, format, score, button) {
+async function take(job, entry, wanted, button) {
   const state = entry.result.querySelector(".take-state");
   button.disabled = true;
   state.classList.remove("problem");
   state.textContent = "Preparing ...";
-  try {
-    let url = `/api/jobs/${job.id}/painted.mp4?download=true`;
-    if (format !== "painted") {
-      const made = await post(`/api/jobs/${job.id}/exports`, { format, min_score: score });
-      url = made.url;
-      state.textContent = `${format}: ${size(made.size)}`;
-    } else {
-      state.textContent = "";
+  const watching = setInterval(async () => {
+    const how = await ask(`/api/jobs/${job.id}/exports`).catch(() => null);
+    if (button.disabled && how?.done && how.total) {
+      const left = how.remaining === null ? "" : `, about ${duration(how.remaining)} left`;
+      state.textContent = `Preparing: ${how.done.toLocaleString("en")} of ${how.total.toLocaleString("en")}${left}`;
     }
+  }, POLL);
+  try {
+    const made = await post(`/api/jobs/${job.id}/exports`, wanted);
+    state.textContent = `${wanted.format}: ${size(made.size)}`;
     const link = document.createElement("a");
-    link.href = url;
+    link.href = made.url;
     link.download = "";
     link.click();
   } catch (error) {
     state.classList.add("problem");
     state.textContent = error.message;
   } finally {
+    clearInterval(watching);
     button.disabled = false;
   }
 }
@@ -421,8 +480,7 @@ async function start() {
   tabs();
   $("job").addEventListener("submit", submit);
   $("file").addEventListener("change", () => choose($("file").files[0]));
-  for (const name of ["dragenter", "dragover"]) $("drop").addEventListener(name, () => $("drop").classList.add("over"));
-  for (const name of ["dragleave", "drop"]) $("drop").addEventListener(name, () => $("drop").classList.remove("over"));
+  dropping();
   $("words").addEventListener("input", pressLists);
   $("model").addEventListener("change", tellModel);
   try {
@@ -436,6 +494,7 @@ async function start() {
   const { in_words: most, kept } = choices.limits;
   $("limits").textContent = `${most}. Video and results are yours alone, and removed ${kept} after the job has ended. If you close the page, the job goes on.`;
   $("foot").textContent = `ovvis ${choices.version}`;
+  document.dispatchEvent(new Event("ready"));
   document.body.dataset.ready = "yes";
   await look();
 }
