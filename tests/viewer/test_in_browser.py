@@ -228,6 +228,69 @@ def test_pointer_lights_up_and_shows_alone(browser, tmp_path):
     assert browser.execute_script("return [...ovvisViewer.solo]") == [lit]
 
 
+SET = "const field = arguments[0]; field.value = arguments[1]; field.dispatchEvent(new Event('input', {bubbles: true}))"
+
+
+def test_another_colour_is_that_of_mask_row_and_tag(browser, tmp_path):
+    shown(browser, result_of(clip(tmp_path)), tmp_path / "page.html")
+    only(browser, 1)
+    inside = mask_at(1, 0, (48, 64))
+    line = browser.find_element(By.CSS_SELECTOR, "[data-id='1'] .line")
+    canvas = "return arguments[0].toDataURL('image/png').split(',')[1]"
+    drawn = lambda: np.array(Image.open(io.BytesIO(base64.b64decode(browser.execute_script(canvas, line)))))  # noqa: E731
+    browser.execute_script(SET, browser.find_element(By.ID, "opacity"), "1")
+    for text, colour in (("#123456", (0x12, 0x34, 0x56)), ("#fedcba", (0xFE, 0xDC, 0xBA))):
+        browser.execute_script(SET, browser.find_element(By.CSS_SELECTOR, "[data-id='1'] .tint"), text)
+        assert (pixels(browser, "masks")[inside] == (*colour, 255)).all()
+        strong = drawn()[drawn()[..., 3] == 255]  # the curve; spans are paler
+        assert len(strong) and (strong[:, :3] == colour).all()
+        tag = pixels(browser, "tags")
+        assert (np.abs(tag.astype(int) - (*colour, 255)) <= 1).all(-1).any()
+    only(browser, 2)
+    assert tuple(pixels(browser, "masks")[mask_at(2, 0, (48, 64))][0, :3]) != (0xFE, 0xDC, 0xBA)  # no other's
+
+
+def test_the_timeline_shows_less_time_and_turns_its_page(browser, tmp_path):
+    result = result_of(clip(tmp_path, times=lambda k: 100 * k))
+    shown(browser, result, tmp_path / "page.html")
+    only(browser)
+    view = lambda: browser.execute_script("return ovvisViewer.view()")  # noqa: E731
+    needle = "const n = document.getElementById('needle'); return n.hidden ? null : n.getBoundingClientRect().left + 1"
+    line = browser.find_element(By.CSS_SELECTOR, "[data-id='3'] .line")  # seen from frame 4, 0.4 s, on
+    first = """
+        const { width, height } = arguments[0];
+        const flat = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+        flat.drawImage(arguments[0], 0, 0);
+        const { data } = flat.getImageData(0, 0, width, height);
+        for (let x = 0; x < width; x++)
+          for (let y = 0; y < height; y++) if (data[4 * (y * width + x) + 3]) return x / width;
+        return null;
+    """
+    begin, end = view()
+    assert begin == 0 and end == pytest.approx(2.3 + 1 / result.fps)
+    assert browser.execute_script(first, line) == pytest.approx(0.4 / end, abs=0.01)
+    for times in (2, 4):
+        browser.find_element(By.ID, "in").click()
+        assert view() == pytest.approx([0, end / times])
+        assert browser.execute_script(first, line) == pytest.approx(0.4 / (end / times), abs=0.01)
+    box = line.rect
+    for position in (3, 20):  # on the first page and on the last
+        go(browser, position)
+        page = 0 if position == 3 else 3
+        assert view() == pytest.approx([page * end / 4, (page + 1) * end / 4])
+        place = (result.frame_times[position] - view()[0]) / (end / 4)
+        assert browser.execute_script(needle) == pytest.approx(box["x"] + place * box["width"], abs=2)
+    third = box["width"] / 3 - box["width"] / 2
+    ActionChains(browser).move_to_element_with_offset(line, third, 0).click().perform()  # a third into the page
+    wait(browser, SETTLED, int((view()[0] + end / 12) * 10))
+    for _ in range(12):
+        browser.find_element(By.ID, "out").click()
+    assert view() == pytest.approx([0, end])
+    browser.execute_script("for (let i = 0; i < 20; i++) document.getElementById('in').click()")
+    assert browser.execute_script("return ovvisViewer.zoom") == 512
+    assert complaints(browser) == []
+
+
 def test_links_lead_to_a_moment_and_a_track(browser, tmp_path):
     result = result_of(clip(tmp_path, times=lambda k: 40 * k + (900 if k > 9 else 0)))
     write_viewer(result, tmp_path / "page.html")
