@@ -328,12 +328,27 @@ def test_a_cutout_for_each(tmp_path):
 
 
 def test_fiftyone(tmp_path):
+    """Needs FiftyOne, and a database that speaks MongoDB's protocol (CONTRIBUTING.md)."""
     fiftyone = pytest.importorskip("fiftyone")
+    try:
+        fiftyone.list_datasets()
+    except Exception as error:  # of FiftyOne, of MongoDB
+        pytest.skip(f"FiftyOne has no database here: {str(error).partition(chr(10))[0]}")
     home = written(tmp_path, "fiftyone", source=frames())
+    assert fiftyone.list_datasets() == []  # what the export needed is gone
     dataset = fiftyone.Dataset.from_dir(str(home), dataset_type=fiftyone.types.FiftyOneDataset)
     try:
         sample = dataset.first()
-        assert [found.label for found in sample.frames[2].detections.detections] == ["dog", "cat"]
-        assert sample.frames[2].detections.detections[0].index == 3
+        dataset.compute_metadata()
+        assert (dataset.first().metadata.total_frame_count, len(sample.frames)) == (4, 4)
+        for position in range(4):
+            frame, truth = sample.frames[position + 1], dense(SHOWN, position)
+            assert frame.source_frame == 2 * position
+            found = {d.index: d for d in frame.detections.detections}
+            assert found.keys() == truth.keys()
+            for id, detection in found.items():
+                mask = detection.to_segmentation(frame_size=SIZE[::-1], target=1).mask
+                assert (mask.astype(bool) == truth[id]).all()
+                assert (detection.label, detection.confidence) == {3: ("dog", 0.9), 7: ("cat", 0.8)}[id]
     finally:
         dataset.delete()

@@ -2,8 +2,12 @@
 
 import builtins
 import json
+import os
 import sys
+import tempfile
+import time
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -16,6 +20,7 @@ from ovvis.errors import InputError, ResourceError
 from ovvis.inference.tubes import MaskStore, TubeMasks
 from ovvis.masks import encode
 from ovvis.outputs.formats.tracks_json import save_tracks
+from ovvis.results import showing
 from ovvis.results.notebook import as_table
 from ovvis.structures import Track, VideoResult
 
@@ -166,26 +171,62 @@ def test_a_painted_frame_is_as_wide_as_the_video_is_shown(folder, aspect, width)
     assert opened(folder, pixel_aspect=aspect).plot(0).size == (width, 32)
 
 
-def test_show(folder, monkeypatch):
+def test_show_of_a_frame(folder, monkeypatch):
     shown = []
     monkeypatch.setattr(ImageShow, "show", lambda picture, title: shown.append(title) or len(shown) < 3)
     result = opened(folder)
-    result.show()  # both are seen in the first frame
-    result.show(2)
+    result.show(0)
+    result.show(-2, style="outlines")
     assert shown == ["pets, frame 0", "pets, frame 2"]
     with pytest.raises(ResourceError, match=r"no program here shows pictures: .*plot\(2\).save"):
         result.show(2)
-    with pytest.raises(InputError, match="holds no frame"):
-        example(tracks=[], frame_indices=[], frame_times=[]).show()
+
+
+def test_show_of_everything_is_the_viewer(folder, monkeypatch, tmp_path):
+    opens, addresses = [True, True, False], []
+    monkeypatch.setattr(showing.webbrowser, "open", lambda address: addresses.append(address) or opens.pop(0))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    for age in (0, 2 * showing.KEPT):
+        old = tmp_path / "scratch" / f"{showing.PREFIX}{age}"
+        old.mkdir(parents=True)
+        os.utime(old, (time.time() - age,) * 2)
+    opened(folder).show()
+    assert not old.exists() and old.with_name(f"{showing.PREFIX}0").exists()  # of days before, of today
+    page = Path(addresses[0].removeprefix("file://"))
+    assert page.name == "pets.html" and page.parent.name.startswith(showing.PREFIX)
+    text = page.read_text()
+    assert '"kind":"copy"' in text and '"shownScore":0.3' in text and text.count('"id":') == 3
+    example().show(min_score=0.5)  # its source is not here: masks alone
+    assert '"media":null,"places"' in Path(addresses[1].removeprefix("file://")).read_text()
+    assert '"shownScore":0.5' in Path(addresses[1].removeprefix("file://")).read_text()
+    with pytest.raises(ResourceError, match=r"no browser opens here: the page is .*pets.html"):
+        example(video=ovvis.open_source([shade(i) for i in range(7)], every=2)).show()
+    assert '"kind":"copy"' in Path(addresses[2].removeprefix("file://")).read_text()
+
+
+def test_show_refuses(monkeypatch):
+    monkeypatch.setattr(showing.webbrowser, "open", lambda address: pytest.fail("nothing is to be opened"))
+    for given, options, error, said in (
+        (example(tracks=[], frame_indices=[], frame_times=[]), {}, InputError, "no frame"),
+        (example(), {"style": "outlines"}, InputError, "name the frame, or leave it out"),
+        (example(), {"min_score": 2}, InputError, r"min_score 2: it must lie in \[0, 1\]"),
+    ):
+        with pytest.raises(error, match=said):
+            given.show(**options)
+    monkeypatch.setattr(showing, "LARGE", 10)
+    with pytest.raises(ResourceError, match=r"save the result, and ovvis view RESULT shows it in pieces"):
+        example().show()
 
 
 def test_show_in_a_notebook(folder, monkeypatch):
     shown = []
     python = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=1))
     monkeypatch.setitem(sys.modules, "IPython", python)
-    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=shown.append))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=shown.append, HTML=str))
     opened(folder).show(0)
     assert shown[0].size == (48, 32)
+    opened(folder).show()
+    assert shown[1].startswith("<iframe") and shown[1] == opened(folder)._repr_html_()
 
 
 # --- tables and other libraries

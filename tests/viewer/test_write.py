@@ -17,7 +17,7 @@ from ovvis.errors import InputError
 from ovvis.outputs.render import render
 from ovvis.sources.video import open_source
 from ovvis.structures import Track
-from ovvis.viewer import Pieces, choose_media, notebook_html, serve, write_viewer
+from ovvis.viewer import Pieces, choose_media, file, notebook_html, serve, write_viewer
 from ovvis.viewer.media import playable
 from ovvis.viewer.pieces import PIECE_FRAMES
 from ovvis.viewer.serve import byte_range
@@ -61,6 +61,20 @@ def test_head_says_where_tracks_are_seen(video):
     areas = [mask_at(1, i, (48, 64)).sum() for i in range(12)]
     assert tubes[1]["sizes"] == [round(area / max(areas), 3) for area in areas]
     assert "scores" not in tubes[1]
+
+
+def test_how_large_a_page_will_be_is_known_before(tmp_path, monkeypatch):
+    result = result_of(Clip("long.mp4", count=7 * PIECE_FRAMES).make(tmp_path))
+    pieces, said = Pieces(result), []
+    exact = sum(len(base64.b64encode(piece)) for piece in pieces)
+    assert pieces.page_bytes() == pytest.approx(exact, rel=0.05)
+    monkeypatch.setattr(file, "LARGE", exact * 2)
+    assert write_viewer(result, tmp_path / "a.html", source=False, on_say=said.append).says[0].startswith("There is no")
+    monkeypatch.setattr(file, "LARGE", exact // 2)
+    written = write_viewer(result, tmp_path / "b.html", source=False, on_say=said.append)
+    assert said == [written.says[0]] and len(written.says) == 2
+    assert said[0].startswith("The masks of 4 tracks in 448 frames make a page of about 0.0 GB")
+    assert "ovvis view without --html" in said[0] and "--min-score" in said[0]
 
 
 def test_what_pieces_refuse(video):

@@ -103,6 +103,12 @@ def _write(
 ) -> None:
     from ovvis.viewer import write_viewer
 
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        note(line)
+
     with progress("writing the page", "steps") as done:
         written = write_viewer(
             result,
@@ -113,9 +119,11 @@ def _write(
             embed=embed,
             overwrite=overwrite,
             on_step=done,
+            on_say=say,
         )
     for line in written.says:
-        note(line)
+        if line not in said:
+            note(line)
     out.print(f"Page: {escape(str(written.path))} ({written.size / 1e6:.1f} MB)", soft_wrap=True)
     if browser and out.is_terminal:
         webbrowser.open(written.path.as_uri())

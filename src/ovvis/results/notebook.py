@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import find_spec
 
 from ovvis.errors import InputError
 from ovvis.report.page import escape, table
-from ovvis.structures import Track, VideoResult
+from ovvis.structures import SHOWN_SCORE, Track, VideoResult
+from ovvis.viewer import notebook_html
 
 ROWS = 25
 
 
-def html(result: VideoResult) -> str:
+def html(result: VideoResult, shown_score: float = SHOWN_SCORE) -> str:
     """Return the viewer of a result, or a table of its tracks where the viewer cannot be: of a closed result."""
-    if find_spec("ovvis.viewer") is None:
-        return as_table(result)
     try:
-        viewer: str = import_module("ovvis.viewer").notebook_html(result)
+        return notebook_html(result, shown_score=shown_score)
     except InputError:
         return as_table(result)
-    return viewer
 
 
 def as_table(result: VideoResult) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageShow
+from PIL import Image
 
 from ovvis import masks
-from ovvis.errors import InputError, ResourceError
+from ovvis.errors import InputError
 from ovvis.outputs.painting import paint
 from ovvis.outputs.render import seen_in
 from ovvis.results.reopening import source_of
@@ -63,27 +62,3 @@ def plot(result: VideoResult, position: int, min_score: float, style: Any, given
     if result.pixel_aspect == 1:
         return painted
     return painted.resize((max(round(result.width * result.pixel_aspect), 1), result.height), Image.Resampling.BICUBIC)
-
-
-def show(result: VideoResult, position: int | None, min_score: float, style: Any) -> None:
-    """Show a painted frame; see `VideoResult.show`."""
-    if position is None:
-        counts = sum(result.counts(min_score).values(), np.zeros(len(result.frame_indices), dtype=np.int64))
-        if not len(counts):
-            raise InputError("the result holds no frame, so there is nothing to show")
-        position = int(counts.argmax())
-    picture = plot(result, position, min_score, style)
-    if _in_notebook():
-        from IPython.display import display
-
-        display(picture)
-    elif not ImageShow.show(picture, title=f"{result.source}, frame {position}"):
-        raise ResourceError(
-            f'no program here shows pictures: save it with result.plot({position}).save("frame.png") and look elsewhere'
-        )
-
-
-def _in_notebook() -> bool:
-    python = sys.modules.get("IPython")
-    shell = python.get_ipython() if python is not None else None
-    return shell is not None and hasattr(shell, "kernel")

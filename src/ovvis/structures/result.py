@@ -233,18 +233,22 @@ class VideoResult:
         return painted
 
     def show(self, frame: SupportsIndex | None = None, *, min_score: float = SHOWN_SCORE, style: Any = None) -> None:
-        """Show a painted frame: in a notebook below the cell, else in the system's own program for pictures.
+        """Show the result in the viewer, or one frame of it painted: below the cell of a notebook, else on the screen.
+
+        The viewer plays the source where it is at hand, else it shows the masks alone; it is a page in the folder for
+        temporary files, which stays for a day, and opens in the system's browser. A picture opens in the system's
+        program for pictures.
 
         Args:
-            frame: position in the result; None: where most instances are seen.
-            min_score: as in `plot`.
-            style: as in `plot`.
+            frame: position in the result; None: all of it, in the viewer.
+            min_score: tracks that score less are not painted; in the viewer they are not shown at first. In [0, 1].
+            style: of a picture: as in `plot`.
 
         Raises:
-            InputError: as in `plot`.
-            ResourceError: nothing here shows pictures.
+            InputError: as in `plot`, or the source is another video by now.
+            ResourceError: nothing here shows pictures or opens a browser, or the page would be too large for one.
         """
-        _asked("picture").show(self, None if frame is None else self.position(frame), min_score, style)
+        _asked("showing").show(self, None if frame is None else self.position(frame), min_score, style)
 
     def save(
         self,

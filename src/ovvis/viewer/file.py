@@ -16,13 +16,16 @@ from urllib.parse import quote
 from ovvis.errors import InputError
 from ovvis.files.output import make_way, whole_file
 from ovvis.paths import user_path
-from ovvis.structures import Frame, VideoResult
+from ovvis.structures import SHOWN_SCORE, Frame, VideoResult
 from ovvis.viewer.media import Media, choose_media
 from ovvis.viewer.page import END, page_html, part
 from ovvis.viewer.pieces import FrameScores, Pieces
 
 EMBEDDED = 64 << 20
 """Bytes of a video up to which it goes into the page unless told otherwise."""
+
+LARGE = 256 << 20
+"""Bytes of masks from which on browsers open a page slowly: it is said before the page is written."""
 
 MOST_EMBEDDED = 1 << 30
 """Bytes of a video that a page can hold and a browser still opens."""
@@ -55,6 +58,8 @@ def write_viewer(
     scores: FrameScores | None = None,
     media: Media | None = None,
     on_step: Step | None = None,
+    on_say: Callable[[str], None] | None = None,
+    shown_score: float = SHOWN_SCORE,
 ) -> Written:
     """Write a page that plays a result in any browser, without a network.
 
@@ -74,6 +79,8 @@ def write_viewer(
         scores: each tube's score frame by frame (id -> one for each frame), where it is known.
         media: the video to play, in place of `source`; the caller's.
         on_step: told how far the work is.
+        on_say: told at once what a person should know before the work is done; `Written.says` has it too.
+        shown_score: tracks that score less are in the page, and not shown at first, in [0, 1].
 
     Raises:
         InputError: there is an older file, the source cannot be read or is not the result's.
@@ -83,7 +90,10 @@ def write_viewer(
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it, or choose another place for the page")
     make_way(path, overwrite)
-    pieces = Pieces(result, min_score, scores)
+    pieces = Pieces(result, min_score, scores, shown_score)
+    large = large_page(pieces)
+    if large and on_say is not None:
+        on_say(large)
     with ExitStack() as stack:
         if media is None and not isinstance(source, bool):
             copy = Path(stack.enter_context(TemporaryDirectory(prefix="ovvis-view-"))) / "copy.mp4"
@@ -101,7 +111,19 @@ def write_viewer(
         ):
             write_page(file, pieces, media, address, on_step)
     kept = None if beside is None else beside.path if beside.kind == "source" else path.with_suffix(".mp4")
-    return Written(path, path.stat().st_size, kept, tuple(_said(pieces, media, kept)))
+    return Written(path, path.stat().st_size, kept, tuple(([large] if large else []) + _said(pieces, media, kept)))
+
+
+def large_page(pieces: Pieces) -> str:
+    """Return what a person should know of a page that carries very many masks, else an empty text."""
+    size = pieces.page_bytes()
+    if size < LARGE:
+        return ""
+    return (
+        f"The masks of {len(pieces.tubes):,} tracks in {pieces.frames:,} frames make a page of about {size / 1e9:.1f} "
+        "GB, which browsers open slowly: ovvis view without --html shows any length at once, from a saved result; a "
+        "higher --min-score leaves tracks out of the page"
+    )
 
 
 def write_page(

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from ovvis.paths import find_source, user_path
-from ovvis.structures import VideoResult
+from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.viewer.file import write_page
 from ovvis.viewer.media import Media, playable
 from ovvis.viewer.page import escape
@@ -20,7 +20,9 @@ MOST = 24 << 20
 _HEIGHT = 720  # pixels of the frame
 
 
-def notebook_html(result: VideoResult, source: str | PathLike[str] | None = None, most: int = MOST) -> str:
+def notebook_html(
+    result: VideoResult, source: str | PathLike[str] | None = None, most: int = MOST, shown_score: float = SHOWN_SCORE
+) -> str:
     """Return what a notebook shows of a result: the viewer, in a frame of its own that reaches nothing outside it.
 
     The video is shown where it is a file that browsers play (nothing is encoded for a cell) and fits; else the masks
@@ -30,11 +32,12 @@ def notebook_html(result: VideoResult, source: str | PathLike[str] | None = None
         result: what to show.
         source: the video; the file that the result says it came from, if not given.
         most: characters that it may have.
+        shown_score: tracks that score less are there, and not shown at first, in [0, 1].
 
     Raises:
         InputError: the result has no frame.
     """
-    pieces = Pieces(result)
+    pieces = Pieces(result, shown_score=shown_score)
     media = _media(result, source)
     if media is not None and media.path.stat().st_size * 4 // 3 < most:
         page = _page(pieces, media, most)

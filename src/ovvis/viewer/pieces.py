@@ -18,6 +18,7 @@ from ovvis.structures import SHOWN_SCORE, Track, VideoResult
 
 FORMAT, VERSION = "ovvis-viewer", 1
 PIECE_FRAMES = 64
+_TRIED = 5  # pieces that an estimate looks at
 COLUMNS = 1200  # of a track's row, at most: what its curves are sampled at
 _LONGEST_NUMBER = 7  # signs of a code
 LEVEL = 6  # zlib's; 9 takes three times as long for a hundredth less
@@ -37,20 +38,29 @@ class Pieces:
         result: what to show; its masks are read when a piece is.
         min_score: tubes whose best label scores less are left out, in [0, 1].
         scores: each tube's score frame by frame, where it is known; a result's tracks have one score for the video.
+        shown_score: tubes that score less are there, and not shown before a person wants them, in [0, 1].
 
     Raises:
         InputError: the result has no frame, or `scores` are not one for each frame.
     """
 
-    def __init__(self, result: VideoResult, min_score: float = 0.0, scores: FrameScores | None = None) -> None:
-        if not 0 <= min_score <= 1:
-            raise InputError(f"min_score {min_score:g}: it must lie in [0, 1]; 0 shows every track")
+    def __init__(
+        self,
+        result: VideoResult,
+        min_score: float = 0.0,
+        scores: FrameScores | None = None,
+        shown_score: float = SHOWN_SCORE,
+    ) -> None:
+        if not (0 <= min_score <= 1 and 0 <= shown_score <= 1):
+            wrong = shown_score if 0 <= min_score <= 1 else min_score
+            raise InputError(f"min_score {wrong:g}: it must lie in [0, 1]; 0 shows every track")
         if not result.frame_indices:
             raise InputError(f"{result.source}: the result has no frame, so there is nothing to show")
         self.result = result
         self.tubes = result.best_tracks(min_score)
         self.left_out = len(result.best_tracks(0)) - len(self.tubes)
         self.frames = len(result.frame_indices)
+        self.shown_score = shown_score
         self._scores = scores or {}
         for id, values in self._scores.items():
             if len(values) != self.frames:
@@ -79,6 +89,11 @@ class Pieces:
         lengths = np.fromiter(map(len, codes), dtype="<u4", count=len(codes))
         return zlib.compress(lengths.tobytes() + b"".join(codes), LEVEL)
 
+    def page_bytes(self) -> int:
+        """Return about how many bytes all pieces take in a page, from a few of them; exact where they are few."""
+        tried = sorted({round(i * (len(self) - 1) / (_TRIED - 1)) for i in range(_TRIED)})
+        return sum(-(-len(self.piece(number)) // 3) * 4 for number in tried) * len(self) // len(tried)
+
     def _code(self, mask: Rle | None) -> bytes:
         return b"" if mask is None else mask["counts"]
 
@@ -105,7 +120,7 @@ class Pieces:
             "plain": {text: visible(text) for text in texts if visible(text) != text},
             "tubes": tubes,
             "leftOut": self.left_out,
-            "shownScore": SHOWN_SCORE,
+            "shownScore": self.shown_score,
             "columns": self._columns(),
             "pieceFrames": PIECE_FRAMES,
             "pieces": len(self),
