@@ -369,7 +369,7 @@ NASTY = "</script><script>document.title='taken'</script><img src=x onerror=\"do
 
 def test_labels_and_names_of_strangers_stay_text(browser, tmp_path):
     path = clip(tmp_path, "</script><b>&amp;%HEAD%.mp4".replace("/", "\u2215"))
-    result = result_of(path, labels=(NASTY, "%SCRIPT%"))
+    result = result_of(path, labels=(NASTY, "%SCRIPT%%STYLE%%TITLE%"))
     result.source = f"{NASTY}.mp4"
     result.notes = [NASTY]
     shown(browser, result, tmp_path / "page.html", embed=False)

@@ -8,8 +8,9 @@ import numpy as np
 
 from ovvis.evaluation.error_types import KINDS
 from ovvis.evaluation.explanation import ORACLES, Explanation
-from ovvis.report.page import bars, escape, figures, page, section, table
-from ovvis.report.strips import Legend, Strip
+from ovvis.report.page import bars, figures, page, section, table
+from ovvis.report.strips import Strip
+from ovvis.report.videos import video_html
 from ovvis.version import __version__
 
 TITLES = {
@@ -50,7 +51,7 @@ def explain_page(explanation: Explanation, dataset: str, results: str, strips: S
         "repaired; gains act on each other and do not add up. Overlap is counted over all frames of a video. "
         "docs/explain.md defines every kind; errors.csv lists every error; explain.json holds the figures."
     )
-    return page("What AP is lost to", subtitle, [part for part in sections if part], foot)
+    return page("What AP is lost to", subtitle, [part for part in sections if part], foot, drawn=bool(strips))
 
 
 def _overview(explanation: Explanation) -> str:
@@ -157,44 +158,11 @@ def _videos(strips: Sequence[Strip]) -> str:
         "no other's. Above is what was found, below the truth; a track has the colour of the object that it overlaps "
         "most, one of its name before others. Of results with the same masks the best-scored is shown, and of these "
         "the best-scored: as many as there are objects, three at least. What is said of each holds at an overlap of "
-        "0.5." + (" Frames that are not on this disk are grey." if plain else ""),
-        *(_video(strip, rank) for rank, strip in enumerate(strips, 1)),
+        "0.5. The line of each shows where it is seen and how large, with a mark at each frame that is shown; point at "
+        "one to light it up, ● hides it, S shows it alone."
+        + (" Frames that are not on this disk are grey." if plain else ""),
+        *(video_html(strip, rank, TITLES) for rank, strip in enumerate(strips, 1)),
     )
-
-
-def _video(strip: Strip, rank: int) -> str:
-    wrong = ", ".join(f"{count} {TITLES[kind].lower()}" for kind, count in strip.wrong)
-    said = f"Wrong results: {wrong}." if wrong else "No wrong result."
-    if strip.hidden:
-        said += f" {strip.hidden} result{'s' if strip.hidden > 1 else ''} of the same masks or a lower score not shown."
-    title = escape(f"{strip.name} ({strip.folder})" if strip.folder else strip.name)
-    return (
-        f'<article class="video"><header><h3>{rank}. {title}</h3>'
-        f"<b>{100 * strip.loss:.2f} points</b></header>\n<p>{escape(said)}</p>\n"
-        f'<div class="label">Found</div>{_chips(strip.found_legend, "nothing")}'
-        f'<div class="strip">{_row(strip, strip.found, "found")}{_row(strip, strip.true, "truth")}</div>\n'
-        f'<div class="label">Truth</div>{_chips(strip.true_legend, "no annotated object")}</article>\n'
-    )
-
-
-def _row(strip: Strip, images: Sequence[str], what: str) -> str:
-    cells = []
-    for frame, image in zip(strip.frames, images, strict=True):
-        note = f"<figcaption>frame {frame}</figcaption>" if what == "truth" else ""
-        alt = escape(f"{what}, {strip.name}, frame {frame}")
-        cells.append(f'<figure><img src="{image}" alt="{alt}">{note}</figure>')
-    return f'<div class="frames" style="grid-template-columns:repeat({len(cells)},1fr)">{"".join(cells)}</div>\n'
-
-
-def _chips(legend: Sequence[Legend], none: str) -> str:
-    chips = []
-    for item in legend:
-        right = "found" if item.score is None else "right"
-        note = f'<span class="bad">{escape(TITLES[item.kind].lower())}</span>' if item.kind else ""
-        note = note or ("not counted" if item.passed else f'<span class="good">{right}</span>')
-        score = "" if item.score is None else f" {item.score:.2f}"
-        chips.append(f'<li><i style="background:{item.colour}"></i>{escape(item.name)}{score} · {note}</li>')
-    return f'<ul class="chips">{"".join(chips) or f"<li>{escape(none)}</li>"}</ul>\n'
 
 
 def _percent(value: float) -> str:

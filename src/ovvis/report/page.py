@@ -1,27 +1,49 @@
-"""The pieces of an HTML report: a page with its style, tables, bars; text and colours as in the viewer."""
+"""The pieces of an HTML report: a page with its style, tables, bars; text, colours, masks and rows are the viewer's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
-from ovvis.viewer.page import asset, escape
+from ovvis.viewer.page import asset, digest, escape
 
 __all__ = ["bars", "escape", "figures", "page", "section", "table"]
 
 
-def page(title: str, subtitle: str, sections: Iterable[str], foot: str) -> str:
-    """Return a whole document that needs nothing from elsewhere."""
-    style = asset("tokens.css") + files("ovvis.report").joinpath("style.css").read_text(encoding="utf-8")
+DRAWN = ("codes.js", "painter.js", "rows.js")
+"""What the viewer draws masks and rows with."""
+
+
+def page(title: str, subtitle: str, sections: Iterable[str], foot: str, drawn: bool = False) -> str:
+    """Return a whole document that needs nothing from elsewhere.
+
+    Args:
+        title: its heading.
+        subtitle: a line below it.
+        sections: HTML.
+        foot: the last line.
+        drawn: whether sections hold videos, whose masks and rows a script draws.
+    """
+    style = asset("tokens.css") + (asset("rows.css") if drawn else "") + _own("style.css")
+    code = f'"use strict";\n(() => {{\n{"".join(map(asset, DRAWN))}{_own("strips.js")}}})();\n' if drawn else ""
+    allowed = f"script-src 'sha256-{digest(code)}'; " if drawn else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; {allowed}img-src data:; '
+        "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         f'<header><h1>{escape(title)}</h1><p class="sub">{escape(subtitle)}</p></header>\n'
         + "".join(sections)
-        + f"<footer>{escape(foot)}</footer>\n</main>\n</body>\n</html>\n"
+        + f"<footer>{escape(foot)}</footer>\n</main>\n"
+        + (f"{asset('row.html')}<script>{code}</script>\n" if drawn else "")
+        + "</body>\n</html>\n"
     )
+
+
+def _own(name: str) -> str:
+    return files("ovvis.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def section(title: str, lead: str, *parts: str) -> str:
@@ -63,7 +85,7 @@ def bars(rows: Sequence[tuple[str, str, Sequence[float]]], series: Sequence[str]
             for i, (label, value) in enumerate(zip(series, values, strict=True))
         )
         out.append(
-            f'<div class="row"><div class="what"><b>{escape(name)}</b><span>{escape(meaning)}</span></div>'
+            f'<div class="measure"><div class="what"><b>{escape(name)}</b><span>{escape(meaning)}</span></div>'
             f'<div class="drawn">{drawn}</div></div>\n'
         )
     key = "".join(f'<span class="key s{i % 5}"><i></i>{escape(label)}</span>' for i, label in enumerate(series))

@@ -1,4 +1,4 @@
-"""A few frames of a video, what was found painted above the truth."""
+"""A few frames of a video with what was found and what is true, as the report's page takes them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import base64
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,25 +22,28 @@ from ovvis.evaluation.explanation import Explanation
 from ovvis.evaluation.records import Masks, ResultTrack, TruthTrack
 from ovvis.evaluation.temporal_iou import volume
 from ovvis.evaluation.track_overlap import track_overlaps
-from ovvis.outputs.painting import Painted, colour, paint
-from ovvis.outputs.style import BARE
+from ovvis.outputs.painting import colour
 from ovvis.sources.frames import read_image
+from ovvis.viewer.timeline import timeline_of
 
 FRAMES = 4  # in a strip
 LEAST_SHOWN = 3  # found tracks, where there are fewer truths
-WIDTH = 480  # pixels of a painted frame, at most
+WIDTH = 480  # pixels of a frame that is shown, at most
 QUALITY = 82  # of its JPEG
 ALIKE = 0.75  # share of a track's largest overlap from which on another is almost alike
 PLAIN = 150  # grey of a frame that is not there
 
 
 @dataclass(frozen=True, slots=True)
-class Legend:
-    """One painted track."""
+class Shown:
+    """One track that is shown."""
 
+    id: int  # of a truth that of its annotation; of what was found its rank among those shown
     colour: str  # as CSS writes it
     name: str
     kind: str  # of error at an overlap of 0.5; "" for none
+    codes: tuple[str, ...] = field(repr=False)  # its mask in each frame shown, at their size; "" where it is not seen
+    timeline: dict[str, Any] = field(repr=False)  # of all frames, as the viewer's rows draw it
     score: float | None = None  # of what was found
     passed: bool = False  # neither right nor wrong: on a crowd, or beyond the results that count
 
@@ -51,20 +55,21 @@ class Strip:
     name: str
     folder: str  # of its first frame, where the name does not tell
     loss: float  # AP that it takes
+    size: tuple[int, int]  # height and width of a frame as it is shown, pixels
+    length: int  # frames of the video
     frames: tuple[int, ...]  # numbers of the frames shown, from 0
-    found: tuple[str, ...]  # painted frames, as data URIs
-    true: tuple[str, ...]
-    found_legend: tuple[Legend, ...]
-    true_legend: tuple[Legend, ...]
-    hidden: int  # results that are not painted
+    images: tuple[str, ...] = field(repr=False)  # these frames, as data URIs
+    found: tuple[Shown, ...]
+    true: tuple[Shown, ...]
+    hidden: int  # results that are not shown
     wrong: tuple[tuple[str, int], ...]  # how many results have an error of each kind at an overlap of 0.5
-    plain: bool  # whether frames are missing, and their masks painted on grey
+    plain: bool  # whether frames are missing, and their masks shown on grey
 
 
 def make_strip(
     explanation: Explanation, annotations: Annotations, video: Video, loss: float, results: Sequence[ResultTrack]
 ) -> Strip:
-    """Paint a video.
+    """Return what is shown of a video.
 
     Of results with the same masks only the best-scored is shown, and of these the best-scored: as many as there are
     truths, `LEAST_SHOWN` at least. A track has the colour of the truth that it overlaps most.
@@ -85,38 +90,48 @@ def make_strip(
     frames = _frames([truth.masks for truth in truths] or [track.masks for track in tracks], len(video.files))
     kinds = _kinds(explanation, entries)
     names = {category.id: category.name for category in annotations.categories}
-    paths, images, plain = annotations.paths(video), [], False
+    paths, images, plain, size = annotations.paths(video), list[str](), False, _size(video)
     for frame in frames:
         try:
             image = read_image(paths[frame])
         except InputError:
             image, plain = np.full((video.height, video.width, 3), PLAIN, dtype=np.uint8), True
-        images.append(_resized(image, video))
+        images.append(_image(image, size))
+    found = [
+        Shown(
+            id=rank,
+            colour=colour(c),
+            name=names[t.category_id],
+            kind=kinds.get(n, ""),
+            codes=_codes(t.masks, frames, size),
+            timeline=timeline_of(_whole(t.masks, video)),
+            score=t.score,
+            passed=n not in kinds and not explanation.right[0, n],
+        )
+        for rank, (t, n, c) in enumerate(zip(tracks, shown, colours, strict=True), 1)
+    ]
+    true = [
+        Shown(
+            id=truth.id,
+            colour=colour(i),
+            name=names[truth.category_id],
+            kind=_fate(explanation, g),
+            codes=_codes(truth.masks, frames, size),
+            timeline=timeline_of(_whole(truth.masks, video)),
+            passed=bool(explanation.truths.ignored[g]),
+        )
+        for i, (truth, g) in enumerate(zip(truths, numbers, strict=True))
+    ]
     return Strip(
         name=video.name,
         folder=_folder(video),
         loss=loss,
+        size=size,
+        length=len(video.files),
         frames=tuple(frames),
-        found=tuple(_painted(i, f, [t.masks for t in tracks], colours) for i, f in zip(images, frames, strict=True)),
-        true=tuple(
-            _painted(i, f, [t.masks for t in truths], range(len(truths))) for i, f in zip(images, frames, strict=True)
-        ),
-        found_legend=tuple(
-            Legend(
-                colour(c),
-                names[t.category_id],
-                kinds.get(n, ""),
-                t.score,
-                n not in kinds and not explanation.right[0, n],
-            )
-            for t, n, c in zip(tracks, shown, colours, strict=True)
-        ),
-        true_legend=tuple(
-            Legend(
-                colour(i), names[truth.category_id], _fate(explanation, g), passed=bool(explanation.truths.ignored[g])
-            )
-            for i, (truth, g) in enumerate(zip(truths, numbers, strict=True))
-        ),
+        images=tuple(images),
+        found=tuple(found),
+        true=tuple(true),
         hidden=len(entries) - len(shown),
         wrong=tuple(Counter(kinds.values()).most_common()),
         plain=plain,
@@ -178,21 +193,32 @@ def _fate(explanation: Explanation, truth: int) -> str:
     return list(KINDS)[min(about, default=MISSED)]
 
 
-def _resized(image: NDArray[np.uint8], video: Video) -> NDArray[np.uint8]:
+def _size(video: Video) -> tuple[int, int]:
     width = min(WIDTH, video.width)
-    height = max(round(video.height * width / video.width), 1)
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+    return max(round(video.height * width / video.width), 1), width
 
 
-def _painted(image: NDArray[np.uint8], frame: int, tracks: Sequence[Masks], colours: Sequence[int]) -> str:
-    """Return a frame with its masks, as a data URI."""
-    height, width = image.shape[:2]
-    seen = []
-    for track, number in zip(tracks, colours, strict=True):
-        code = track[frame] if frame < len(track) else None
-        if code is not None:
-            mask = Image.fromarray(masks.decode(code)).resize((width, height), Image.Resampling.NEAREST)
-            seen.append(Painted(number, "", 0.0, np.asarray(mask)))
+def _image(image: NDArray[np.uint8], size: tuple[int, int]) -> str:
+    """Return a frame as a data URI."""
+    resized = Image.fromarray(image).resize(size[::-1], Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    Image.fromarray(paint(image, seen, BARE)).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    resized.save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _codes(track: Masks, frames: Sequence[int], size: tuple[int, int]) -> tuple[str, ...]:
+    """Return a track's masks in some frames, at another size."""
+    out = []
+    for frame in frames:
+        code = track[frame] if frame < len(track) else None
+        if code is None:
+            out.append("")
+            continue
+        mask = Image.fromarray(masks.decode(code)).resize(size[::-1], Image.Resampling.NEAREST)
+        out.append(masks.encode(np.asarray(mask))["counts"].decode("ascii"))
+    return tuple(out)
+
+
+def _whole(track: Masks, video: Video) -> list[masks.Rle | None]:
+    """Return a track's mask in each frame of its video: results may be shorter or longer."""
+    return [track[i] if i < len(track) else None for i in range(len(video.files))]

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -30,7 +31,7 @@ def script() -> str:
 @cache
 def style() -> str:
     """Return the page's whole style."""
-    return asset("tokens.css") + asset("viewer.css")
+    return asset("tokens.css") + asset("rows.css") + asset("viewer.css")
 
 
 def escape(text: str) -> str:
@@ -49,21 +50,22 @@ def page_html(head: dict[str, Any], pieces: str | None = None, media: str | None
     """
     told = head | {"places": {"pieces": pieces, "media": media}}
     code = script()
-    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     fills = {
         "TITLE": escape(head["source"]),
-        "SCRIPT_HASH": digest,
+        "SCRIPT_HASH": digest(code),
         "STYLE": style(),
+        "ROW": asset("row.html"),
         "HEAD": as_script(told),
         "SCRIPT": code,
     }
-    text = asset("viewer.html")
-    # From the end, so that nothing put in is searched for the next mark.
-    for name in reversed(fills):
-        before, mark, after = text.rpartition(f"%{name}%")
-        assert mark, name
-        text = before + fills[name] + after
+    # In one pass: what is put in is not searched for marks.
+    text = re.sub(r"%([A-Z_]+)%", lambda mark: fills[mark[1]], asset("viewer.html"))
     return text if parts else text + END
+
+
+def digest(code: str) -> str:
+    """Return the hash by which a page's policy knows its one script."""
+    return base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
 
 
 END = "</body>\n</html>\n"

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ovvis import masks
 from ovvis.errors import InputError
 from ovvis.masks import Rle
 from ovvis.outputs.painting import colour
 from ovvis.plain import visible
 from ovvis.structures import SHOWN_SCORE, Track, VideoResult
+from ovvis.viewer.timeline import columns_of, timeline_of
 
 FORMAT, VERSION = "ovvis-viewer", 1
 PIECE_FRAMES = 64
 _TRIED = 5  # pieces that an estimate looks at
-COLUMNS = 1200  # of a track's row, at most: what its curves are sampled at
-_LONGEST_NUMBER = 7  # signs of a code
 LEVEL = 6  # zlib's; 9 takes three times as long for a hundredth less
 
 FrameScores = Mapping[int, Sequence[float | None]]
@@ -121,55 +118,21 @@ class Pieces:
             "tubes": tubes,
             "leftOut": self.left_out,
             "shownScore": self.shown_score,
-            "columns": self._columns(),
+            "columns": columns_of(self.frames),
             "pieceFrames": PIECE_FRAMES,
             "pieces": len(self),
         }
-
-    def _columns(self) -> int:
-        return min(self.frames, COLUMNS)
 
     def _tube(self, track: Track) -> dict[str, Any]:
         """Return one tube: its names, where it is seen, how large it is there, how it scores if that is known."""
         names = {name: float(score) for name, score in track.top_labels}
         names |= {other.label: float(other.score) for other in self.result.tracks if other.id == track.id}
-        seen = np.fromiter(map(_has_pixels, track.masks), dtype=np.bool_, count=self.frames)
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], seen.view(np.int8), [0]])))
-        tube: dict[str, Any] = {
+        return {
             "id": int(track.id),
             "label": track.label,
             "labelIndex": int(track.label_index),
             "score": float(track.score),
             "names": sorted(names.items(), key=lambda pair: -pair[1]),
             "colour": colour(track.id),
-            "spans": [[int(a), int(b) - 1] for a, b in edges.reshape(-1, 2)],
+            **timeline_of(track.masks, self._scores.get(track.id)),
         }
-        sampled = [self._sample(seen, a, b) for a, b in pairwise(self._bounds())]
-        areas = [0 if i is None else self._area(track.masks[i]) for i in sampled]
-        tube["largest"] = max(areas, default=0)
-        tube["sizes"] = [round(area / (tube["largest"] or 1), 3) for area in areas]
-        if track.id in self._scores:
-            values = self._scores[track.id]
-            found = [None if i is None else values[i] for i in sampled]
-            tube["scores"] = [None if value is None else round(float(value), 4) for value in found]
-        return tube
-
-    def _bounds(self) -> list[int]:
-        """Return where each column of a row begins, and the end of the last: positions of frames."""
-        columns = self._columns()
-        return [c * self.frames // columns for c in range(columns + 1)]
-
-    @staticmethod
-    def _sample(seen: np.ndarray[Any, np.dtype[np.bool_]], first: int, end: int) -> int | None:
-        """Return the first frame of a column in which a tube is seen."""
-        found = seen[first:end]
-        return first + int(found.argmax()) if found.any() else None
-
-    @staticmethod
-    def _area(mask: Rle | None) -> int:
-        return 0 if mask is None else masks.area(mask)
-
-
-def _has_pixels(mask: Rle | None) -> bool:
-    # A code of one number is a mask without a pixel; a longer one than any number needs not be read.
-    return mask is not None and (len(mask["counts"]) > _LONGEST_NUMBER or masks.area(mask) > 0)

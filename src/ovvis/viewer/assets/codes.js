@@ -50,6 +50,18 @@ const Codes = {
     return [Math.floor(runs[0] / height), top, Math.floor((runs[runs.length - 1] - 1) / height) + 1, bottom];
   },
 
+  /** Return those of some tubes that are seen, as { tube, runs, area, box }; `code(tube, row)` gives bytes or null. */
+  seen(tubes, height, code) {
+    const found = [];
+    tubes.forEach((tube, row) => {
+      const bytes = code(tube, row);
+      if (!bytes) return;
+      const runs = Codes.runs(bytes), area = Codes.area(runs);
+      if (area) found.push({ tube, runs, area, box: Codes.box(runs, height) });
+    });
+    return found;
+  },
+
   holds(runs, place) {
     let low = 0, high = runs.length / 2;
     while (low < high) {

@@ -7,11 +7,7 @@ class Painter {
     this.canvas = canvas;
     this.target = canvas.getContext("2d");
     this.height = height;
-    this.side = document.createElement("canvas");
-    [this.side.width, this.side.height] = [height, width];
-    this.context = this.side.getContext("2d", { willReadFrequently: true });
-    this.image = this.context.createImageData(height, width);
-    this.pixels = new Uint32Array(this.image.data.buffer);
+    Object.assign(this, Painter._side(width, height));
     this.line = Math.max(1, Math.round(Math.min(width, height) / 360));
   }
 
@@ -39,6 +35,40 @@ class Painter {
     target.drawImage(this.side, 0, 0);
   }
 
+  /** Return what masks of a size are drawn on before they are turned; a page of many pictures needs one of each size. */
+  static _side(width, height) {
+    const key = `${width}x${height}`;
+    if (!Painter._sides.has(key)) {
+      const side = document.createElement("canvas");
+      [side.width, side.height] = [height, width];
+      const context = side.getContext("2d", { willReadFrequently: true });
+      const image = context.createImageData(height, width);
+      Painter._sides.set(key, { side, context, image, pixels: new Uint32Array(image.data.buffer) });
+    }
+    return Painter._sides.get(key);
+  }
+
+  /**
+   * Return masks as `paint` takes them, of { tube, runs, area }: the lit track stronger and all others paler, or all
+   * alike (`lit` null). `colours` has those of the tubes' ids; `held` makes all paler.
+   */
+  static shades(seen, lit, colours, opacity, held = 1) {
+    return seen.map(({ tube, runs, area }) => {
+      const clear = lit === null || lit === tube.id;
+      const fill = lit === tube.id ? Math.min(opacity + 0.3, 1) : clear ? opacity : opacity * 0.3;
+      return { runs, area, colour: colours.get(tube.id), fill: fill * held, line: (clear ? 1 : 0.3) * held };
+    });
+  }
+
+  /** Return the tube of the smallest mask under the pointer, or null. */
+  under(event, seen) {
+    const box = this.canvas.getBoundingClientRect(), { width, height } = this.canvas;
+    const x = Math.floor(((event.clientX - box.left) / box.width) * width), y = Math.floor(((event.clientY - box.top) / box.height) * height);
+    if (x < 0 || y < 0 || x >= width || y >= height) return null;
+    const found = seen.filter(({ runs }) => Codes.holds(runs, x * height + y)).sort((a, b) => a.area - b.area);
+    return found[0]?.tube ?? null;
+  }
+
   /** Return a pixel as ImageData stores it on the usual, little-endian, machines; never quite clear. */
   static word([red, green, blue], opacity) {
     const alpha = Math.max(1, Math.round(opacity * 255));
@@ -49,4 +79,4 @@ class Painter {
     return [1, 3, 5].map((i) => parseInt(text.slice(i, i + 2), 16));
   }
 }
-
+Painter._sides = new Map();

@@ -1,4 +1,5 @@
-// The timeline: a row for each track, with its name, score, where it is seen, and what its curve is.
+// The timeline: a row for each track, with its name, score, where it is seen, and what its curve is. A tube may have a
+// note, { text, kind }, and no score (null); a head may have `marks`, frames to mark, and a `unit` in place of seconds.
 
 class Rows {
   /** `act(what, tube, value)` is told what a person does: hide, solo, colour, select, light, seek. */
@@ -13,14 +14,15 @@ class Rows {
   _row(tube, plain, act) {
     const item = document.getElementById("row").content.firstElementChild.cloneNode(true);
     const part = (name) => item.querySelector(`.${name}`);
-    const label = plain(tube.label), id = `${label} #${tube.id}`;
+    const label = plain(tube.label), id = `${label} #${tube.id}`, score = tube.score?.toFixed(2) ?? "";
     item.dataset.id = tube.id;
     part("name").textContent = label;
     part("number").textContent = `#${tube.id}`;
-    part("score").textContent = tube.score.toFixed(2);
+    part("score").textContent = score;
+    if (tube.note) Object.assign(part("note"), { textContent: tube.note.text, className: `note ${tube.note.kind}` });
     const others = tube.names.filter(([name]) => name !== tube.label);
     part("others").textContent = others.map(([name, score]) => `${plain(name)} ${score.toFixed(2)}`).join(", ");
-    part("select").setAttribute("aria-label", `${id}, score ${tube.score.toFixed(2)}, ${this._spoken(tube)}${others.length ? `; or ${part("others").textContent}` : ""}`);
+    part("select").setAttribute("aria-label", [id, score && `score ${score}`, tube.note?.text, this._spoken(tube)].filter(Boolean).join(", ") + (others.length ? `; or ${part("others").textContent}` : ""));
     part("select").title = others.length ? `Other names: ${part("others").textContent}` : "No other names";
     part("eye").setAttribute("aria-label", `Show ${id}`);
     part("solo").setAttribute("aria-label", `Show ${id} alone`);
@@ -45,9 +47,9 @@ class Rows {
 
   _spoken(tube) {
     const { times, fps } = this.head;
-    const spans = tube.spans.map(([a, b]) => `${times[a].toFixed(1)} to ${(times[b] + 1 / fps).toFixed(1)}`);
+    const spans = tube.spans.map(([a, b]) => this.head.unit ? `${a} to ${b}` : `${times[a].toFixed(1)} to ${(times[b] + 1 / fps).toFixed(1)}`);
     const rest = spans.length > 4 ? ` and ${spans.length - 4} more times` : "";
-    return spans.length ? `seen from ${spans.slice(0, 4).join(", ")} seconds${rest}` : "never seen";
+    return spans.length ? `seen from ${this.head.unit ? `${this.head.unit} ` : ""}${spans.slice(0, 4).join(", ")}${this.head.unit ? "" : " seconds"}${rest}` : "never seen";
   }
 
   /** Bring every row up to date: `state(tube)` gives { listed, shown, solo, lit, selected, here }. */
@@ -86,6 +88,7 @@ class Rows {
       context.fillRect(left, height * 0.1, Math.max(right - left, density), height * 0.8);
     }
     context.globalAlpha = 1;
+    for (const place of this.head.marks || []) context.fillRect(x(times[place] + 0.5 / fps), 0, density, height);
     const curve = tube.scores || tube.sizes;
     context.beginPath();
     let before = -2;

@@ -118,13 +118,8 @@ class Viewer {
     }
     this.seen = [];
     if (piece) {
-      this.head.tubes.forEach((tube, row) => {
-        if (!this.shows(tube)) return;
-        const code = Pieces.code(piece, row, position);
-        if (!code) return;
-        const runs = Codes.runs(code), area = Codes.area(runs);
-        if (area) this.seen.push({ tube, runs, area, box: Codes.box(runs, this.head.height) });
-      });
+      const code = (tube, row) => (this.shows(tube) ? Pieces.code(piece, row, position) : null);
+      this.seen = Codes.seen(this.head.tubes, this.head.height, code);
     }
     this.paint();
     this.painted = { position: piece || position < 0 ? position : null, count: (this.painted.count || 0) + 1 };
@@ -132,11 +127,7 @@ class Viewer {
 
   paint() {
     const opacity = Number($("opacity").value), held = this.now.exact ? 1 : 0.55;
-    this.painter.paint(this.seen.map(({ tube, runs, area }) => {
-      const lit = this.lit === null || this.lit === tube.id;
-      const fill = this.lit === tube.id ? Math.min(opacity + 0.3, 1) : lit ? opacity : opacity * 0.3;
-      return { runs, area, colour: this.colours.get(tube.id), fill: fill * held, line: (lit ? 1 : 0.3) * held };
-    }), $("outlines").checked);
+    this.painter.paint(Painter.shades(this.seen, this.lit, this.colours, opacity, held), $("outlines").checked);
     const box = $("picture");
     this.tags.paint(this.labels(), this.head.width, this.head.height, box.clientWidth, box.clientHeight, devicePixelRatio || 1);
   }
@@ -312,14 +303,6 @@ class Viewer {
 
   chosen() { return this.head.tubes.find((tube) => tube.id === (this.selected ?? this.lit)); }
 
-  under(event) {
-    const box = $("masks").getBoundingClientRect(), { width, height } = this.head;
-    const x = Math.floor(((event.clientX - box.left) / box.width) * width), y = Math.floor(((event.clientY - box.top) / box.height) * height);
-    if (x < 0 || y < 0 || x >= width || y >= height) return null;
-    const found = this.seen.filter(({ runs }) => Codes.holds(runs, x * height + y)).sort((a, b) => a.area - b.area);
-    return found[0]?.tube ?? null;
-  }
-
   // Links
 
   keep() {
@@ -409,10 +392,10 @@ class Viewer {
     on("save-picture", "click", () => this.savePicture());
     on("save-tracks", "click", () => this.saveTracks());
     on("theme", "change", () => this.theme($("theme").value));
-    on("masks", "pointermove", (event) => this.light(this.under(event)?.id ?? null));
+    on("masks", "pointermove", (event) => this.light(this.painter.under(event, this.seen)?.id ?? null));
     on("masks", "pointerleave", () => this.light(null));
     on("masks", "click", (event) => {
-      const tube = this.under(event);
+      const tube = this.painter.under(event, this.seen);
       if (tube) this.act(event.shiftKey ? "hide" : "solo", tube);
     });
     addEventListener("hashchange", () => this.open(location.hash));
