@@ -47,6 +47,13 @@ def test_detections_tracks_exports(tmp_path, video):
     assert [track.label for track in ovvis.load_result(tmp_path / "again")] == ["dog"]
 
 
+def test_named_by_any_words(tmp_path, video):
+    words = ["--labels", "dog, cat", "--clip", "clip-vis-stickers", "--tracker", "adjacent", "--max-tracks", "2"]
+    run("track", tmp_path / "found.json", "--video", video, *words, "--output", tmp_path / "out", "--no-paint")
+    result = ovvis.load_result(tmp_path / "out")
+    assert sorted(track.label for track in result) == ["cat", "dog"] and len(result.best_tracks(0)) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -54,6 +61,8 @@ def test_detections_tracks_exports(tmp_path, video):
         (["found.json", "--tracker", "sorrt"], "did you mean sort"),
         (["found.json", "--tracker", "offline"], "it is a part of OV-DVIS++"),
         (["found.json", "--tracker", "adjacent"], "compares how things look"),
+        (["found.json", "--around"], "--prompts and --around are of a CLIP"),
+        (["found.json", "--labels", "dog", "--clip", "ViT"], "open_clip has no such architecture"),
         (["found.json", "--from", "yolo"], "must be a folder"),
         (["found.json", "--roi", "0,0,9,9"], "--roi is for a network"),
         (["found.json", "--first-frame", "0", "--max-frames", "0"], "max_frames"),

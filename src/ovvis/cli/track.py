@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ovvis.cli import segmenter as shared
+from ovvis.cli.console import progress
 from ovvis.cli.options import Overwrite, completing, sharing
 from ovvis.cli.painting import PaintOptions
 from ovvis.cli.segment import WRITTEN, default_output, deliver
@@ -19,11 +20,13 @@ from ovvis.errors import InputError, nearest
 from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.settings import LEARNT, TRACKERS, find_tracker
+from ovvis.models.sources import use_mirror
 from ovvis.paths import user_path
 from ovvis.sources.video import Source, open_source
 from ovvis.structures import SHOWN_SCORE, VideoResult
+from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
 
-READING, FOLLOWING = "What the detections are", "How they are followed"
+READING, FOLLOWING, NAMING = "What the detections are", "How they are followed", "How they are named"
 FOLLOWERS = tuple(name for name in TRACKERS if name not in LEARNT)
 
 
@@ -54,6 +57,13 @@ def track(
             autocompletion=completing(lambda: FOLLOWERS),
         ),
     ] = "sort",
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Words that a CLIP names the detections by, in place of their own names; as for `ovvis segment`.",
+            autocompletion=shared.list_names,
+        ),
+    ] = None,
     least_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out detections below this score.")] = 0.0,
     min_frames: Annotated[int, typer.Option(min=1, help="Leave out tracks of fewer frames.")] = 1,
     paint_above: Annotated[
@@ -106,12 +116,41 @@ def track(
     start_score: Annotated[
         float, typer.Option(min=0, max=1, help="Score from which a thing begins a track.", rich_help_panel=FOLLOWING)
     ] = 0.0,
+    clip: Annotated[
+        str | None,
+        typer.Option(
+            help="The CLIP that looks at each detection, cut out: open_clip's ARCHITECTURE/TAG, or a model of `ovvis "
+            "models`; ViT-B-32/openai if not given.",
+            metavar="NAME",
+            rich_help_panel=NAMING,
+        ),
+    ] = None,
+    around: Annotated[
+        bool, typer.Option("--around/--alone", help="Let it see what is around a mask too.", rich_help_panel=NAMING)
+    ] = False,
+    prompts: shared.Prompts = None,
+    max_tracks: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most (track, label) pairs; every track under its best label if not given.",
+            rich_help_panel=NAMING,
+        ),
+    ] = None,
+    device: shared.Device = "auto",
+    mirror: shared.Mirror = None,
     *,
     taken: SourceOptions,
     paint: PaintOptions,
 ) -> None:
     """Make tracks of what any detector found in a video's frames: masks or boxes, with names or without."""
+    use_mirror(mirror)
     _check(detections, tracker, format, taken)
+    asked = None if labels is None else Vocabulary.parse(labels)
+    texts = VILD_PROMPTS if prompts is None else read_prompts(prompts)
+    looked_at = asked is not None or clip is not None
+    if (prompts is not None or around) and not looked_at:
+        raise InputError("--prompts and --around are of a CLIP that names detections: give --labels too")
     style = paint.find()
     kind = format or find_format(user_path(detections))
     known = None if categories is None else names_by_id(categories, from_zero=kind == "yolo")
@@ -128,6 +167,14 @@ def track(
         from ovvis.inference.associations import Following
 
         how = Following(overlap, patience, start_score)
+        namer = None
+        if looked_at:
+            from ovvis.detections.naming import crop_namer
+
+            with watch("load"), progress("fetching CLIP", "B") as fetched, progress("reading labels", "words") as read:
+                namer = crop_namer(
+                    asked, clip, prompts=texts, around=around, device=device, on_progress=fetched, on_text=read
+                )
 
         def made(source: Source, on_frame: Callable[[int], None]) -> VideoResult:
             return follow(
@@ -135,6 +182,8 @@ def track(
                 source,
                 tracker=tracker,
                 how=how,
+                namer=namer,
+                max_tracks=max_tracks,
                 least=least_score,
                 min_frames=min_frames,
                 facts=facts,

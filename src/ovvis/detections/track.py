@@ -13,7 +13,7 @@ import numpy as np
 
 from ovvis.detections.exported import forget
 from ovvis.detections.given import Given
-from ovvis.detections.naming import Namer
+from ovvis.detections.naming import Namer, crop_namer
 from ovvis.detections.read import read_detections, video_of
 from ovvis.detections.sheet import Sheet
 from ovvis.detections.sheet import Video as Facts
@@ -24,6 +24,7 @@ from ovvis.sources.video import OpenOptions, Source, open_source
 from ovvis.structures import Detected, Frame, VideoResult
 from ovvis.tracking.detected import Association
 from ovvis.version import __version__
+from ovvis.vocabulary import Vocabulary
 
 UNSHOWN = "frames with detections that the video, as it is asked for, does not show"
 UNSEEN = "frames of the video without a detection"
@@ -68,6 +69,8 @@ def track(
     first: int | None = None,
     annotations: str | Path | None = None,
     categories: Mapping[int, str] | None = None,
+    labels: Vocabulary | str | Iterable[Any] | None = None,
+    clip: str | None = None,
     namer: Namer | None = None,
     least: float = 0.0,
     min_frames: int = 1,
@@ -89,7 +92,9 @@ def track(
         first: the number that a file gives the first frame, 0 or 1; None finds out, or refuses.
         annotations: of COCO's results: the file that lists their images and categories.
         categories: names by the detections' own category ids.
-        namer: names things by words, and says how they look; None: their own labels stay.
+        labels: words that a CLIP names things by, as `VideoSegmenter` takes them; None: their own labels stay.
+        clip: which CLIP looks at them (`load_clip`), cut out one by one; None: `DEFAULT_CLIP`, if there are labels.
+        namer: in place of both, what names things and says how they look.
         least: score below which a thing is left out, in [0, 1].
         min_frames: tubes in fewer frames are left out.
         max_tracks: the best (tube, label) pairs; None takes every tube.
@@ -117,6 +122,8 @@ def track(
         found = detections if isinstance(detections, Sheet) else Given(detections, known.size, categories)
     name = tracker if isinstance(tracker, str) else type(tracker).__name__
     how = how or Following()
+    if namer is None and (labels is not None or clip is not None):
+        namer = crop_namer(labels, clip)
     association = build_association(tracker, how) if isinstance(tracker, str) else tracker
     if association.looks and namer is None and isinstance(found, Sheet) and not found.embedded:
         raise InputError(

@@ -57,6 +57,28 @@ class EmbeddedWords:
         return digest(self.text) if self.foreign else None
 
 
+class TextTower(Protocol):
+    """What `embed_vocabulary` needs of a CLIP."""
+
+    @property
+    def width(self) -> int:
+        """Width E of the space that images and texts share."""
+
+    def text_fingerprint(self) -> str:
+        """Return a hash of what decides a text's embedding."""
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a text."""
+
+    def check_length(self, label: str, prompt: str) -> None:
+        """Refuse a label that would be cut."""
+
+    def embed_texts(
+        self, texts: Sequence[str], batch: int = 256, on_batch: Callable[[int], None] | None = None
+    ) -> torch.Tensor:
+        """Return the embeddings (N, E) of texts, float32."""
+
+
 class ReadsWords(Protocol):
     """What `embed_words` needs of a model."""
 
@@ -128,7 +150,7 @@ def text_cache() -> Path:
 
 
 def embed_vocabulary(
-    clip: FrozenClip,
+    clip: TextTower,
     vocabulary: Vocabulary,
     prompts: Sequence[str] = VILD_PROMPTS,
     cache: Path | None = None,
