@@ -38,6 +38,7 @@ LEVELS = {
     "predictions": 4,
     "training": 4,
     "report": 4,
+    "benchmark": 4,
     "results": 4,
     "reproduction": 5,
     "web": 5,

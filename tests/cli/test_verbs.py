@@ -109,6 +109,9 @@ def test_help_and_wrong_arguments_need_no_pytorch(tmp_path):
         "demo --output": 2,
         "serve --keep never": 2,
         "serve --token short": 2,
+        "benchmark clip-vis-r5": 2,
+        "benchmark --size 480": 2,
+        "benchmark --read nowhere.json": 2,
     }
     done = subprocess.run(
         [sys.executable, "-c", LIGHT], input="\n".join(cases), cwd=tmp_path, capture_output=True, text=True, check=True

@@ -35,6 +35,8 @@ VERBS = {
     "serve": "Serve a page: drop a video, type words, watch, take results away; one job after another.",
     "models": "List the models: size, training data, published AP, licences, where the weights come from.",
     "datasets": "List the datasets and where they lie; check one; make one from frames and masks.",
+    "benchmark": "What models cost here: seconds a frame and memory by stage, size, words, length; and whether that "
+    "has changed.",
     "predict": "Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers.",
     "evaluate": "Score results against a dataset's truth: AP and AR over space and time, by group and by category.",
     "train": "Train a model by a recipe. A run that was stopped, or killed, goes on when the command is given again.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,7 @@ from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
 from ovvis.errors import InputError
+from ovvis.models.text_tower import can_share, encode_shared
 
 MAX_LOGIT_SCALE = 100.0
 
@@ -23,6 +24,8 @@ MAX_LOGIT_SCALE = 100.0
 CLIP_MEAN = (122.7709383, 116.7460125, 104.09373615)
 CLIP_STD = (68.5005327, 66.6321579, 70.32316305)
 IMAGES_AT_ONCE = 32  # that go through the image encoder together
+TEXTS_AT_ONCE = 1024  # the same of texts, of the text encoder
+TOKENS_AT_ONCE = 2**15
 
 
 def packaged_config(name: str) -> dict[str, Any] | None:
@@ -155,16 +158,17 @@ class FrozenClip(nn.Module):
 
     @torch.no_grad()
     def embed_texts(
-        self, texts: Sequence[str], batch: int = 256, on_batch: Callable[[int], None] | None = None
+        self, texts: Sequence[str], batch: int = TEXTS_AT_ONCE, on_batch: Callable[[int], None] | None = None
     ) -> Tensor:
         """Return the embeddings of texts, (len(texts), E), float32, not normalised.
 
-        Attention is causal, so what stands behind a text's end changes nothing: each batch is cut at its longest
-        text, which is several times faster than the full 77 tokens and gives the same numbers.
+        Attention is causal, so what stands behind a text's end changes nothing, and what texts begin alike is the same
+        in all of them: each batch is cut at its longest text, and computes what its texts share once. That is ten
+        times faster than 77 tokens of each text, and gives the same numbers.
 
         Args:
             texts: any texts that `check_length` lets pass.
-            batch: texts in a batch.
+            batch: most texts in a batch; fewer of long ones.
             on_batch: called with the number of texts after each batch.
         """
         device = self.model.token_embedding.weight.device
@@ -172,10 +176,11 @@ class FrozenClip(nn.Module):
         length = tokens.argmax(-1) + 1  # the end mark has the highest number
         order = length.argsort()
         out = torch.empty(len(texts), self.width)
-        for part in order.split(batch):
+        shared = can_share(self.model)
+        for part in _batches(order, length, batch):
             cut = tokens[part, : int(length[part].max())].to(device)
             with torch.autocast(device.type, enabled=False):  # they are kept on disk, for every later run
-                out[part] = self.encode(cut).cpu()
+                out[part] = (encode_shared(self.model, cut) if shared else self.encode(cut)).cpu()
             if on_batch is not None:
                 on_batch(len(part))
         return out
@@ -212,6 +217,17 @@ class FrozenClip(nn.Module):
     def set_image_precision(self, dtype: torch.dtype) -> None:
         """Move the image encoder alone to a floating type."""
         self.visual.to(dtype)
+
+
+def _batches(order: Tensor, length: Tensor, most: int) -> Iterator[Tensor]:
+    """Yield texts, the shortest first, so many at a time that neither they nor their tokens, padded, are too many."""
+    start = 0
+    while start < len(order):
+        part = order[start : start + most]
+        fits = (length[part] * torch.arange(1, len(part) + 1)) <= TOKENS_AT_ONCE
+        part = part[: max(1, int(fits.sum()))]
+        yield part
+        start += len(part)
 
 
 def ensemble(embeddings: Tensor) -> Tensor:

@@ -1,0 +1,178 @@
+"""A run as tables: for a terminal, and as a page of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ovvis.benchmark.compare import FEWEST, Change, ratio
+from ovvis.benchmark.machine import told
+from ovvis.benchmark.plan import Row
+from ovvis.benchmark.published import OVFORMER, TABLES, WHY
+from ovvis.benchmark.published import SIZE as PUBLISHED_SIZE
+from ovvis.benchmark.records import Cost, Record, Result
+
+COMMONEST = (800, 1088)  # LVIS' 640x480 at a short edge of 800, padded
+
+
+class Table:
+    """Cells of text under a heading.
+
+    Args:
+        title: what it shows.
+        columns: names; all but the first `left` hold numbers.
+        left: columns of words.
+    """
+
+    def __init__(self, title: str, columns: Sequence[str], left: int = 1) -> None:
+        self.title, self.columns, self.left = title, list(columns), left
+        self.rows: list[list[str]] = []
+        self.notes: list[str] = []
+
+    def markdown(self) -> str:
+        """Return it as Markdown."""
+        ruler = ["---" if i < self.left else "---:" for i in range(len(self.columns))]
+        lines = [" | ".join(cells) for cells in (self.columns, ruler, *self.rows)]
+        return "\n".join([f"**{self.title}**", "", *(f"| {line} |" for line in lines), *self._said()])
+
+    def _said(self) -> list[str]:
+        return [line for note in self.notes for line in ("", note)]
+
+
+def tables(record: Record) -> list[Table]:
+    """Return everything that a run found."""
+    videos = [result for result in record.measured if result.row.task == "video"]
+    texts = [result for result in record.measured if result.row.task == "text"]
+    found = [_speed(videos), _stages(videos)] if videos else []
+    if texts:
+        found.append(_texts(texts))
+    return [*found, *_costs(record.costs)]
+
+
+def comparison(changes: Sequence[Change], before: Record, after: Record) -> Table:
+    """Return what has changed between two runs."""
+    table = Table(f"Against {before.date}", ["row", "verdict", "before", "now", "ratio", "by chance", "memory"], 2)
+    for change in changes:
+        memory = "" if change.memory is None else f"{change.memory:.2f}"
+        table.rows.append(
+            [
+                title(change.row),
+                change.verdict,
+                seconds(change.before),
+                seconds(change.after),
+                f"{change.ratio:.3f}",
+                f"{change.chance:.1%}",
+                memory,
+            ]
+        )
+    machine = ratio(before.yardstick, after.yardstick)
+    table.notes.append(
+        f"The yardstick, which is none of ours, takes {machine:.3f} times as long as then. A change is real where the "
+        "samples would differ as much by chance in 1 % of cases at most, and the medians by more than 3 % and more "
+        "than the yardstick's."
+    )
+    if any(change.verdict == "too few" for change in changes):
+        table.notes.append(f"Too few: at least {FEWEST} repeats of both runs can tell a change from chance.")
+    return table
+
+
+def page(record: Record, changes: Table | None = None, picture: str = "") -> str:
+    """Return a run as a page of Markdown."""
+    blocks = [f"`{record.command}`, {record.date}. {told(record.machine)}."]
+    if picture:
+        blocks.append(f"![Seconds a frame]({picture})")
+    blocks += [table.markdown() for table in (*([changes] if changes else []), *tables(record))]
+    blocks += [f"{title(r.row)}: {r.problem}" for r in record.results if r.problem]
+    return "\n\n".join([*blocks, caveat(record)]).strip() + "\n"
+
+
+def caveat(record: Record) -> str:
+    """Return what to know of the numbers."""
+    random = sorted({r.row.model for r in record.measured if r.row.task == "video" and r.row.weights == "untrained"})
+    lines = ["Seconds are medians of the repeats, with their range; rows take turns within one run."]
+    if random:
+        lines.append(
+            f"{', '.join(random)}: random weights, on which the network's time does not depend (that of masks and "
+            "records depends on what is seen, a little)."
+        )
+    return " ".join(lines)
+
+
+def title(row: Row) -> str:
+    """Return a row in words."""
+    parts = [row.model]
+    if row.task == "text":
+        parts.append(f"texts of {row.words:,} words")
+    else:
+        parts += [row.size, f"{row.words:,} words", f"{row.frames:,} frames"]
+    parts += [row.device] if row.device != "cpu" else []
+    parts.append(row.precision)
+    parts += [f"batch {row.batch}"] if row.batch else []
+    parts += [f"short edge {row.short_edge}"] if row.short_edge else []
+    parts += [part for part in (row.tracker, row.way if row.way != "ovvis" else "") if part]
+    return ", ".join(parts)
+
+
+def seconds(value: float) -> str:
+    """Return seconds with three digits that count."""
+    return f"{value:.1f}" if value >= 100 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def _speed(results: Sequence[Result]) -> Table:
+    table = Table("Seconds a frame", ["row", "median", "range", "frames/s", "loaded MiB", "peak MiB"])
+    for result in results:
+        peak, loaded = result.peak_mib, result.loaded_mib
+        table.rows.append(
+            [
+                title(result.row),
+                seconds(result.median),
+                _range(result),
+                f"{1 / result.median:.3g}",
+                "" if loaded is None else f"{loaded:.0f}",
+                "" if peak is None else f"{peak:.0f}",
+            ]
+        )
+    if any(len(result.samples) < FEWEST for result in results):
+        table.notes.append(f"{min(len(result.samples) for result in results)} repeats and more.")
+    return table
+
+
+def _stages(results: Sequence[Result]) -> Table:
+    names = list(dict.fromkeys(name for result in results for name in result.stages))
+    table = Table("Milliseconds a frame by stage", ["row", *names])
+    for result in results:
+        table.rows.append([title(result.row), *(f"{result.stages.get(name, 0) * 1000:.1f}" for name in names)])
+    return table
+
+
+def _texts(results: Sequence[Result]) -> Table:
+    table = Table("Texts of new words, seconds", ["row", "median", "range", "words/s"])
+    for result in results:
+        each = f"{result.row.words / result.median:.0f}"
+        table.rows.append([title(result.row), seconds(result.median), _range(result), each])
+    return table
+
+
+def _range(result: Result) -> str:
+    return f"{seconds(min(result.seconds))} to {seconds(max(result.seconds))}"
+
+
+def _costs(costs: Sequence[Cost]) -> list[Table]:
+    """Return parameters and operations; beside what authors published where they did."""
+    found = []
+    for model in dict.fromkeys(cost.model for cost in costs):
+        own = [cost for cost in costs if cost.model == model]
+        sizes = [f"G at {cost.height}x{cost.width}" for cost in own]
+        table = Table(f"{model}: parameters (M) and multiplications with additions (G) a frame", ["part", "M", *sizes])
+        theirs = TABLES.get(model)
+        if theirs:
+            table.columns += ["M, Table 4", f"G, Table 4 ({PUBLISHED_SIZE[0]}x{PUBLISHED_SIZE[1]})"]
+            table.notes.append(WHY)
+        for number, part in enumerate(own[0].parts):
+            cells = [part.name, f"{part.parameters / 1e6:.1f}"]
+            cells += [f"{cost.parts[number].operations / 2e9:.1f}" for cost in own]
+            if theirs:
+                line = OVFORMER.get(part.name)
+                cells += ["", ""] if line is None else [f"{line.parameters}", f"{line.operations}"]
+            table.rows.append(cells)
+        found.append(table)
+    return found
