@@ -27,6 +27,7 @@ from ovvis.benchmark.records import Record, as_json
 from ovvis.benchmark.tables import page
 from ovvis.cli.console import note, progress
 from ovvis.cli.segmenter import device_title
+from ovvis.models.devices import DTYPES, pick_device
 from ovvis.models.layers import deformable_attention
 from ovvis.models.model import Model
 from ovvis.models.query_decoder import QueryDecoder
