@@ -1,13 +1,21 @@
-"""The viewer's measures: pictures a second with many tracks, and the page of a long video.
+"""The viewer's measures: pictures a second with many tracks, and a long video as a page and by `ovvis view`.
 
-python benchmarks/viewer.py play [--tracks 50]     the browser shows 20 s of 720p; needs chromium and Selenium
-python benchmarks/viewer.py write [--minutes 60]   how long a page takes to write, how large it is, how soon it opens
+All need chromium and Selenium.
+
+python benchmarks/viewer.py play [--tracks 50]                  the browser shows 20 s of 720p
+python benchmarks/viewer.py write [--minutes 60] [--folder DIR] a page: how long it takes to write, how large it is, how
+                                                                soon it opens
+python benchmarks/viewer.py serve [--minutes 60] [--folder DIR] the same result by `ovvis view`, from its tracks.json
+
+With --folder the page or tracks.json stays there, and the next run measures the browser alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from ovvis import masks
+from ovvis.outputs.formats.tracks_json import save_tracks
 from ovvis.outputs.render import VideoWriter
 from ovvis.structures import Track, VideoResult
 from ovvis.viewer import write_viewer
@@ -123,49 +132,113 @@ def play(tracks: int, seconds: int = 20) -> None:
     )
 
 
-def write(tracks: int, minutes: float) -> None:
-    """Print what the page of a long video takes."""
-    frames = round(minutes * 60 * FPS)
-    long = result(tracks, frames)
-    code_bytes = sum(len(s["counts"]) for t in long.tracks for s in t.masks.shapes) / SHAPES * frames  # type: ignore
-    with TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+FIRST = """
+    globalThis.shownAfter = null;
+    const wait = setInterval(() => {
+      if (!globalThis.ovvisViewer || ovvisViewer.painted.position === null) return;
+      globalThis.shownAfter = performance.now() / 1000;
+      clearInterval(wait);
+    }, 10);
+"""
+
+
+def looked_at(folder: Path, address: str, frames: int) -> str:
+    """Return what a browser takes to open a page and to go from moment to moment."""
+    driver = browser(folder)
+    driver.set_page_load_timeout(300)
+    driver.set_script_timeout(300)
+    before = held()
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": FIRST})
+    begun = time.perf_counter()
+    driver.execute_cdp_cmd("Page.navigate", {"url": address})
+    most = 0.0
+    while driver.execute_script("return document.readyState") != "complete":  # not before the page is whole
+        most = max(most, held())
+        time.sleep(0.1)
+    whole = time.perf_counter() - begun
+    while (first := driver.execute_script("return shownAfter")) is None:
+        time.sleep(0.05)
+    most = max(most, held())
+    jumps = []
+    for position in (frames - 100, frames // 2, 300, frames * 3 // 4):
         begun = time.perf_counter()
-        written = write_viewer(long, folder / "page.html", source=False)
-        spent = time.perf_counter() - begun
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        driver = browser(folder)
-        driver.set_page_load_timeout(300)
-        begun = time.perf_counter()
-        driver.execute_cdp_cmd("Page.navigate", {"url": (folder / "page.html").as_uri()})
-        ready = "return Boolean(globalThis.ovvisViewer && ovvisViewer.painted.position !== null)"
-        while not driver.execute_script(ready):
-            time.sleep(0.05)
-        first = time.perf_counter() - begun
-        while driver.execute_script("return document.readyState") != "complete":
-            time.sleep(0.05)
-        whole = time.perf_counter() - begun
-        begun = time.perf_counter()
-        there = "return ovvisViewer.painted.position === arguments[0]"
-        driver.execute_script("ovvisViewer.clock.seek(arguments[0])", frames - 100)
-        while not driver.execute_script(there, frames - 100):
+        driver.execute_script("ovvisViewer.clock.seek(arguments[0])", position)
+        while not driver.execute_script("return ovvisViewer.painted.position === arguments[0]", position):
             time.sleep(0.01)
-        jump = time.perf_counter() - begun
-        driver.quit()
+        jumps.append(1000 * (time.perf_counter() - begun))
+    driver.quit()
+    return (
+        f"in the browser the first masks after {first:.1f} s, whole after {whole:.1f} s, jumps of "
+        f"{min(jumps):.0f} to {max(jumps):.0f} ms, {most - before:.1f} GiB more than without it at most"
+    )
+
+
+def held() -> float:
+    """Return the GiB that all processes of browsers hold; what they share is counted once."""
+    total = 0
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"chromium" in (place / "cmdline").read_bytes():
+                total += int(re.findall(r"Pss: +(\d+)", (place / "smaps_rollup").read_text())[0])
+        except (OSError, IndexError):
+            continue  # it has just gone
+    return total / 2**20
+
+
+def write(tracks: int, minutes: float, folder: Path) -> None:
+    """Print what the page of a long video takes."""
+    frames, page = round(minutes * 60 * FPS), folder / "page.html"
+    said = "written before"
+    if not page.exists():
+        begun = time.perf_counter()
+        written = write_viewer(result(tracks, frames), page, source=False)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        said = f"written in {time.perf_counter() - begun:.0f} s with {peak:.1f} GiB at most; {written.says[0]}\n"
+    size = page.stat().st_size / 1e6
     print(
-        f"{minutes:g} minutes, {tracks} tracks, {frames * tracks:,} masks ({code_bytes / 1e6:,.0f} MB of codes): "
-        f"{written.size / 1e6:,.0f} MB, written in {spent:.0f} s with {peak:.1f} GiB at most; in the browser the first "
-        f"masks after {first:.1f} s, whole after {whole:.1f} s, a jump to the end {jump * 1000:.0f} ms"
+        f"{minutes:g} minutes, {tracks} tracks, {frames * tracks:,} masks: a page of {size:,.0f} MB, {said}", flush=True
+    )
+    print(looked_at(folder, page.as_uri(), frames))
+
+
+def serve(tracks: int, minutes: float, folder: Path) -> None:
+    """Print what `ovvis view` takes for the result of a long video."""
+    frames, saved = round(minutes * 60 * FPS), folder / "tracks.json"
+    if not saved.exists():
+        begun = time.perf_counter()
+        save_tracks(result(tracks, frames), saved)
+        print(f"tracks.json written in {time.perf_counter() - begun:.0f} s", flush=True)
+    begun = time.perf_counter()
+    command = [sys.executable, "-m", "ovvis", "view", str(saved), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        found = None
+        while found is None:
+            line = program.stdout.readline()
+            assert line, "ovvis view ended"
+            found = re.search(r"http://\S+", line)
+        ready = time.perf_counter() - begun
+        seen = looked_at(folder, found[0], frames)
+        status = Path(f"/proc/{program.pid}/status").read_text()
+        program.terminate()
+    peak = int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 2**20
+    size = saved.stat().st_size / 1e6
+    print(
+        f"{minutes:g} minutes, {tracks} tracks, a tracks.json of {size:,.0f} MB: ovvis view is there after "
+        f"{ready:.0f} s, {peak:.1f} GiB at most; {seen}"
     )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["play", "write"])
+    parser.add_argument("what", choices=["play", "write", "serve"])
     parser.add_argument("--tracks", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     if given.what == "play":
         play(given.tracks)
     else:
-        write(given.tracks, given.minutes)
+        with TemporaryDirectory() as scratch:
+            place = given.folder or Path(scratch)
+            {"write": write, "serve": serve}[given.what](given.tracks, given.minutes, place)

@@ -25,6 +25,7 @@ STANDS_IN = {
     "camera:0": "dog.mp4 --max-frames 2 --no-view --output seen",
     "rtsp://192.168.1.20/stream": "dog.mp4 --max-frames 2 --no-view",
     "--device cuda --precision bfloat16": "--device cpu --precision bfloat16",
+    "--to coco --output dog-coco": "--to coco --min-score 0 --output dog-coco",  # in the small video nothing is sure
 }
 # Needs a daemon; never ends; ask for published weights. The page, fetching and mirrors have tests of their own.
 NOT_RUN = (
@@ -98,3 +99,14 @@ def test_the_notebook_runs(home):
     shown = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("text/html" in output.get("data", {}) for output in shown)
     assert any("image/png" in output.get("data", {}) for output in shown)
+
+
+def test_what_users_expect_links_to_what_runs():
+    """Each row of ours leads to a page, those of the cookbook to a heading that is there; a licence runs nothing."""
+    rows = re.findall(r"^\| (?!wish|---)([^|]+) \| ([^|]+) \|", (DOCS / "expectations.md").read_text(), re.MULTILINE)
+    assert len(rows) > 20
+    assert [wish for wish, ours in rows if "](" not in ours] == []
+    page = (DOCS / "cookbook.md").read_text(encoding="utf-8")
+    headings = [re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^## (.*)$", page, re.M)]
+    linked = re.findall(r"cookbook\.md#([a-z0-9-]+)", "".join(ours for _, ours in rows))
+    assert len(linked) > 18 and set(linked) <= set(headings)

@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import subprocess
+from pathlib import Path
 from xml.etree import ElementTree
 
 import av
@@ -327,13 +328,18 @@ def test_a_cutout_for_each(tmp_path):
             assert sum(1 for _ in file.decode(video=0)) == T
 
 
-def test_fiftyone(tmp_path):
-    """Needs FiftyOne, and a database that speaks MongoDB's protocol (CONTRIBUTING.md)."""
-    fiftyone = pytest.importorskip("fiftyone")
+@pytest.fixture
+def fiftyone():
+    """FiftyOne, and a database that speaks MongoDB's protocol (CONTRIBUTING.md)."""
+    package = pytest.importorskip("fiftyone")
     try:
-        fiftyone.list_datasets()
+        package.list_datasets()
     except Exception as error:  # of FiftyOne, of MongoDB
         pytest.skip(f"FiftyOne has no database here: {str(error).partition(chr(10))[0]}")
+    return package
+
+
+def test_fiftyone(tmp_path, fiftyone):
     home = written(tmp_path, "fiftyone", source=frames())
     assert fiftyone.list_datasets() == []  # what the export needed is gone
     dataset = fiftyone.Dataset.from_dir(str(home), dataset_type=fiftyone.types.FiftyOneDataset)
@@ -350,5 +356,26 @@ def test_fiftyone(tmp_path):
                 mask = detection.to_segmentation(frame_size=SIZE[::-1], target=1).mask
                 assert (mask.astype(bool) == truth[id]).all()
                 assert (detection.label, detection.confidence) == {3: ("dog", 0.9), 7: ("cat", 0.8)}[id]
+    finally:
+        dataset.delete()
+
+
+def test_coco_by_fiftyone(tmp_path, fiftyone):
+    home = written(tmp_path, "coco", source=frames())
+    dataset = fiftyone.Dataset.from_dir(
+        data_path=str(home / "JPEGImages"),
+        labels_path=str(home / "annotations.json"),
+        dataset_type=fiftyone.types.COCODetectionDataset,
+        label_types=["segmentations"],
+        extra_attrs=False,
+    )
+    try:
+        labelled = {Path(s.filepath).stem: s.ground_truth.detections for s in dataset if s.ground_truth}
+        assert {name: [(d.label, d.confidence) for d in found] for name, found in labelled.items()} == {
+            "00000": [("dog", 0.9)],
+            "00002": [("dog", 0.9), ("cat", 0.8)],
+            "00004": [("cat", 0.8)],
+            "00006": [("dog", 0.9)],
+        }
     finally:
         dataset.delete()

@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import struct
+import tempfile
+import webbrowser
 from fractions import Fraction
 
 import numpy as np
@@ -362,6 +364,19 @@ def await_file(browser, path):
 
     WebDriverWait(browser, 20, 0.05).until(lambda _: path.is_file() and path.stat().st_size, f"{path} did not come")
     return path
+
+
+def test_show_opens_the_viewer_on_the_source(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(webbrowser, "open", lambda address: browser.get(address) is None)
+    result = result_of(clip(tmp_path))
+    result.show(min_score=0.55)
+    wait(browser, "globalThis.ovvisViewer && ovvisViewer.now.position >= 0 && ovvisViewer.painted.position !== null")
+    assert browser.execute_script("return ovvisViewer.head.media.kind") == "source"
+    assert browser.execute_script("return ovvisViewer.shown().map((tube) => tube.id)") == [1, 2]
+    go(browser, 7)
+    assert told(pixels(browser, "video")[..., :3]) == 7
+    assert browser.execute_script("return ovvisViewer.head.tubes.length") == 4  # the slider brings the others
 
 
 NASTY = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">\u202egod"
