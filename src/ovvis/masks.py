@@ -296,3 +296,16 @@ def overlap(first: Sequence[Rle], second: Sequence[Rle]) -> NDArray[np.float64]:
         return np.zeros((len(first), len(second)))
     ious: NDArray[np.float64] = coco.iou(list(first), list(second), [0] * len(second))
     return ious
+
+
+def covered(mask: Rle, others: Sequence[Rle]) -> NDArray[np.float64]:
+    """Return what share of a mask lies on each of some others (N), in [0, 1].
+
+    >>> whole, half = np.ones((2, 2), dtype=bool), np.eye(2, dtype=bool)
+    >>> covered(encode(whole), [encode(half), encode(whole)]).tolist()
+    [0.5, 1.0]
+    """
+    if not others:
+        return np.zeros(0)
+    shares: NDArray[np.float64] = coco.iou([mask], list(others), [1] * len(others))[0]
+    return shares

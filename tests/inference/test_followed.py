@@ -5,8 +5,9 @@ import pytest
 
 from ovvis import masks
 from ovvis.errors import InputError
-from ovvis.inference.associations import FOR_DETECTIONS, Following, build_association
+from ovvis.inference.associations import FOR_DETECTIONS, build_association
 from ovvis.inference.followed import Gatherer
+from ovvis.models.settings import Following
 from ovvis.structures import Detected, Followed
 
 SIZE = (6, 8)
@@ -120,6 +121,10 @@ def test_every_tracker_goes_on_and_begins_anew(name):
     [
         (lambda: Following(least=1.5), "overlap 1.5: it must lie in"),
         (lambda: Following(patience=-1), "patience -1"),
+        (
+            lambda: Following(propagator="xmem"),
+            "propagator 'xmem': there is none of that name; the choices are colours",
+        ),
         (lambda: build_association("online", Following()), "it is a part of OV-DVIS"),
         (lambda: build_association("sortt", Following()), "did you mean sort"),
     ],

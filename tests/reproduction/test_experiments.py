@@ -21,7 +21,7 @@ def test_a_table_is_sound(experiment):
     ways = [(row.network, row.way(VideoSettings())) for row in experiment.rows]
     assert len(set(ways)) == len(ways)  # no two rows measure the same
     for row, (network, way) in zip(experiment.rows, ways, strict=True):
-        assert row.settings.keys() <= KNOWN and (network == MODEL or experiment.name in ("iou", "families"))
+        assert row.settings.keys() <= KNOWN and (network == MODEL or experiment.name in ("iou", "families", "systems"))
         assert set(row.paper) <= set(experiment.splits)
         build_tracker(way.settings)
 
@@ -42,6 +42,8 @@ def test_the_issue_is_covered():
     assert windows == [1, 3, 5, 7, 10, None]
     assert "val-hard" in EXPERIMENTS[0].splits
     assert rows["trackers"] == set(TRACKERS)
+    named = {"Detic-SORT", "Detic-OWTB", "Detic-XMem", "DetPro-SORT", "OpenVIS", "MinVIS", "OV2Seg fine-tuned"}
+    assert named < rows["systems"]
 
 
 def test_one_row_is_the_packaged_models_own_and_one_as_released():

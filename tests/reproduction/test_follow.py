@@ -12,7 +12,7 @@ from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.masks import decode
 from ovvis.models.classifiers import MaskPooledClassifier
-from ovvis.models.settings import VideoSettings
+from ovvis.models.settings import Following, VideoSettings, with_tracker
 from ovvis.reproduction import truth
 from ovvis.reproduction.experiments import Way, choose
 from ovvis.reproduction.follow import Follower
@@ -78,7 +78,7 @@ def test_trackers_under_one_segmenter_find_what_each_finds_alone(drawn, clip, re
     one = follower(model, drawn, ways, "offline" if refined else "none")
     found = [(way.way, facts(way.tracks)) for way in one(video, lambda frames: None)]
     watched.remove()
-    assert len(passes) == 5 and [way for way, _ in found] == ways  # one for each frame
+    assert len(passes) == 5 and {way for way, _ in found} == set(ways)  # one for each frame
     for way, tracks in found:
         with VideoSegmenter(model, vocabulary, settings=way.settings, **OPTIONS)(list(video.images)) as result:
             assert tracks == facts(result.tracks), way
@@ -86,6 +86,26 @@ def test_trackers_under_one_segmenter_find_what_each_finds_alone(drawn, clip, re
     if not refined:
         with pytest.raises(ValueError, match="refined over the whole video"):
             follower(model, drawn, ways, "offline")
+
+
+def test_ways_of_detections(model, drawn):
+    """As those of a run of their own; names by crops are others, whatever follows them."""
+    vocabulary, _ = dataset_vocabulary(drawn.categories)
+    video = drawn.video(0)
+    trackers = {name: Way(with_tracker(OWN, name)) for name in ("sort", "overlap", "propagate")}
+    cropped = [Way(with_tracker(OWN, "adjacent"), crops=crops) for crops in ("alone", "around")]
+    brief = Way(trackers["sort"].settings, how=Following(patience=0, min_frames=3))
+    ways = [Way(OWN), *trackers.values(), *cropped, brief]
+    found = {}
+    for one in follower(model, drawn, ways)(video, lambda _: None):
+        found[one.way] = facts(one.tracks)
+    assert set(found) == set(ways)
+    for way in trackers.values():
+        with VideoSegmenter(model, vocabulary, settings=way.settings, **OPTIONS)(list(video.images)) as result:
+            assert found[way] == facts(result.tracks)
+    assert all(sum(map(bool, codes)) >= 3 for _, _, _, codes in found[brief])
+    first, second = (found[way] for way in cropped)
+    assert first and second and [f[1:3] for f in first] != [f[1:3] for f in second]
 
 
 def _with_classifier(model, classifier):

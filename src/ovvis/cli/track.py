@@ -19,7 +19,7 @@ from ovvis.detections.read import FORMATS_READ, find_format, read_detections, vi
 from ovvis.errors import InputError, nearest
 from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.models.settings import LEARNT, TRACKERS, find_tracker
+from ovvis.models.settings import LEARNT, PROPAGATORS, TRACKERS, Following, find_tracker
 from ovvis.models.sources import use_mirror
 from ovvis.paths import user_path
 from ovvis.sources.video import Source, open_source
@@ -116,6 +116,15 @@ def track(
     start_score: Annotated[
         float, typer.Option(min=0, max=1, help="Score from which a thing begins a track.", rich_help_panel=FOLLOWING)
     ] = 0.0,
+    propagator: Annotated[
+        str,
+        typer.Option(
+            help=f"Who carries masks on for propagate: {', '.join(PROPAGATORS)} (SAM 2: pip install 'ovvis[sam2]').",
+            metavar="NAME",
+            autocompletion=completing(lambda: PROPAGATORS),
+            rich_help_panel=FOLLOWING,
+        ),
+    ] = "colours",
     clip: Annotated[
         str | None,
         typer.Option(
@@ -151,6 +160,7 @@ def track(
     looked_at = asked is not None or clip is not None
     if (prompts is not None or around) and not looked_at:
         raise InputError("--prompts and --around are of a CLIP that names detections: give --labels too")
+    how = Following(overlap, patience, start_score, propagator, min_frames)
     style = paint.find()
     kind = format or find_format(user_path(detections))
     known = None if categories is None else names_by_id(categories, from_zero=kind == "yolo")
@@ -164,9 +174,7 @@ def track(
 
     def load() -> Callable[..., VideoResult]:
         from ovvis.detections.track import track as follow
-        from ovvis.inference.associations import Following
 
-        how = Following(overlap, patience, start_score)
         namer = None
         if looked_at:
             from ovvis.detections.naming import crop_namer
@@ -185,7 +193,6 @@ def track(
                 namer=namer,
                 max_tracks=max_tracks,
                 least=least_score,
-                min_frames=min_frames,
                 facts=facts,
                 on_frame=on_frame,
             )

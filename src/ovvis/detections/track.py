@@ -18,8 +18,9 @@ from ovvis.detections.read import read_detections, video_of
 from ovvis.detections.sheet import Sheet
 from ovvis.detections.sheet import Video as Facts
 from ovvis.errors import InputError
-from ovvis.inference.associations import Following, build_association
+from ovvis.inference.associations import build_association
 from ovvis.inference.followed import Gatherer, follow
+from ovvis.models.settings import Following
 from ovvis.sources.video import OpenOptions, Source, open_source
 from ovvis.structures import Detected, Frame, VideoResult
 from ovvis.tracking.detected import Association
@@ -73,7 +74,6 @@ def track(
     clip: str | None = None,
     namer: Namer | None = None,
     least: float = 0.0,
-    min_frames: int = 1,
     max_tracks: int | None = None,
     facts: Facts | None = None,
     on_frame: Callable[[int], None] | None = None,
@@ -96,7 +96,6 @@ def track(
         clip: which CLIP looks at them (`load_clip`), cut out one by one; None: `DEFAULT_CLIP`, if there are labels.
         namer: in place of both, what names things and says how they look.
         least: score below which a thing is left out, in [0, 1].
-        min_frames: tubes in fewer frames are left out.
         max_tracks: the best (tube, label) pairs; None takes every tube.
         facts: what is known of the video, where it is open already; None finds out.
         on_frame: called with the number of frames done.
@@ -135,7 +134,7 @@ def track(
     seconds = {"read": time.perf_counter() - started}
     try:
         indices, times = follow(shown, association, gatherer, on_frame)
-        tracks, labels, storage = gatherer.finish(max_tracks=max_tracks, min_frames=min_frames)
+        tracks, labels, storage = gatherer.finish(max_tracks=max_tracks, min_frames=how.min_frames)
     except BaseException:
         gatherer.close()
         raise
@@ -155,7 +154,7 @@ def track(
             "ovvis": __version__,
             "model": "detections",
             "tracker": name,
-            "tracks": {**asdict(how), "least_score": least, "min_frames": min_frames, "max_tracks": max_tracks},
+            "tracks": {**asdict(how), "least_score": least, "max_tracks": max_tracks},
             **({} if namer is None else {"named_by": namer.describe()}),
         },
         seconds=seconds,

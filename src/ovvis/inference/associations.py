@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from ovvis.errors import InputError
-from ovvis.models.settings import LEARNT, TRACKERS, find_tracker
+from ovvis.errors import InputError, nearest
+from ovvis.models.settings import LEARNT, PROPAGATORS, SAM2, TRACKERS, Following, VideoSettings, with_tracker
 from ovvis.tracking.detected import Association, Overlap, Sort
 from ovvis.tracking.embedded import Embedded
+from ovvis.tracking.propagate import Propagate, Propagator
+from ovvis.tracking.readout import MemoryReadout
 from ovvis.tracking.tracker import Tracker
 
 FOR_DETECTIONS = tuple(name for name in TRACKERS if name not in LEARNT)
 """The trackers that follow what any detector found."""
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
-    """How detections are followed.
+def build_propagator(name: str) -> Propagator:
+    """Return what carries masks on, at its beginning.
 
     Raises:
-        InputError: a number outside its range.
+        InputError: there is none of that name.
+        ResourceError: its package is missing, or its weights cannot be fetched.
     """
+    if name not in PROPAGATORS:
+        raise InputError(f"propagator {name!r}: there is none of that name; {nearest(name, PROPAGATORS)}")
+    if name == "colours":
+        return MemoryReadout()
+    from ovvis.models.sam2 import load_sam2  # an optional package
 
-    least: float = 0.3  # overlap from which two may be one thing, in [0, 1]
-    patience: int = 30  # frames for which a tube may be unseen and still go on
-    start: float = 0.0  # score from which a thing may begin a tube, in [0, 1]
-    slots: int = 100  # of trackers by embeddings: things that are followed at once
-
-    def __post_init__(self) -> None:
-        for name, value in (("overlap", self.least), ("start", self.start)):
-            if not 0 <= value <= 1:
-                raise InputError(f"{name} {value:g}: it must lie in [0, 1]")
-        if self.patience < 0 or self.slots < 1:
-            raise InputError(f"patience {self.patience}, slots {self.slots}: give 0 frames or more, and 1 slot or more")
+    return load_sam2(SAM2[name])
 
 
 def build_association(name: str, how: Following) -> Association:
@@ -41,17 +36,28 @@ def build_association(name: str, how: Following) -> Association:
     Raises:
         InputError: there is none of that name, or it follows a network's own queries alone.
     """
-    chosen = find_tracker(name)
-    if name in LEARNT:
+    return association_of(with_tracker(VideoSettings(), name), how)
+
+
+def association_of(settings: VideoSettings, how: Following) -> Association:
+    """Return the tracker of detections that settings describe, at its beginning.
+
+    Raises:
+        InputError: it follows a network's own queries alone.
+    """
+    if settings.learnt != "none":
         raise InputError(
-            f"tracker {name}: it is a part of OV-DVIS++ and follows its queries; detections are followed by "
+            f"tracker {settings.learnt}: it is a part of OV-DVIS++ and follows its queries; detections are followed by "
             f"{', '.join(FOR_DETECTIONS)}"
         )
-    if chosen["followed"] == "sort":
+    if settings.followed == "sort":
         return Sort(how.least, how.patience, how.start)
-    if chosen["followed"] == "overlap":
+    if settings.followed == "overlap":
         return Overlap(how.least, how.patience, how.start)
-    own = {key: value for key, value in chosen.items() if key not in ("followed", "learnt")}
+    if settings.followed == "propagate":
+        return Propagate(build_propagator(how.propagator), how.least, how.patience, how.start)
+    s = settings
+    tracker = Tracker(s.memory, s.matched, s.recency_weighted, s.momentum, s.birth)
     # What only remembers windows forgets a thing that was not seen in them.
-    forgets = own["birth"] is None and own["momentum"] is None
-    return Embedded(Tracker(**own), how.slots, own["memory"] if forgets else None)
+    forgets = s.birth is None and s.momentum is None
+    return Embedded(tracker, how.slots, s.memory if forgets else None)

@@ -77,7 +77,7 @@ class CropNamer:
         return None if self.text is None else self.text.labels
 
     def __call__(self, image: NDArray[np.uint8], detected: Detected) -> Detected:
-        """Return a frame's things with embeddings (N, E) of unit length and, of a vocabulary, names (N, K)."""
+        """Return a frame's things with names (N, K) of a vocabulary, and embeddings (N, E) where they have none."""
         count = len(detected)
         if not count:
             width = 0 if self.text is None else len(self.text.labels)
@@ -86,7 +86,9 @@ class CropNamer:
         views = [square_crop(image, mask, side, scale, self.alone) for scale in self.scales for mask in detected.masks]
         found = torch.nn.functional.normalize(self.clip.embed_images(torch.stack(views)).float(), dim=-1)
         embeddings = torch.nn.functional.normalize(found.unflatten(0, (len(self.scales), count)).sum(0), dim=-1)
-        seen = replace(detected, embeddings=embeddings.cpu().numpy())
+        seen = detected
+        if detected.embeddings is None:  # whoever gave some knows better who is who
+            seen = replace(detected, embeddings=embeddings.cpu().numpy())
         if self.text is None:
             return seen
         logits = best_synonym(self.clip.logit_scale * cosine(embeddings, self.text.vectors), self.text)

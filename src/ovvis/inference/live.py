@@ -72,7 +72,7 @@ class Live:
         bgr: bool = False,
     ) -> None:
         window = segmenter.settings.window
-        if segmenter.settings.learnt == "offline" or window is None:
+        if segmenter.settings.learnt == "offline" or segmenter.settings.followed != "queries" or window is None:
             raise InputError("a live stream has no end to wait for: take a tracker and a window that do not want one")
         self._segmenter = copy(segmenter)
         self._segmenter.batch = 1  # a batch would wait for frames that are not there yet

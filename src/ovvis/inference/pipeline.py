@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from copy import copy
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
@@ -13,8 +13,11 @@ import torch
 from torch import Tensor
 
 from ovvis.errors import InputError
+from ovvis.inference.associations import build_association
 from ovvis.inference.final_masks import masks_of
+from ovvis.inference.followed import Gatherer, follow
 from ovvis.inference.look import Look, Seen
+from ovvis.inference.proposals import Detecting, final_of, proposals
 from ovvis.inference.recording import Recording
 from ovvis.inference.region import PlacedMasks, shown_size
 from ovvis.inference.spill import DEFAULT_LIMIT
@@ -24,10 +27,10 @@ from ovvis.labels.label import told
 from ovvis.masks import box
 from ovvis.models.geometric_ensemble import EnsembleClassifier
 from ovvis.models.model import Model
-from ovvis.models.settings import VideoSettings
+from ovvis.models.settings import Following, VideoSettings
 from ovvis.models.text import EmbeddedWords, Progress, Words, embed_words, read_words, text_cache
 from ovvis.sources.video import OpenOptions, Source, open_source
-from ovvis.structures import SHOWN_SCORE, FrameResult, Instance, TextEmbeddings, VideoResult, Window
+from ovvis.structures import SHOWN_SCORE, FrameResult, Instance, Storage, TextEmbeddings, Track, VideoResult, Window
 from ovvis.tracking.association import Match
 from ovvis.tracking.learnt import InOrder, LearntTracker
 from ovvis.tracking.tracker import Tracker, compare
@@ -191,15 +194,24 @@ class VideoSegmenter:
             shown = "of the whole video" if window is None else window
             raise InputError(f"window {shown}: {self.model.name} names frame by frame; leave its window at 1")
         self._check_learnt()
-        if self.settings.followed != "queries":
-            raise InputError(
-                f"tracker {self.settings.followed}: it follows detections (ovvis track); queries are followed "
-                "by adjacent, topk, longterm or births"
-            )
         try:
             _matching(self.settings)
         except ValueError as error:
             raise InputError(str(error)) from error
+
+    def _check_stream(self) -> None:
+        """Refuse a tracker that has no stream.
+
+        Raises:
+            InputError: it wants the whole video, or follows detections.
+        """
+        if self.settings.learnt == "offline":
+            raise InputError("tracker offline: it wants the whole video, so it has no stream; ask for online")
+        if self.settings.followed != "queries":
+            raise InputError(
+                f"tracker {self.settings.followed}: it follows what was detected in a whole video, so it has no "
+                "stream; ask for adjacent, topk, longterm or births"
+            )
 
     def _check_learnt(self) -> None:
         """Refuse a learnt tracker that the model has not, and what cannot go with one."""
@@ -252,6 +264,37 @@ class VideoSegmenter:
         on_frame: Callable[[int], None] | None,
         on_seen: Callable[[Iterator[FrameResult]], object] | None,
     ) -> VideoResult:
+        if self.settings.followed == "queries":
+            made = self._follow_queries(source, on_frame, on_seen)
+        else:
+            made = self._follow_proposals(source, on_frame)
+        info, look = source.info, made.look
+        return VideoResult(
+            tracks=made.tracks,
+            source=info.name,
+            height=info.height,
+            width=info.width,
+            fps=info.fps,
+            frame_indices=made.indices,
+            frame_times=made.times,
+            labels=self.vocabulary.names,
+            settings=self.describe(look.size) | ({} if info.region is None else {"region": asdict(info.region)}),
+            seconds=look.watch.seconds,
+            problem=source.problem,
+            notes=list(source.notes),
+            pixel_aspect=info.pixel_aspect,
+            storage=made.store,
+            opened_as=dict(source.opened_as),
+            video=source if source.rereadable else None,
+        )
+
+    def _follow_queries(
+        self,
+        source: Source,
+        on_frame: Callable[[int], None] | None,
+        on_seen: Callable[[Iterator[FrameResult]], object] | None,
+    ) -> _Made:
+        """Follow the network's queries through a video."""
         run = _Run(self, source)
         try:
             indices: list[int] = []
@@ -279,24 +322,22 @@ class VideoSegmenter:
                     tracks = [replace(t, masks=PlacedMasks(t.masks, info.region, whole)) for t in tracks]
         finally:
             run.close()
-        return VideoResult(
-            tracks=tracks,
-            source=info.name,
-            height=info.height,
-            width=info.width,
-            fps=info.fps,
-            frame_indices=indices,
-            frame_times=times,
-            labels=self.vocabulary.names,
-            settings=self.describe(run.look.size) | ({} if info.region is None else {"region": asdict(info.region)}),
-            seconds=run.watch.seconds,
-            problem=source.problem,
-            notes=list(source.notes),
-            pixel_aspect=info.pixel_aspect,
-            storage=store,
-            opened_as=dict(source.opened_as),
-            video=source if source.rereadable else None,
-        )
+        return _Made(tracks, store, indices, times, run.look)
+
+    def _follow_proposals(self, source: Source, on_frame: Callable[[int], None] | None) -> _Made:
+        """Take what the network finds in each frame for detections, and follow these through a video."""
+        look, info = self.look(source), source.info
+        how = Detecting(quality=self.settings.mask_quality)
+        gatherer = Gatherer((info.height, info.width), self.text.labels, self.memory_limit)
+        association = build_association(self.settings.followed, Following())
+        try:
+            indices, times = follow(proposals(look, self.settings, how), association, gatherer, on_frame)
+            with look.watch("tracks"):
+                tracks, _, store = gatherer.finish(final_of(self.settings), self.max_tracks, self.min_score)
+        except BaseException:
+            gatherer.close()
+            raise
+        return _Made(tracks, store, indices, times, look)
 
     def stream(
         self,
@@ -320,8 +361,7 @@ class VideoSegmenter:
             InputError: the source cannot be read or holds no frame; `min_score` out of range; the tracker wants the
                 whole video.
         """
-        if self.settings.learnt == "offline":
-            raise InputError("tracker offline: it wants the whole video, so it has no stream; ask for online")
+        self._check_stream()
         least = max(checked_score(min_score), self.min_score)
         source = opened(source, options)
         return self.apart(self._stream(_Run(self, source, keep_frames=False), least))
@@ -435,6 +475,17 @@ def opened(source: Source | str | Path | Iterable[Any], options: OpenOptions) ->
         names = ", ".join(options)
         raise InputError(f"{names}: the source is open already; give this to open_source, where it was opened")
     return source
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The tracks of a video, and what made them."""
+
+    tracks: list[Track]
+    store: Storage
+    indices: list[int]
+    times: list[float]
+    look: Look
 
 
 class _Run:

@@ -169,3 +169,38 @@ def with_tracker(settings: VideoSettings, name: str) -> VideoSettings:
         InputError: there is none of that name.
     """
     return replace(settings, **find_tracker(name))
+
+
+SAM2 = {f"sam2-{size}": f"facebook/sam2.1-hiera-{size}" for size in ("tiny", "small", "base-plus", "large")}
+PROPAGATORS = ("colours", *SAM2)
+"""What carries masks on: by the colours of small patches, or SAM 2 (the extra `sam2`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How detections are followed.
+
+    Raises:
+        InputError: a number outside its range.
+    """
+
+    least: float = 0.3  # overlap from which two may be one thing, in [0, 1]
+    patience: int = 30  # frames for which a tube may be unseen and still go on
+    start: float = 0.0  # score from which a thing may begin a tube, in [0, 1]
+    propagator: str = "colours"  # who carries masks on: of `PROPAGATORS`
+    min_frames: int = 1  # tubes in fewer frames are left out
+    slots: int = 100  # of trackers by embeddings: things that are followed at once
+
+    def __post_init__(self) -> None:
+        if self.propagator not in PROPAGATORS:
+            raise InputError(
+                f"propagator {self.propagator!r}: there is none of that name; {nearest(self.propagator, PROPAGATORS)}"
+            )
+        for name, value in (("overlap", self.least), ("start", self.start)):
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} {value:g}: it must lie in [0, 1]")
+        if self.patience < 0 or self.slots < 1 or self.min_frames < 1:
+            raise InputError(
+                f"patience {self.patience}, slots {self.slots}, min_frames {self.min_frames}: give 0 frames or more of "
+                "patience, and 1 or more of the others"
+            )

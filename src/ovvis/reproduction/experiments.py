@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ovvis.errors import InputError, nearest
-from ovvis.models.settings import TRACKERS, Pooling, VideoSettings
+from ovvis.models.settings import TRACKERS, Following, Pooling, VideoSettings
 
+Crops = Literal["alone", "around"]
 Given = Literal["masks", "identities", "names"]
 """What an oracle takes from the truth instead of from the model."""
 
@@ -32,6 +33,9 @@ class Way:
     pooling: Pooling | None = None  # of features under masks; None: the model's own
     given: frozenset[Given] = frozenset()
     one_label: bool = False  # each instance under its best label only (CLIP-VIS eq. 12)
+    # of ways that take what is found in each frame for detections
+    crops: Crops | None = None  # what CLIP sees of each to name it; None: the network's own names
+    how: Following | None = None  # how they are followed; None: as `ovvis track` does
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,21 @@ class Row:
     pooling: Pooling | None = None
     given: frozenset[Given] = frozenset()
     one_label: bool = False
+    crops: Crops | None = None
+    how: Following | None = None
     paper: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)  # by split: AP and novel AP, percent
 
     def way(self, own: VideoSettings) -> Way:
         """Return the row's way: the model's own settings, but those that no release has, and what the row says."""
         silence = {} if own.silence is None else {"silence": _SILENCE}
-        return Way(replace(own, **{**_RELEASED, **silence, **self.settings}), self.pooling, self.given, self.one_label)
+        return Way(
+            replace(own, **{**_RELEASED, **silence, **self.settings}),
+            self.pooling,
+            self.given,
+            self.one_label,
+            self.crops,
+            self.how,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,8 @@ _TOP_K = (
 )
 _ADJACENT: Mapping[str, Any] = {"memory": 1, "matched": 1}
 _BARE: Mapping[str, Any] = {"use_iou": False, "use_object": False}
+_SORT = TRACKERS["sort"]
+_PUBLISHED_SORT = Following(patience=1, min_frames=3)
 _NAMES: frozenset[Given] = frozenset({"names"})
 _IDENTITIES: frozenset[Given] = frozenset({"identities"})
 _MASKS: frozenset[Given] = frozenset({"masks"})
@@ -161,8 +176,9 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "trackers",
         "Who is who: trackers under one segmenter",
         "The trackers of --tracker on the same masks and names: adjacent (MinVIS), topk (CLIP-VIS), longterm (OV2Seg), "
-        "births (ours), and where the model has them its learnt tracker and its refiner (OV-DVIS++), which make masks "
-        "and names anew. All but the refiner share one pass of the network.",
+        "births (ours); sort, overlap and propagate on what is found in each frame (docs/tracking.md); and where the "
+        "model has them its learnt tracker and its refiner (OV-DVIS++), which make masks and names anew. "
+        "All but the refiner share one pass of the network.",
         (VAL, LONG),
         tuple(Row(name, settings) for name, settings in TRACKERS.items()),
         "adjacent",
@@ -220,6 +236,27 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         ),
         "OV2Seg-style",
         speed=True,
+    ),
+    Experiment(
+        "systems",
+        "The systems that the papers compare with",
+        "In the manner of Detic-SORT, Detic-OWTB, Detic-XMem, DetPro-SORT, OpenVIS, MinVIS and OV2Seg fine-tuned, with "
+        "our own networks' masks in place of theirs: docs/tracking.md says what each row is and is not. The paper's "
+        "figures: LV-VIS val with ResNet-50 (OVFormer's Table 1), and OVIS beside val-long (CLIP-VIS Table I).",
+        (VAL, LONG),
+        (
+            Row("DetPro-SORT", _SORT, OV2SEG, crops="around", how=_PUBLISHED_SORT, paper={VAL: (6.4, 3.5)}),
+            Row("Detic-SORT", _SORT, OV2SEG, how=_PUBLISHED_SORT, paper={VAL: (6.5, 3.4), LONG: (6.7, None)}),
+            Row("Detic-SORT, patient", _SORT, OV2SEG),
+            Row("Detic-OWTB", TRACKERS["overlap"], OV2SEG, paper={VAL: (7.7, 4.2), LONG: (9.0, None)}),
+            Row("Detic-XMem", TRACKERS["propagate"], OV2SEG, paper={VAL: (8.8, 5.4)}),
+            Row("MinVIS", TRACKERS["adjacent"], OV2SEG),
+            Row("OpenVIS", TRACKERS["adjacent"], crops="alone"),
+            Row("OV2Seg fine-tuned", TRACKERS["longterm"], OV2SEG, paper={VAL: (14.5, 10.1)}),
+            Row("OVFormer", network=OVFORMER, paper={VAL: (21.9, 21.8)}),
+            Row("CLIP-VIS", paper={VAL: (18.8, 22.8), LONG: (12.3, None)}),
+        ),
+        "Detic-SORT",
     ),
     Experiment(
         "oracles",

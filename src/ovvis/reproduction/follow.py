@@ -17,6 +17,7 @@ from ovvis.inference.video_names import VideoNames
 from ovvis.models.classifiers import Classifier, MaskPooledClassifier
 from ovvis.models.settings import Pooling
 from ovvis.reproduction.experiments import Given, Way
+from ovvis.reproduction.proposed import ProposedWays, is_proposed
 from ovvis.reproduction.truth import WindowTruth
 from ovvis.sources.video import open_source
 from ovvis.structures import Prediction, Track, one_label_each
@@ -81,7 +82,9 @@ class Follower:
         if segmenter.settings.learnt == "online":
             segmenter = segmenter.with_settings(replace(segmenter.settings, learnt="none"))
         look = segmenter.look(open_source(list(video.images)))
-        pass_ = _Pass(self._ways, segmenter)
+        size = video.images[0].shape[0], video.images[0].shape[1]
+        proposed = ProposedWays([way for way in self._ways if is_proposed(way)], segmenter, size)
+        pass_ = _Pass([way for way in self._ways if not is_proposed(way)], segmenter)
         labels = tuple(self._label_of[category] for category in video.categories)
         done = 0
         try:
@@ -92,14 +95,16 @@ class Follower:
                 if any(way.given for way in self._ways):
                     views.truth = WindowTruth(video.owners[frames], labels, look.size, look.padded)
                 pass_.add(views)
+                proposed.add(window, seen, look)
                 done += len(frames)
                 on_frame(done)
             if seconds is not None:
                 seconds.update(look.watch.seconds)
-            height, width = video.images[0].shape[:2]
-            yield from pass_.finish(look, (height, width), segmenter.max_tracks)
+            yield from pass_.finish(look, size, segmenter.max_tracks)
+            yield from (Found(way, tracks) for way, tracks in proposed.finish(segmenter.max_tracks))
         finally:
             pass_.close()
+            proposed.close()
 
     def _learnt(self) -> dict[Way, LearntTracker]:
         """Return the learnt trackers of the ways, at the beginning of a video, each under the way that stands for it.

@@ -48,7 +48,11 @@ class Part:
 
 def way_key(way: Way) -> str:
     """Return the name of a way in a part, in hexadecimal digits."""
-    told = [repr(way.settings), way.pooling, sorted(way.given), way.one_label]
+    # What was measured before there were detections keeps its name.
+    settings = repr(way.settings).replace("followed='queries', ", "")
+    told: list[Any] = [settings, way.pooling, sorted(way.given), way.one_label]
+    if way.crops is not None or way.how is not None:
+        told += [way.crops, repr(way.how)]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 

@@ -63,6 +63,22 @@ def matched(overlap: Array, least: float) -> tuple[NDArray[np.intp], NDArray[np.
     return rows[good], columns[good]
 
 
+def without_twins(codes: Sequence[Rle], most: float) -> list[int]:
+    """Return of masks, the best first, those that overlap no better one by more than `most`.
+
+    >>> whole, half = np.ones((2, 2), dtype=bool), np.eye(2, dtype=bool)
+    >>> codes = [masks.encode(mask) for mask in (whole, half, whole)]
+    >>> without_twins(codes, 0.7), without_twins(codes, 0.4), without_twins(codes, 1.0)
+    ([0, 1], [0], [0, 1, 2])
+    """
+    overlap = masks.overlap(codes, codes)
+    kept: list[int] = []
+    for i in range(len(codes)):
+        if not (overlap[i, kept] > most).any():
+            kept.append(i)
+    return kept
+
+
 @dataclass
 class Lives:
     """The numbers of the tubes that go on, and for how many frames each was not seen.
