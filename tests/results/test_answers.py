@@ -315,6 +315,19 @@ def test_a_folder_of_results_that_moved_with_its_video(folder, tmp_path, monkeyp
         ovvis.load_result("animals")
 
 
+def test_the_viewers_page(folder, tmp_path):
+    done = opened(folder).save(tmp_path / "pets.html")
+    assert (done.format, done.tracks, done.files) == ("view", 3, 1) and "encoded again" in " ".join(done.notes)
+    assert '"kind":"copy"' in done.path.read_text() and done.path.read_text().count('"id":') == 3
+    with pytest.raises(InputError, match="overwrite"):
+        opened(folder).save(tmp_path / "pets.html")
+    assert opened(folder).save(tmp_path / "pets.html", min_score=0.5, overwrite=True).tracks < 3
+    with pytest.raises(InputError, match=r"ends in .html, not pets.mp4"):
+        opened(folder).save(tmp_path / "pets.mp4", "view")
+    with pytest.raises(InputError, match=r"labels: format view does not take it"):
+        opened(folder).save(tmp_path / "dog.html", labels=["dog"])
+
+
 def test_a_painted_video(folder, tmp_path):
     opened(folder, pixel_aspect=Fraction(4, 3)).save(tmp_path / "v.mp4", style=ovvis.Style(opacity=0, tags=False))
     with av.open(str(tmp_path / "v.mp4")) as video:
@@ -332,7 +345,7 @@ def test_a_painted_video(folder, tmp_path):
         (
             "x.avi",
             {},
-            r"\(.json, .mp4, .csv, .webm, .mov\), or format= must: video, tracks, davis",
+            r"\(.json, .mp4, .html, .csv, .webm, .mov\), or format= must: video, view, tracks, davis",
         ),
         ("x", {}, "the ending must say the format"),
         ("x.json", {"min_score": 2}, r"min_score 2 must lie in \[0, 1\]"),

@@ -55,12 +55,12 @@ def _viewer(result: VideoResult, min_score: float) -> None:
         )
     _clear()
     page = Path(mkdtemp(prefix=PREFIX)) / f"{file_name(result.source, 'result')}.html"
-    write_viewer(result, page, _pictures(result), shown_score=min_score)
+    write_viewer(result, page, pictures_of(result), shown_score=min_score)
     if not webbrowser.open(page.as_uri()):
         raise ResourceError(f"no browser opens here: the page is {page}, open it elsewhere, or show(frame) a picture")
 
 
-def _pictures(result: VideoResult) -> str | PathLike[str] | Iterable[Frame] | bool | None:
+def pictures_of(result: VideoResult) -> str | PathLike[str] | Iterable[Frame] | bool | None:
     """Return what the viewer plays: None for the file that the result came from, False for nothing."""
     video = result.video
     if video is None:

@@ -266,9 +266,9 @@ class VideoResult:
 
         Args:
             path: what to write: `.json` for everything (`ovvis.load_result` reads it), `.mp4` for a painted video,
-                `.csv` for a table; or another file or folder together with `format`.
-            format: "video" or one of `ovvis export --help`, such as "coco".
-            min_score: tracks below it are left out, in [0, 1]; None: 0.3, or 0 for what scorers read.
+                `.html` for the viewer's page, `.csv` for a table; or another file or folder together with `format`.
+            format: "video", "view" or one of `ovvis export --help`, such as "coco".
+            min_score: tracks below it are left out, in [0, 1]; None: 0.3, or 0 for the viewer and what scorers read.
             labels: of an export: those alone; None: all.
             best: of an export: each instance once, under its best label; None: as the format is used.
             style: of a video: as in `plot`.
