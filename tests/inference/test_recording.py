@@ -9,9 +9,11 @@ from fakes import fake_prediction
 from ovvis.inference import recording as recording_module
 from ovvis.inference.final_masks import rle_from_logits
 from ovvis.inference.look import Seen
-from ovvis.inference.recording import KeptClasses, Recording
+from ovvis.inference.recording import Again, KeptClasses, KeptVectors, Recording
 from ovvis.inference.tubes import Tubes
+from ovvis.models.classifiers import EmbeddingClassifier
 from ovvis.models.settings import VideoSettings
+from ovvis.structures import TextEmbeddings
 
 BASE = VideoSettings(memory=1, matched=1)
 CHOICES = [
@@ -87,3 +89,63 @@ def test_classes_that_are_kept_and_those_that_are_not():
     assert kept.of(*asked, 2).tolist() == [0.125, np.inf, 0.25, np.inf, 0.5]
     none = KeptClasses(np.array([], np.int64), zlib.compress(b""))
     assert none.of(*asked, 2).tolist() == [np.inf] * 5
+
+
+def wide(classifier, text):
+    """Return the same windows, named by vectors; as `Look` makes them of many labels, and as of few."""
+    g = torch.Generator().manual_seed(3)
+    of_vectors, of_rows = [], []
+    for seen, order in windows(4, 30):
+        vectors = torch.randn(Q, text.vectors.shape[1], generator=g)
+        vectors[0] = 0  # a mask that covers no cell
+        logits = classifier.compared(vectors, text)[None]
+        of_vectors.append((Seen(seen.prediction, logits, 100.0, vectors), order))
+        of_rows.append((Seen(seen.prediction, logits, 100.0), order))
+    return of_vectors, of_rows
+
+
+@pytest.mark.parametrize("synonyms", [1, 2])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        replace(BASE, silence=0.6),
+        replace(BASE, silence=0.9, none_logit=1.0),
+        replace(BASE, silence=0.9, class_score="sigmoid", scores_bounded=True),
+        replace(BASE, silence=0.9, class_score="cosine", weighting="paper"),
+    ],
+)
+def test_what_scores_are_made_of_silences_the_same_frames(settings, synonyms):
+    """Of many labels a frame keeps vectors in place of scores; nothing that is shown may depend on it."""
+    g = torch.Generator().manual_seed(5)
+    vectors = torch.nn.functional.normalize(torch.randn(K * synonyms, 5, generator=g), dim=-1)
+    text = TextEmbeddings(vectors, torch.arange(K).repeat_interleave(synonyms), tuple("abcdefg"))
+    classifier = EmbeddingClassifier(6.0)
+    found, kinds = [], []
+    for video in wide(classifier, text):
+        recording = Recording([settings], again=Again(classifier, text))
+        for seen, _ in video:
+            recording.add(seen)
+        kinds.append({type(kept) for record in recording for kept in record.classes.values()})
+        found.append(tracks(recording, video, settings))
+        recording.close()
+    assert kinds == [{KeptClasses if settings.class_score == "cosine" else KeptVectors}, {KeptClasses}]
+    assert found[0] == found[1]
+    loud = Recording([replace(settings, silence=None)])
+    for seen, _ in video:
+        loud.add(seen)
+    hidden = tracks(loud, video, replace(settings, silence=None))
+    assert [facts[4] for facts in hidden] != [facts[4] for facts in found[0]], "some frames are silenced"
+
+
+def test_a_frame_of_many_labels_keeps_no_score_of_each():
+    classifier = EmbeddingClassifier(6.0)
+    sizes = []
+    for count in (10_000, 20_000):
+        text = TextEmbeddings(torch.randn(count, 5), torch.arange(count), tuple(map(str, range(count))))
+        recording = Recording([BASE], again=Again(classifier, text))
+        seen, _ = windows(4)[0]
+        vectors = torch.randn(Q, 5)
+        recording.add(Seen(seen.prediction, classifier.compared(vectors, text)[None], 100.0, vectors))
+        sizes.append(recording._spill._starts[-1])
+        recording.close()
+    assert sizes[0] == sizes[1] < 4000

@@ -24,6 +24,7 @@ from ovvis.structures import Prediction, TextEmbeddings, Window
 from ovvis.tracking.learnt import InOrder, LearntTracker
 from ovvis.tracking.tracker import Tracker
 
+WIDE = 4096  # labels; of more a frame keeps what its class scores are made of, and not them
 ClassKey = tuple[ClassScore, float | None]
 
 
@@ -41,11 +42,15 @@ class Seen:
         prediction: a batch of one window.
         class_logits: 1, Q, K; with a learnt "none of these" K + 1.
         logit_scale: factor between cosine and class logit.
+        vectors: Q, E; what the classifier makes the logits of, where it is that alone: see `Classifier.vectors`.
     """
 
-    def __init__(self, prediction: Prediction, class_logits: Tensor, logit_scale: float) -> None:
+    def __init__(
+        self, prediction: Prediction, class_logits: Tensor, logit_scale: float, vectors: Tensor | None = None
+    ) -> None:
         self.prediction = prediction
         self._class_logits = class_logits
+        self.vectors = vectors
         if prediction.object_logits is None:
             self.object_logits = scoring.object_logits(self.logits)  # Q, 2
         else:
@@ -194,9 +199,20 @@ class Look:
     def _named(self, windows: Sequence[Window], predictions: Prediction) -> Iterator[tuple[Window, Seen]]:
         """Yield the windows of a batch with their names."""
         with self.watch("names"):
-            class_logits = self._model.classifier(predictions, self.text)
+            class_logits, vectors = self._compared(predictions)
         for i, window in enumerate(windows):
-            yield window, Seen(predictions.window(i), class_logits[i : i + 1], self._model.clip.logit_scale)
+            own = None if vectors is None else vectors[i]
+            yield window, Seen(predictions.window(i), class_logits[i : i + 1], self._model.clip.logit_scale, own)
+
+    def _compared(self, predictions: Prediction) -> tuple[Tensor, Tensor | None]:
+        """Return the class logits of a batch of windows, and what they are made of where that is less than they are."""
+        classifier = self._model.classifier
+        if len(self.text.labels) <= WIDE:
+            return classifier(predictions, self.text), None
+        vectors = classifier.vectors(predictions)
+        return classifier(predictions, self.text) if vectors is None else classifier.compared(
+            vectors, self.text
+        ), vectors
 
     def _predict(self, batch: Sequence[Window]) -> Prediction:
         views = [window.views for window in batch if window.views is not None]

@@ -18,7 +18,7 @@ from ovvis.inference.final_masks import masks_of
 from ovvis.inference.followed import Gatherer, follow
 from ovvis.inference.look import Look, Seen
 from ovvis.inference.proposals import Detecting, final_of, proposals
-from ovvis.inference.recording import Recording
+from ovvis.inference.recording import Again, Recording
 from ovvis.inference.region import PlacedMasks, shown_size
 from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.tubes import Tubes
@@ -496,7 +496,8 @@ class _Run:
         self.watch = self.look.watch
         self.settings = segmenter.settings
         self.tracker = build_tracker(self.settings)
-        self.recording = Recording([segmenter.settings], segmenter.memory_limit) if keep_frames else None
+        again = Again(segmenter.model.classifier, segmenter.text)
+        self.recording = Recording([segmenter.settings], segmenter.memory_limit, again=again) if keep_frames else None
         self.tubes = Tubes(segmenter.text.labels, segmenter.settings, self.recording)
         self.names = video_names(segmenter, self.settings) if keep_frames else None  # a stream names frame by frame
 

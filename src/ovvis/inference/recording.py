@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,7 +19,9 @@ from ovvis.inference.look import ClassKey, Seen, class_key
 from ovvis.inference.mask_code import MaskCode, pack, unpack
 from ovvis.inference.spill import DEFAULT_LIMIT, Spill
 from ovvis.masks import Rle
+from ovvis.models.classifiers import Classifier
 from ovvis.models.settings import VideoSettings
+from ovvis.structures import TextEmbeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,41 @@ class KeptClasses:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptVectors:
+    """What the class scores of some queries are made of, where they would be more: see `Classifier.vectors`."""
+
+    queries: NDArray[np.int64]  # ascending
+    vectors: NDArray[np.float32]  # n, E
+    rest: NDArray[np.float32]  # n; what the softmax takes off each logit; zeros where a score is its logit's own
+
+
+class Again:
+    """Compares vectors with some labels of a vocabulary, as the classifier did with all of them.
+
+    Args:
+        classifier: which has `vectors`.
+        text: the vocabulary.
+    """
+
+    def __init__(self, classifier: Classifier, text: TextEmbeddings) -> None:
+        self._classifier, self._text = classifier, text
+        self._labels: NDArray[np.int64] | None = None
+        self._some = text
+
+    def __call__(self, vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the logits (n, L) of vectors (n, E) and labels (L), ascending."""
+        if self._labels is None or not np.array_equal(self._labels, labels):  # frame after frame asks for the same
+            rows = torch.from_numpy(np.isin(self._text.label_of_row.cpu().numpy(), labels))
+            place = np.searchsorted(labels, self._text.label_of_row.cpu()[rows].numpy())
+            names = tuple(self._text.labels[label] for label in labels)
+            some = self._text.vectors[rows.to(self._text.vectors.device)]
+            self._some, self._labels = TextEmbeddings(some, torch.from_numpy(place), names), labels
+        asked = torch.from_numpy(vectors).to(self._some.vectors.device)
+        logits: NDArray[np.float32] = self._classifier.compared(asked, self._some).cpu().numpy()
+        return logits
+
+
+@dataclass(frozen=True, slots=True)
 class FrameRecord:
     """What is kept of one frame; Q queries in the network's own order."""
 
@@ -47,7 +85,7 @@ class FrameRecord:
     confidence: NDArray[np.float32]  # Q; sum of the sigmoids of the mask's positive cells
     pixels: NDArray[np.int64]  # Q; number of the mask's positive cells
     masks: MaskCode
-    classes: dict[ClassKey, KeptClasses]
+    classes: dict[ClassKey, KeptClasses | KeptVectors]
 
 
 class Recording:
@@ -57,11 +95,18 @@ class Recording:
         settings: of those tubes: they decide which class scores are kept.
         limit: bytes of records that stay in memory; the rest goes to a temporary file.
         remember: keep the final masks once they are made, for the next tubes that want them.
+        again: compares the vectors of windows that have them (`Seen.vectors`) with some labels.
     """
 
     def __init__(
-        self, settings: Sequence[VideoSettings], limit: int = DEFAULT_LIMIT, *, remember: bool = False
+        self,
+        settings: Sequence[VideoSettings],
+        limit: int = DEFAULT_LIMIT,
+        *,
+        remember: bool = False,
+        again: Again | None = None,
     ) -> None:
+        self._again = again
         self.limit = limit
         self._spill = Spill(limit)
         self.alone: Tensor | None = None  # mask logits (Q, h, w) of the only frame so far
@@ -84,7 +129,28 @@ class Recording:
     def __iter__(self) -> Iterator[FrameRecord]:
         return self._spill.objects()
 
-    def _classes(self, seen: Seen) -> dict[ClassKey, KeptClasses]:
+    def evidence(
+        self, record: FrameRecord, key: ClassKey, queries: NDArray[Any], labels: NDArray[Any], count: int
+    ) -> NDArray[np.float32]:
+        """Return a frame's evidence for pairs of queries and labels out of `count`: see `Seen.evidence`.
+
+        Infinite where it is not kept: the query is never silenced.
+        """
+        kept = record.classes[key]
+        if isinstance(kept, KeptClasses):
+            return kept.of(queries, labels, count)
+        assert self._again is not None
+        scores = np.full(len(queries), np.inf, dtype=np.float32)
+        place = np.searchsorted(kept.queries, queries)
+        found = np.isin(queries, kept.queries)
+        if found.any():
+            rows, row = np.unique(place[found], return_inverse=True)
+            asked, column = np.unique(labels, return_inverse=True)
+            logits = self._again(kept.vectors[rows], asked)[row, column[found]]
+            scores[found] = logits if key[0] == "sigmoid" else np.exp(logits - kept.rest[rows][row])
+        return scores
+
+    def _classes(self, seen: Seen) -> dict[ClassKey, KeptClasses | KeptVectors]:
         """Return the class scores that the choice of silenced frames may ask for."""
         shares: dict[ClassKey, tuple[float, VideoSettings]] = {}
         for settings in self._settings:
@@ -93,8 +159,11 @@ class Recording:
             key = class_key(settings)
             # What is undecided at a share is undecided at any larger one.
             shares[key] = max(share, shares[key][0] if key in shares else 0), settings
-        kept = {}
+        kept: dict[ClassKey, KeptClasses | KeptVectors] = {}
         for key, (share, settings) in shares.items():
+            if self._again is not None and seen.vectors is not None and settings.class_score in ("softmax", "sigmoid"):
+                kept[key] = _vectors(seen, seen.vectors, share, settings)
+                continue
             queries, rows = scoring.undecided(seen.evidence(settings), seen.objects, share, settings.class_score)
             kept[key] = KeptClasses(queries.cpu().numpy(), zlib.compress(rows.cpu().numpy().tobytes(), 1))
         return kept
@@ -130,3 +199,14 @@ class Recording:
         """Free the records."""
         self._spill.close()
         self._made = self.alone = None
+
+
+def _vectors(seen: Seen, vectors: Tensor, share: float, settings: VideoSettings) -> KeptVectors:
+    """Return what a window's class scores are made of, of the queries for which they can matter."""
+    rest = torch.zeros(len(vectors), device=vectors.device)
+    queries = torch.arange(len(vectors), device=vectors.device)
+    if settings.class_score == "softmax":
+        queries = torch.nonzero(scoring.needs_classes(seen.objects, share)).flatten()
+        best, label = seen.logits.max(-1)
+        rest = best - seen.classes(settings).gather(1, label[:, None])[:, 0].log()
+    return KeptVectors(*(x.cpu().numpy() for x in (queries, vectors[queries].float(), rest[queries])))

@@ -190,7 +190,9 @@ class Tubes:
         if self._settings.silence is None:
             return np.zeros(len(pairs.tubes), dtype=np.bool_)
         # A query that is not kept is never silenced.
-        classes = record.classes[class_key(self._settings)].of(queries, pairs.labels, len(self.labels))
+        assert self._recording is not None
+        key = class_key(self._settings)
+        classes = self._recording.evidence(record, key, queries, pairs.labels, len(self.labels))
         hidden = scoring.silenced(
             torch.from_numpy(classes),
             torch.from_numpy(record.objects[queries]),

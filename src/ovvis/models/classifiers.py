@@ -27,6 +27,18 @@ class Classifier(nn.Module):
     def forward(self, prediction: Prediction, text: TextEmbeddings) -> Tensor:
         """Return the class logits of a batch of windows, (B, Q, K), float32; one more where it learnt a "none"."""
 
+    def vectors(self, prediction: Prediction) -> Tensor | None:
+        """Return what `compared` makes all names of, (B, Q, E); None where names are made of more.
+
+        With many labels it is much shorter than the logits.
+        """
+        del prediction
+        return None
+
+    def compared(self, vectors: Tensor, text: TextEmbeddings) -> Tensor:
+        """Return the class logits (..., K) of `vectors` (..., E), float32."""
+        raise NotImplementedError(f"{type(self).__name__} makes names of more than a vector a query")
+
 
 class MaskPooledClassifier(Classifier):
     """CLIP similarity of the features under each mask (CLIP-VIS section III-C).
@@ -55,8 +67,17 @@ class MaskPooledClassifier(Classifier):
         Raises:
             ValueError: the prediction carries no CLIP features, or its windows have more than one frame.
         """
-        logits, empty = self.seen(prediction, text)
-        return logits.masked_fill(empty[..., None], 0.0) if self.blind_without_cells else logits
+        return self.compared(self.vectors(prediction), text)
+
+    @torch.no_grad()
+    def vectors(self, prediction: Prediction) -> Tensor:
+        """Return CLIP's embedding of what lies under each mask (B, Q, E), of none at all where it names nothing.
+
+        Raises:
+            ValueError: as in `forward`.
+        """
+        pooled, empty = self.pooled(prediction)
+        return pooled.masked_fill(empty[..., None], 0.0) if self.blind_without_cells else pooled
 
     def seen(self, prediction: Prediction, text: TextEmbeddings) -> tuple[Tensor, Tensor]:
         """Return class logits (B, Q, K) of windows of one frame, and whose mask covers no cell (B, Q).
@@ -67,15 +88,16 @@ class MaskPooledClassifier(Classifier):
             ValueError: as in `forward`.
         """
         pooled, empty = self.pooled(prediction)
-        return self._compared(pooled, text), empty
+        return self.compared(pooled, text), empty
 
     def logits_of(self, means: Tensor, text: TextEmbeddings) -> Tensor:
         """Return class logits (Q, K) of mean features (Q, C) under masks, for a CLIP that pools by the mean."""
         assert isinstance(self.pool, TrunkMeanPooling)
-        return self._compared(self.pool.project(means[None])[0], text)
+        return self.compared(self.pool.project(means[None])[0], text)
 
-    def _compared(self, pooled: Tensor, text: TextEmbeddings) -> Tensor:
-        return best_synonym(self._clip[0].logit_scale * cosine(pooled, text.vectors), text)
+    def compared(self, vectors: Tensor, text: TextEmbeddings) -> Tensor:
+        """Return the class logits (..., K) of embeddings (..., E), not normalised; of zeros 0 everywhere."""
+        return best_synonym(self._clip[0].logit_scale * cosine(vectors, text.vectors), text)
 
     def cells(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
         """Return CLIP's features of windows of one frame (B, C, h, w) and the cells of each mask (B, Q, h, w).
@@ -121,13 +143,21 @@ class EmbeddingClassifier(Classifier):
         Raises:
             ValueError: the prediction carries no class embeddings.
         """
+        return self.compared(self.vectors(prediction), text)
+
+    def vectors(self, prediction: Prediction) -> Tensor:
+        """Return the queries' own embeddings (B, Q, E).
+
+        Raises:
+            ValueError: as in `forward`.
+        """
         if prediction.class_embeddings is None:
             raise ValueError("naming by embeddings needs a network with a class head")
-        return self.logits(prediction.class_embeddings, text)
+        return prediction.class_embeddings
 
-    def logits(self, embeddings: Tensor, text: TextEmbeddings) -> Tensor:
+    def compared(self, vectors: Tensor, text: TextEmbeddings) -> Tensor:
         """Return class logits (..., K) of class embeddings (..., E), not normalised; with gradient, for training."""
-        return best_synonym(self.scale * cosine(embeddings, text.vectors), text)
+        return best_synonym(self.scale * cosine(vectors, text.vectors), text)
 
 
 def cosine(embeddings: Tensor, vectors: Tensor) -> Tensor:
