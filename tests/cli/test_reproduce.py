@@ -207,6 +207,7 @@ def test_families_of_the_package(command, monkeypatch):
     assert {row.strip()[:17] for row in left.split("wants: ")[1].split(";")} == {
         "families: FC-CLIP",
         "families: OV-DVIS",
+        "families: OVForme",
     }
     assert loaded == ["clip-vis-stickers", "ovformer-stickers", "ov2seg-stickers"]
     loaded.clear()
@@ -293,4 +294,4 @@ def test_another_world(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["ovvis", "reproduce", "sticker"])
     with pytest.raises(SystemExit) as left:
         cli.run()
-    assert left.value.code == 2 and "did you mean stickers" in capsys.readouterr().err
+    assert left.value.code == 2 and "Did you mean 'stickers'" in capsys.readouterr().err

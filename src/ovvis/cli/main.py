@@ -41,7 +41,7 @@ VERBS = {
     "evaluate": "Score results against a dataset's truth: AP and AR over space and time, by group and by category.",
     "train": "Train a model by a recipe. A run that was stopped, or killed, goes on when the command is given again.",
     "world": "The project's own world of illustrated objects: make its sprites, write its datasets.",
-    "reproduce": "The papers' ablations on the project's own world, each with a spread over seeds of the data.",
+    "reproduce": "The papers' tables on real data, and their ablations on the project's own world.",
     "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
 }
 

@@ -1,4 +1,4 @@
-"""`ovvis reproduce`: the papers' ablations on the project's own world."""
+"""`ovvis reproduce`: the papers' tables on real data, and their ablations on the project's own world."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -20,16 +19,18 @@ from rich.markup import escape
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import kept
+from ovvis.cli.lazy import SETTINGS
 from ovvis.cli.options import Overwrite
+from ovvis.cli.reproduce_papers import papers
+from ovvis.cli.shards import names_in, share_folder
 from ovvis.datasets.words import dataset_vocabulary
 from ovvis.errors import InputError, nearest
-from ovvis.files.lock import clear_locks, release_lock, take_lock
 from ovvis.files.output import OutputFolder, whole_file
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.settings import UNTRAINED
 from ovvis.models.zoo import ZOO
 from ovvis.paths import user_path
-from ovvis.predictions.folder import PATIENCE, Shard
+from ovvis.predictions.folder import Shard
 from ovvis.reproduction.earlier import refuse_others
 from ovvis.reproduction.experiments import EXPERIMENTS, LONG, MODEL, OV2SEG, OVFORMER, Experiment, choose
 from ovvis.reproduction.figures import Outcome
@@ -41,16 +42,24 @@ if TYPE_CHECKING:
     from ovvis.datasets.drawn import DrawnSplit
     from ovvis.reproduction.measure import Job, Measurement, Network
 
-WORLDS = ("stickers",)
 STICKERS = "clip-vis-stickers"
 WAIT = 600.0  # seconds for another shard that writes the tables
 PARTS, TABLES_MD, FIGURES_JSON = "parts", "tables.md", "figures.json"
 PACKAGED = {OVFORMER: "ovformer-stickers", OV2SEG: "ov2seg-stickers"}  # where --network does not say otherwise
+app = typer.Typer(
+    help="The papers' tables on real data, and their ablations on the project's own world.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings=SETTINGS,
+)
+app.command()(papers)
+
 NETWORKS = sorted({row.network for experiment in EXPERIMENTS for row in experiment.rows} - {MODEL})
 
 
-def reproduce(
-    world: Annotated[str, typer.Argument(help="stickers: the project's own world of illustrated objects.")],
+@app.command()
+def stickers(
     output: Annotated[
         Path, typer.Option(help=f"Folder for {TABLES_MD}, {FIGURES_JSON} and what is measured.", metavar="DIR")
     ] = Path("reproduction"),
@@ -95,8 +104,6 @@ def reproduce(
     batch: shared.Batch = 1,
 ) -> None:
     """The papers' ablations on the project's own world, each with a spread over seeds of the data."""
-    if world not in WORLDS:
-        raise InputError(f"{world!r} cannot be reproduced on: {nearest(world, WORLDS)}")
     shared.prepare_process()
     options = shared.SegmenterOptions(
         model=model or (STICKERS if weights in (None, UNTRAINED) else None),
@@ -110,7 +117,7 @@ def reproduce(
     )
     options.check()
     output = user_path(output)
-    part, chosen, numbers = Shard.parse(shard), choose(_names(tables), _names(splits)), _seeds(seeds)
+    part, chosen, numbers = Shard.parse(shard), choose(names_in(tables), names_in(splits)), _seeds(seeds)
     if restart and part.count > 1:
         raise InputError(f"--restart with --shard {part} would drop the other shards' videos: remove {output} by hand")
     if into is not None:
@@ -121,7 +128,7 @@ def reproduce(
     vocabulary = dataset_vocabulary(next(iter(drawn.values()))[0].categories)[0]
     from ovvis.reproduction.measure import Measurement, Network
 
-    with _share(output, part, restart):
+    with share_folder(output, part, restart):
         networks = {}
         for name, asked in {MODEL: options, **others}.items():
             segmenter = asked.load(vocabulary, Stopwatch())
@@ -144,34 +151,6 @@ def reproduce(
         with progress("counting", "rows") as done:
             outcomes = measurement.outcomes(done)
         _write(outcomes, output, into, about)
-
-
-@contextmanager
-def _share(output: Path, part: Shard, restart: bool) -> Iterator[None]:
-    """Keep a second run of the same shard out of the folder, and others where everything begins anew."""
-    there = output.exists()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = take_lock(output, part.suffix, PATIENCE)
-    except OSError as error:
-        raise InputError(f"{output} cannot be written ({error.strerror}): choose another --output") from error
-    if lock is None:
-        raise InputError(
-            f"{output}: another process is measuring shard {part} in it; wait for it, or give each its own --shard i/n"
-        )
-    try:
-        if clear_locks(output, part.suffix) and restart:
-            raise InputError(f"--restart would drop what other shards are measuring in {output}: wait for them")
-        yield
-    finally:
-        release_lock(lock)
-        if not there:
-            with suppress(OSError):  # what is not empty stays
-                output.rmdir()
-
-
-def _names(listed: str | None) -> list[str]:
-    return [name.strip() for name in (listed or "").split(",") if name.strip()]
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovvis.datasets.stickers import JPEG, Split, split_video, visible_code, world_categories
+from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import Category, TruthTrack
+from ovvis.evaluation.rules import LVVIS
 from ovvis.masks import Rle
+from ovvis.sources.source import Source
+from ovvis.sources.video import open_source
 from ovvis.world.sprites import Sprites
 from ovvis.world.video import Videos
 
@@ -25,6 +29,15 @@ class Drawn:
     images: tuple[NDArray[np.uint8], ...]  # T; (H, W, 3), as its files' frames are read
     owners: NDArray[np.uint8]  # T, H, W; 0: the background, n: the object in place n - 1
     categories: tuple[int, ...]  # of each object: its category's id
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        return self.owners.shape[1], self.owners.shape[2]
+
+    def source(self) -> Source:
+        """Return its frames."""
+        return open_source(list(self.images))
 
 
 class DrawnSplit:
@@ -49,9 +62,31 @@ class DrawnSplit:
         return self._count
 
     @property
+    def name(self) -> str:
+        """What it is called while it is measured."""
+        return f"{self.split.name}, seed {self.split.seed}"
+
+    @property
+    def own_seed(self) -> int:
+        """What it is drawn with: the split's seed and the one added."""
+        return self.split.seed
+
+    @property
     def frames(self) -> int:
         """The number of frames of a video."""
         return self.split.config.frames
+
+    def length(self, _number: int, /) -> int:
+        """Return the number of frames of a video."""
+        return self.frames
+
+    def id(self, number: int) -> int:
+        """Return a video's id."""
+        return number + 1
+
+    def evaluator(self) -> Evaluator:
+        """Return what compares results with the truth, as LV-VIS does."""
+        return Evaluator(self.categories, self.truths, LVVIS, map(self.id, range(len(self))))
 
     @property
     def categories(self) -> tuple[Category, ...]:

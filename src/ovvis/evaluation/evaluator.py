@@ -61,7 +61,7 @@ class Evaluator:
         categories: Sequence[Category],
         truths: Iterable[TruthTrack],
         rules: Rules = LVVIS,
-        videos: Collection[int] | None = None,
+        videos: Iterable[int] | None = None,
         absent: Mapping[int, Collection[int]] | None = None,
         not_exhaustive: Mapping[int, Collection[int]] | None = None,
     ) -> None:

@@ -1,4 +1,4 @@
-"""The papers' ablations: which rows each table has, and what the paper says."""
+"""The papers' ablations: which rows each table has, on the packaged world and on real data."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Any, Literal
 
 from ovvis.errors import InputError, nearest
 from ovvis.models.settings import TRACKERS, Following, Pooling, VideoSettings
+from ovvis.reproduction.papers import AP, NOVEL, Column, published_row, published_tables
 
 Crops = Literal["alone", "around"]
 Given = Literal["masks", "identities", "names"]
 """What an oracle takes from the truth instead of from the model."""
 
 VAL, HARD, LONG = "val", "val-hard", "val-long"
+BESIDE = {VAL: "lvvis_val", LONG: "ovis_val"}  # the dataset whose published figures stand beside a split's
 MODEL, IOU_PIXELS = "model", "iou-pixels"  # networks: the one asked for; one trained with `iou_from="pixels"`
 OVFORMER, OV2SEG, FC_CLIP, OV_DVIS = "ovformer", "ov2seg", "fc-clip", "ov-dvis"  # of the other families
+OVFORMER_IMAGES = "ovformer-images"  # an OVFormer that saw no windows yet: trained on images, with alignment
 
 
 _RELEASED: Mapping[str, Any] = {"birth": None, "names": 0.0}
@@ -50,7 +53,7 @@ class Row:
     one_label: bool = False
     crops: Crops | None = None
     how: Following | None = None
-    paper: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)  # by split: AP and novel AP, percent
+    published: str = ""  # the papers' row of it, as "TABLE: ROW"; "": that of the table's own ablation and name, if any
 
     def way(self, own: VideoSettings) -> Way:
         """Return the row's way: the model's own settings, but those that no release has, and what the row says."""
@@ -77,25 +80,35 @@ class Experiment:
     reference: str = ""  # the row that differences are taken to; "": none are
     speed: bool = False  # tell the frames a second and the memory of each row's network
 
+    def paper(self, row: str, split: str) -> tuple[float, float | None] | None:
+        """Return the paper's AP and novel AP (percent) beside a row on a split; None where it has none.
 
-def _matching(name: str, lvvis: float, novel: float, ovis: float, **settings: Any) -> Row:
-    return Row(name, settings, paper={VAL: (lvvis, novel), LONG: (ovis, None)})
+        LV-VIS val stands beside `val`, OVIS beside `val-long`. The numbers are those of `papers.toml`.
+        """
+        dataset = BESIDE.get(split, "")
+        named = [published_row(own.published) for own in self.rows if own.name == row and own.published]
+        tables = [table for table in published_tables().values() if table.ablation == self.name]
+        for printed in (*named, *(one for table in tables for one in table.rows if one.ours == row)):
+            ap, novel = (printed.number(Column(dataset, figure)) for figure in (AP, NOVEL))
+            if ap is not None:
+                return ap.value, None if novel is None else novel.value
+        return None
 
 
 _TOP_K = (
-    (3, 1, 17.4, 21.6, 9.3),
-    (5, 1, 17.7, 22.0, 9.1),
-    (5, 3, 18.7, 22.7, 12.1),
-    (7, 1, 18.0, 22.4, 9.3),
-    (7, 3, 18.5, 22.6, 11.8),
-    (7, 5, 18.6, 22.7, 13.0),
-    (9, 1, 18.1, 22.5, 9.5),
-    (9, 3, 18.7, 22.8, 11.7),
-    (9, 5, 18.8, 22.8, 12.3),
-    (9, 7, 18.7, 22.8, 12.0),
-    (11, 3, 18.6, 22.7, 11.9),
-    (11, 5, 18.8, 23.0, 11.9),
-    (11, 7, 18.7, 23.0, 12.0),
+    (3, 1),
+    (5, 1),
+    (5, 3),
+    (7, 1),
+    (7, 3),
+    (7, 5),
+    (9, 1),
+    (9, 3),
+    (9, 5),
+    (9, 7),
+    (11, 3),
+    (11, 5),
+    (11, 7),
 )
 _ADJACENT: Mapping[str, Any] = {"memory": 1, "matched": 1}
 _BARE: Mapping[str, Any] = {"use_iou": False, "use_object": False}
@@ -123,9 +136,9 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "figures: LV-VIS val, and OVIS beside val-long.",
         (VAL, LONG),
         (
-            Row("neither", {**_ADJACENT, **_BARE}, paper={VAL: (8.1, 9.8), LONG: (4.9, None)}),
-            Row("WOC", _ADJACENT, paper={VAL: (16.9, 21.0), LONG: (8.7, None)}),
-            Row("WOC and TKM", paper={VAL: (18.8, 22.8), LONG: (12.3, None)}),
+            Row("neither", {**_ADJACENT, **_BARE}),
+            Row("WOC", _ADJACENT),
+            Row("WOC and TKM"),
         ),
         "neither",
     ),
@@ -136,10 +149,10 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "beside val-long.",
         (VAL, LONG),
         (
-            Row("none", _BARE, paper={VAL: (8.4, 10.0), LONG: (4.8, None)}),
-            Row("mask IoU", {"use_object": False}, paper={VAL: (10.1, 12.3), LONG: (6.8, None)}),
-            Row("object", {"use_iou": False}, paper={VAL: (18.3, 22.4), LONG: (11.1, None)}),
-            Row("both", paper={VAL: (18.8, 22.8), LONG: (12.3, None)}),
+            Row("none", _BARE),
+            Row("mask IoU", {"use_object": False}),
+            Row("object", {"use_iou": False}),
+            Row("both"),
         ),
         "none",
     ),
@@ -150,8 +163,8 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "alike. The paper's figures: LV-VIS val, and OVIS beside val-long.",
         (VAL, LONG),
         (
-            Row("queries", paper={VAL: (18.8, 22.8), LONG: (12.3, None)}),
-            Row("pixels", network=IOU_PIXELS, paper={VAL: (19.2, 19.3), LONG: (13.6, None)}),
+            Row("queries"),
+            Row("pixels", network=IOU_PIXELS),
         ),
         "queries",
     ),
@@ -162,9 +175,9 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "frames. The paper's figures: LV-VIS val, and OVIS beside val-long.",
         (VAL, LONG),
         (
-            _matching("adjacent", 16.9, 21.0, 8.7, **_ADJACENT),
-            _matching("long-term", 17.9, 22.1, 10.1, momentum=0.7),
-            *(_matching(f"T {t}, K {k}", *figures, memory=t, matched=k) for t, k, *figures in _TOP_K),
+            Row("adjacent", _ADJACENT),
+            Row("long-term", {"momentum": 0.7}),
+            *(Row(f"T {t}, K {k}", {"memory": t, "matched": k}) for t, k in _TOP_K),
             Row("adjacent, births", {**_ADJACENT, **_BIRTHS}),
             Row("long-term, births", {"momentum": 0.7, **_BIRTHS}),
             Row("T 9, K 5, births", {"memory": 9, "matched": 5, **_BIRTHS}),
@@ -221,14 +234,12 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "reading, network and names; memory: the most that the process held.",
         (VAL,),
         (
-            Row("OV2Seg-style", network=OV2SEG, paper={VAL: (14.2, 11.9)}),
+            Row("OV2Seg-style", network=OV2SEG),
             Row("CLIP-VIS"),
+            Row("OVFormer, image-trained with alignment, online", network=OVFORMER_IMAGES),
             Row("OVFormer, online", {"window": 1}, OVFORMER),
-            *(
-                Row(f"OVFormer, windows of {t}", {"window": t}, OVFORMER, paper={VAL: (21.9, 21.8)} if t == 5 else {})
-                for t in (3, 5, 7, 10)
-            ),
-            Row("OVFormer, offline", {"window": None}, OVFORMER, paper={VAL: (21.1, 19.9)}),
+            *(Row(f"OVFormer, windows of {t}", {"window": t}, OVFORMER) for t in (3, 5, 7, 10)),
+            Row("OVFormer, offline", {"window": None}, OVFORMER),
             Row("FC-CLIP", network=FC_CLIP),
             Row("OV-DVIS++, per frame", TRACKERS["adjacent"], OV_DVIS),
             Row("OV-DVIS++, online", TRACKERS["online"], OV_DVIS),
@@ -245,16 +256,23 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "figures: LV-VIS val with ResNet-50 (OVFormer's Table 1), and OVIS beside val-long (CLIP-VIS Table I).",
         (VAL, LONG),
         (
-            Row("DetPro-SORT", _SORT, OV2SEG, crops="around", how=_PUBLISHED_SORT, paper={VAL: (6.4, 3.5)}),
-            Row("Detic-SORT", _SORT, OV2SEG, how=_PUBLISHED_SORT, paper={VAL: (6.5, 3.4), LONG: (6.7, None)}),
+            Row(
+                "DetPro-SORT",
+                _SORT,
+                OV2SEG,
+                crops="around",
+                how=_PUBLISHED_SORT,
+                published="clip-vis-1: DetPro-SORT R50",
+            ),
+            Row("Detic-SORT", _SORT, OV2SEG, how=_PUBLISHED_SORT, published="clip-vis-1: Detic-SORT R50"),
             Row("Detic-SORT, patient", _SORT, OV2SEG),
-            Row("Detic-OWTB", TRACKERS["overlap"], OV2SEG, paper={VAL: (7.7, 4.2), LONG: (9.0, None)}),
-            Row("Detic-XMem", TRACKERS["propagate"], OV2SEG, paper={VAL: (8.8, 5.4)}),
+            Row("Detic-OWTB", TRACKERS["overlap"], OV2SEG, published="clip-vis-1: Detic-OWTB R50"),
+            Row("Detic-XMem", TRACKERS["propagate"], OV2SEG, published="clip-vis-1: Detic-XMem R50"),
             Row("MinVIS", TRACKERS["adjacent"], OV2SEG),
             Row("OpenVIS", TRACKERS["adjacent"], crops="alone"),
-            Row("OV2Seg fine-tuned", TRACKERS["longterm"], OV2SEG, paper={VAL: (14.5, 10.1)}),
-            Row("OVFormer", network=OVFORMER, paper={VAL: (21.9, 21.8)}),
-            Row("CLIP-VIS", paper={VAL: (18.8, 22.8), LONG: (12.3, None)}),
+            Row("OV2Seg fine-tuned", TRACKERS["longterm"], OV2SEG, published="ovformer-1: OV2Seg* R50"),
+            Row("OVFormer", network=OVFORMER, published="ovformer-1: OVFormer R50"),
+            Row("CLIP-VIS", published="clip-vis-1: CLIP-VIS R50"),
         ),
         "Detic-SORT",
     ),

@@ -24,6 +24,7 @@ class Figures:
     AP50: float
     base: float  # AP of base categories
     novel: float
+    uncommon: float = math.nan  # AP of BURST's uncommon classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,10 @@ class Outcome:
             return None
         return Spread.of([a.AP - b.AP for a, b in zip(row.by_seed, reference.by_seed, strict=True)])
 
+    def paper(self, row: RowOutcome) -> tuple[float, float | None] | None:
+        """Return the paper's AP and novel AP beside a row; None where it has none."""
+        return self.experiment.paper(row.row.name, self.split)
+
     def verdict(self, row: RowOutcome) -> Verdict:
         """Return whether the paper sees the row on the same side of the reference.
 
@@ -91,7 +96,7 @@ class Outcome:
         ours, reference = self.difference(row), self.reference
         if ours is None or reference is None:
             return ""
-        paper = [r.row.paper[self.split][0] for r in (row, reference) if self.split in r.row.paper]
+        paper = [found[0] for found in map(self.paper, (row, reference)) if found is not None]
         if len(paper) < 2 or abs(paper[0] - paper[1]) < CLOSE:
             return ""
         if ours.deviation is None or abs(ours.mean) <= ours.deviation:
@@ -107,4 +112,5 @@ def figures_of(report: Report) -> Figures:
         value = metrics.get(group, {}).get(name, -1.0)
         return math.nan if value < 0 else 100 * value
 
-    return Figures(percent("all", "AP"), percent("all", "AP50"), percent("base", "AP"), percent("novel", "AP"))
+    ap = {group: percent(group, "AP") for group in ("all", "base", "novel", "uncommon")}
+    return Figures(ap["all"], percent("all", "AP50"), ap["base"], ap["novel"], ap["uncommon"])

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ovvis.datasets.drawn import Drawn
 from ovvis.inference.look import Look, Seen
 from ovvis.inference.pipeline import VideoSegmenter, build_learnt, build_tracker, video_names
 from ovvis.inference.recording import Recording
@@ -19,7 +18,7 @@ from ovvis.models.settings import Pooling
 from ovvis.reproduction.experiments import Given, Way
 from ovvis.reproduction.proposed import ProposedWays, is_proposed
 from ovvis.reproduction.truth import WindowTruth
-from ovvis.sources.video import open_source
+from ovvis.reproduction.videos import Shown
 from ovvis.structures import Prediction, Track, one_label_each
 from ovvis.tracking.association import SharedMatches
 from ovvis.tracking.learnt import InOrder, LearntTracker
@@ -69,7 +68,7 @@ class Follower:
 
     @torch.no_grad()
     def __call__(
-        self, video: Drawn, on_frame: Callable[[int], None], seconds: dict[str, float] | None = None
+        self, video: Shown, on_frame: Callable[[int], None], seconds: dict[str, float] | None = None
     ) -> Iterator[Found]:
         """Yield what each way finds.
 
@@ -81,9 +80,8 @@ class Follower:
         segmenter, learnt = self._segmenter, self._learnt()
         if segmenter.settings.learnt == "online":
             segmenter = segmenter.with_settings(replace(segmenter.settings, learnt="none"))
-        look = segmenter.look(open_source(list(video.images)))
-        size = video.images[0].shape[0], video.images[0].shape[1]
-        proposed = ProposedWays([way for way in self._ways if is_proposed(way)], segmenter, size)
+        look = segmenter.look(video.source())
+        proposed = ProposedWays([way for way in self._ways if is_proposed(way)], segmenter, video.size)
         pass_ = _Pass([way for way in self._ways if not is_proposed(way)], segmenter)
         labels = tuple(self._label_of[category] for category in video.categories)
         done = 0
@@ -93,6 +91,8 @@ class Follower:
                 followed = {way: self._named(tracker.update(seen.prediction)) for way, tracker in learnt.items()}
                 views = _Views(self._classifiers, segmenter, seen, followed)
                 if any(way.given for way in self._ways):
+                    if video.owners is None:
+                        raise ValueError("a way is given a part of the truth, and this video's is not known by pixel")
                     views.truth = WindowTruth(video.owners[frames], labels, look.size, look.padded)
                 pass_.add(views)
                 proposed.add(window, seen, look)
@@ -100,7 +100,7 @@ class Follower:
                 on_frame(done)
             if seconds is not None:
                 seconds.update(look.watch.seconds)
-            yield from pass_.finish(look, size, segmenter.max_tracks)
+            yield from pass_.finish(look, video.size, segmenter.max_tracks)
             yield from (Found(way, tracks) for way, tracks in proposed.finish(segmenter.max_tracks))
         finally:
             pass_.close()

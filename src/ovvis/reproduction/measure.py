@@ -9,11 +9,9 @@ from functools import cache, partial
 from pathlib import Path
 from statistics import fmean
 
-from ovvis.datasets.drawn import DrawnSplit
 from ovvis.datasets.words import dataset_vocabulary
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import ResultTrack
-from ovvis.evaluation.rules import LVVIS
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models.classifiers import MaskPooledClassifier
 from ovvis.models.settings import Learnt
@@ -22,8 +20,9 @@ from ovvis.reproduction.figures import Figures, Outcome, RowOutcome, figures_of
 from ovvis.reproduction.follow import Follower
 from ovvis.reproduction.memory import Peak, peak_memory
 from ovvis.reproduction.parts import Part, Parts, way_key
+from ovvis.reproduction.videos import Archives, Videos
 
-_PassKey = tuple[str, int | None, bool, DrawnSplit]  # network, window, whether refined, videos
+_PassKey = tuple[str, int | None, bool, Videos]  # network, window, whether refined, videos
 Advance = Callable[[int, int, str], object]  # frames done, frames in all, what is being done
 
 
@@ -42,7 +41,7 @@ class Pass:
     network: Network
     window: int | None  # frames that the network sees at once
     refined: bool  # whether a refiner goes over the whole video
-    videos: DrawnSplit
+    videos: Videos
     ways: tuple[Way, ...]
     parts: Parts
 
@@ -53,12 +52,12 @@ class Job:
 
     of: Pass
     number: int
-    part: Part  # what is measured of it already
+    ways: tuple[Way, ...]  # still to be measured
 
     @property
-    def ways(self) -> list[Way]:
-        """The ways still to be measured."""
-        return [way for way in self.of.ways if self.part.lacks(way)]
+    def frames(self) -> int:
+        """The number of its frames."""
+        return self.of.videos.length(self.number)
 
 
 class Measurement:
@@ -69,6 +68,7 @@ class Measurement:
         networks: by the name that rows know them by.
         videos: by split, one set for each seed.
         folder: of the parts.
+        archives: takes the tracks of every way, too; a video that it lacks is measured anew.
 
     Raises:
         ValueError: the splits do not share their categories, which are the networks' vocabulary.
@@ -78,13 +78,15 @@ class Measurement:
         self,
         experiments: Sequence[Experiment],
         networks: Mapping[str, Network],
-        videos: Mapping[str, Sequence[DrawnSplit]],
+        videos: Mapping[str, Sequence[Videos]],
         folder: Path,
+        archives: Archives | None = None,
     ) -> None:
         if len({drawn.categories for several in videos.values() for drawn in several}) > 1:
             raise ValueError("the splits differ in their categories; measure each by itself")
         self._experiments, self._networks, self._videos = tuple(experiments), networks, videos
-        self._evaluator = cache(self._new_evaluator)
+        self._archives = archives
+        self._evaluator = cache(_evaluator)
         self._passes: dict[_PassKey, Pass] = {}
         wanted: dict[_PassKey, dict[Way, None]] = {}
         for experiment in self._experiments:
@@ -113,23 +115,25 @@ class Measurement:
         out = []
         for one in self._passes.values():
             for number in range(share[0], len(one.videos), share[1]):
-                job = Job(one, number, one.parts.read(number))
-                if job.ways:
-                    out.append(job)
+                if wanted := self._wanted(one, number, one.parts.read(number)):
+                    out.append(Job(one, number, wanted))
         return out
 
     def run(self, jobs: Sequence[Job], advance: Advance) -> None:
         """Measure videos; what each gives is kept as soon as it is whole."""
-        total, done = sum(job.of.videos.frames for job in jobs), 0
+        total, done = sum(job.frames for job in jobs), 0
         for job in jobs:
-            split = job.of.videos.split
-            told = partial(_tell, advance, done, total, f"{split.name}, seed {split.seed}, video {job.number + 1}")
+            told = partial(_tell, advance, done, total, f"{job.of.videos.name}, video {job.number + 1}")
             self._measure(job, told)
-            done += job.of.videos.frames
+            done += job.frames
+
+    def _wanted(self, one: Pass, number: int, part: Part) -> tuple[Way, ...]:
+        archives = self._archives
+        return tuple(w for w in one.ways if part.lacks(w) or (archives is not None and not archives.has(w, number)))
 
     def _measure(self, job: Job, on_frame: Callable[[int], None]) -> None:
         part = job.of.parts.read(job.number)  # the same network by another name may have been here since
-        wanted = [way for way in job.of.ways if part.lacks(way)]
+        wanted = self._wanted(job.of, job.number, part)
         if not wanted:
             return
         videos, network = job.of.videos, job.of.network
@@ -146,13 +150,15 @@ class Measurement:
         first = job.number == 0
         with peak_memory(segmenter.model.device) if first else nullcontext(Peak()) as peak:
             for found in follow(video, on_frame, seconds):
-                tracks = (
-                    ResultTrack(job.number + 1, ids[track.label_index], track.score, track.masks)
+                tracks = [
+                    ResultTrack(videos.id(job.number), ids[track.label_index], track.score, track.masks)
                     for track in found.tracks
-                )
+                ]
+                if self._archives is not None:
+                    self._archives.write(found.way, job.number, tracks)
                 compared = evaluator.compare(tracks)
                 ways[way_key(found.way)] = compared.rows, compared.pairs
-        job.of.parts.write(job.number, Part(videos.frames, seconds, peak.bytes, ways))
+        job.of.parts.write(job.number, Part(job.frames, seconds, peak.bytes, ways))
 
     def outcomes(self, advance: Callable[[int, int], object]) -> list[Outcome]:
         """Return the figures of every experiment on each of its splits, once all videos are measured."""
@@ -170,8 +176,9 @@ class Measurement:
                 advance(done, total)
         return [self._outcome(e, split, figures, costs) for e in self._experiments for split in e.splits]
 
-    def _figures(self, one: Pass, way: Way, parts: Sequence[Part]) -> Figures:
-        evaluator = self._new_evaluator(one.videos)
+    @staticmethod
+    def _figures(one: Pass, way: Way, parts: Sequence[Part]) -> Figures:
+        evaluator = one.videos.evaluator()
         for part in parts:
             evaluator.take(part.compared(way))
         return figures_of(evaluator.report())
@@ -190,7 +197,7 @@ class Measurement:
             rate = fmean(costs[one][0] for one in passes)
             peak = max((costs[one][1] or 0 for one in passes), default=0) or None
             rows.append(RowOutcome(row, tuple(figures[one, way] for one in passes), rate, peak))
-        seeds = tuple(one.split.seed for one in drawn)
+        seeds = tuple(one.own_seed for one in drawn)
         return Outcome(experiment, split, seeds, len(drawn[0]), drawn[0].frames, tuple(rows))
 
     def _rows(self, experiment: Experiment) -> list[Row]:
@@ -215,16 +222,16 @@ class Measurement:
     def _way(self, row: Row) -> Way:
         return row.way(self._networks[row.network].segmenter.model.video)
 
-    @staticmethod
-    def _new_evaluator(drawn: DrawnSplit) -> Evaluator:
-        return Evaluator(drawn.categories, drawn.truths, LVVIS, range(1, len(drawn) + 1))
-
 
 def _tell(advance: Advance, before: int, total: int, what: str, frames: int) -> None:
     advance(before + frames, total, what)
 
 
-def _pass(row: Row, way: Way, drawn: DrawnSplit) -> _PassKey:
+def _evaluator(videos: Videos) -> Evaluator:
+    return videos.evaluator()
+
+
+def _pass(row: Row, way: Way, drawn: Videos) -> _PassKey:
     return row.network, way.settings.window, way.settings.learnt == "offline", drawn
 
 

@@ -34,7 +34,7 @@ def cells(outcome: Outcome, row: RowOutcome) -> list[str]:
     if outcome.reference is not None:
         out.append(_signed(outcome.difference(row)))
     if _has_paper(outcome):
-        paper = row.row.paper.get(outcome.split)
+        paper = outcome.paper(row)
         known = [] if paper is None else [f"{value:.1f}" for value in paper if value is not None]
         out += [", ".join(known) or "-", outcome.verdict(row) or "-"]
     memory = "-" if row.peak is None else f"{row.peak / 2**30:.2f}"
@@ -134,7 +134,7 @@ def as_json(outcomes: Sequence[Outcome], about: Mapping[str, Any]) -> dict[str, 
                     "by_seed": [_plain(figures) for figures in row.by_seed],
                     **{name: _plain(row.spread(name)) for name in NAMES},
                     "difference": None if difference is None else _plain(difference),
-                    "paper": list(row.row.paper[outcome.split]) if outcome.split in row.row.paper else None,
+                    "paper": outcome.paper(row),
                     "verdict": outcome.verdict(row),
                     "frames_per_second": row.rate,
                     "peak_bytes": row.peak,
@@ -161,7 +161,7 @@ def _plain(figures: Figures | Spread) -> dict[str, float | None]:
 
 
 def _has_paper(outcome: Outcome) -> bool:
-    return any(outcome.split in row.row.paper for row in outcome.rows)
+    return any(outcome.paper(row) is not None for row in outcome.rows)
 
 
 def _signed(spread: Spread | None) -> str:
