@@ -73,6 +73,7 @@ def serving(folder, *arguments):
 
 def test_what_a_killed_server_leaves_is_cleared_by_the_next(tmp_path):
     with serving(tmp_path) as (first, address):
+        assert address.startswith("http://127.0.0.1:")  # this machine alone, unless told
         assert b"<title>ovvis</title>" in urlopen(address).read()
         (left,) = tmp_path.iterdir()
         assert left.stat().st_mode & 0o077 == 0  # other users of the machine see nothing

@@ -378,7 +378,7 @@ def test_a_camera_of_the_server(browser, demo_part, tmp_path):  # noqa: F811
     (tmp_path / "served").mkdir()
     with (
         udp_sender(transport_stream(stream), pause=0.02) as camera,
-        served(tmp_path / "served", limits=limits(), cameras=[camera, "udp://127.0.0.1:9"]) as page,
+        served(tmp_path / "served", limits=limits(), cameras=[camera, "http://127.0.0.1:9/gone"]) as page,
     ):
         opened(browser, page.address)
         browser.find_element("id", "words").send_keys(WORDS)
@@ -401,10 +401,11 @@ def test_a_camera_of_the_server(browser, demo_part, tmp_path):  # noqa: F811
         give(browser, small_video(tmp_path / "a.mp4", frames=2))
         state(browser, "done")
         browser.find_element("id", "tab-camera").click()
-        browser.execute_script(CHOOSE, "camera", "1")  # from which nothing comes
+        browser.execute_script(CHOOSE, "camera", "1")  # which is not there
         browser.find_element("id", "camera-start").click()
-        browser.find_element("id", "camera-stop").click()
-        wait(browser, "document.getElementById('camera-state').textContent === 'Stopped.'")
+        gone = "document.getElementById('camera-problem').textContent.includes('127.0.0.1:9/gone')"
+        wait(browser, gone, seconds=60)
+        assert browser.find_element("id", "camera-start").is_enabled()
         assert complaints(browser) == []
 
 

@@ -174,6 +174,7 @@ async function begin(file) {
   const job = await post("/api/jobs", wish);
   files.set(job.id, file);
   update([job], false);
+  shown.get(job.id).item.scrollIntoView({ block: "nearest" });
   say(`Uploading ${job.name}`);
   upload(job, file).catch((error) => {
     const entry = shown.get(job.id);
