@@ -14,12 +14,12 @@ from ovvis.errors import InputError
 from ovvis.models.zoo import ZOO
 from ovvis.web import exporting, receiving
 from ovvis.web.app import make_app
+from ovvis.web.asking import Served
 from ovvis.web.choices import check_cameras
 from ovvis.web.exporting import Wanted
 from ovvis.web.gate import Gate
 from ovvis.web.jobs import Jobs
 from ovvis.web.limits import Limits
-from ovvis.web.routes import Served
 from ovvis.web.sessions import Sessions
 
 HERE = "http://127.0.0.1:8000"
@@ -93,7 +93,7 @@ def test_the_page_and_what_it_tells_browsers(visit):
     assert page.headers["x-content-type-options"] == "nosniff" and page.headers["cache-control"] == "no-store"
     assert page.headers["referrer-policy"] == "no-referrer"
     assert "set-cookie" not in client.get("/").headers  # it is known by now
-    for name in ("page.js", "camera.js", "page.css"):
+    for name in ("common.js", "words.js", "page.js", "result.js", "camera.js", "page.css"):
         text = client.get(f"/static/{name}").text
         assert len(text) > 1000 and "http://" not in text and "https://" not in text  # nothing from elsewhere
     assert not re.search(r"""(src|href)="(?!/static/|#|data:)""", page.text)

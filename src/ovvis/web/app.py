@@ -8,12 +8,14 @@ from fastapi import FastAPI, HTTPException
 from starlette.responses import Response
 
 from ovvis.version import __version__
+from ovvis.web import results, routes
+from ovvis.web.asking import Served
 from ovvis.web.camera import add_camera
 from ovvis.web.errors import tell_errors
 from ovvis.web.jobs import Busy
-from ovvis.web.routes import Served, router
 
-_STATIC = {"page.js": "text/javascript", "camera.js": "text/javascript", "page.css": "text/css"}
+_SCRIPTS = ("common.js", "words.js", "page.js", "result.js", "camera.js")
+_STATIC = {"page.css": "text/css", **dict.fromkeys(_SCRIPTS, "text/javascript")}
 
 
 def make_app(served: Served) -> FastAPI:
@@ -22,7 +24,8 @@ def make_app(served: Served) -> FastAPI:
     app = FastAPI(title="ovvis", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.served = served
     _pages(app)
-    app.include_router(router)
+    app.include_router(routes.router)
+    app.include_router(results.router)
     add_camera(app, served.jobs, served.worker, served.entries, served.cameras)
     tell_errors(app, {Busy: 429})
     return app

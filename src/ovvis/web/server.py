@@ -16,11 +16,11 @@ from ovvis.door.listening import address, listen
 from ovvis.files.hidden import hidden_folder
 from ovvis.web import choices
 from ovvis.web.app import make_app
+from ovvis.web.asking import Served
 from ovvis.web.camera import FRAME
 from ovvis.web.gate import Gate
 from ovvis.web.jobs import Jobs
 from ovvis.web.limits import Limits
-from ovvis.web.routes import Served
 from ovvis.web.sessions import Sessions
 from ovvis.web.worker import Worker
 

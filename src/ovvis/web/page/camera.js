@@ -1,7 +1,7 @@
 // The camera tab: a frame goes to the server, its painted picture comes back, then the next one goes; a camera of the
 // server's sends pictures alone.
 
-import { $, choices, show, size } from "/static/page.js";
+import { $, choices, show, size } from "/static/common.js";
 
 const EDGE = 640; // pixels of a frame's long edge
 let socket = null, stream = null, sent = 0, latency = 0, rate = []; // times in milliseconds
