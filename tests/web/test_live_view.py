@@ -136,6 +136,11 @@ def test_a_form_of_a_strange_page_changes_nothing(served):
     plain = {"Content-Type": "text/plain"}  # what a page may send anywhere without being asked
     assert requests.post(f"{url}/live/labels", data=forged, headers=plain, timeout=10).status_code == 422
     assert panel.labels == ("dog",)
+    other = {"Origin": "http://evil.example"}
+    assert requests.post(f"{url}/live/labels", json={"labels": "cow"}, headers=other, timeout=10).status_code == 403
+    assert panel.labels == ("dog",)
+    given = requests.get(f"{url}/live/figures", timeout=10).headers  # nor does another page frame or read what is seen
+    assert given["x-frame-options"] == "SAMEORIGIN" and given["cross-origin-resource-policy"] == "same-origin"
     strange = {"Host": "evil.example"}
     assert requests.get(f"{url}/live/figures", headers=strange, timeout=10).status_code == 421
 
@@ -152,7 +157,9 @@ def test_a_token_is_asked_of_everyone():
             requests.get(url, headers={"Authorization": "Bearer secret"}, timeout=10).status_code,
         ]
         assert codes == [403, 403, 403, 200, 200]
-        assert requests.get(url.removesuffix("/live/figures"), timeout=10).status_code == 403
+        home = url.removesuffix("/live/figures")
+        assert requests.get(home, timeout=10).status_code == 403
+        assert requests.get(home, params={"token": "secret"}, timeout=10).url == f"{home}/live?token=secret"
         screen.close()
 
 
