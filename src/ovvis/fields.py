@@ -73,8 +73,8 @@ class JsonFile:
         """
         return self.parse_bytes(self.read())
 
-    def parse_bytes(self, data: bytes) -> Any:
-        """Return what the file holds, of its bytes.
+    def parse_bytes(self, data: Any) -> Any:
+        """Return what the file holds, or one value of it, of its bytes.
 
         Raises:
             InputError: they are no JSON; the message names the line.

@@ -7,10 +7,29 @@ import pytest
 
 from ovvis.errors import InputError
 from ovvis.masks import encode
-from ovvis.outputs.formats.tracks_json import load_tracks, save_tracks
+from ovvis.outputs.formats import masks_in_file
+from ovvis.outputs.formats import tracks_json as module
+from ovvis.outputs.formats.masks_in_file import MasksInFile
+from ovvis.outputs.formats.tracks_json import save_tracks
 from ovvis.structures import Track, VideoResult
 
 KEYS = ("video_id", "category_id", "score", "segmentations")
+
+
+@pytest.fixture(params=["in memory", "in the file"], autouse=True)
+def kept(request, monkeypatch):
+    """Where the masks stay."""
+    if request.param == "in the file":
+        monkeypatch.setattr(masks_in_file, "LARGE", 0)
+    return request.param
+
+
+def load_tracks(path):
+    """Return what a file holds, each mask looked at."""
+    result = module.load_tracks(path)
+    for track in result.tracks:
+        list(track.masks)
+    return result
 
 
 def square(top: int, left: int, side: int):
@@ -28,7 +47,7 @@ def example(**changes) -> VideoResult:
             Track(2, "cat", 0, 1 / 3, named, shared),
             Track(1, "cat", 0, 0.0, (("cat", 0.0),), [None, None, None]),
         ],
-        "source": "vidéo \udcff.mp4",
+        "source": "vidéo 1.mp4",
         "height": 6,
         "width": 8,
         "fps": 30000 / 1001,
@@ -47,6 +66,7 @@ def example(**changes) -> VideoResult:
     [
         {},
         {"tracks": []},
+        {"source": "vidéo \udcff.mp4"},
         {"pixel_aspect": Fraction(64, 45), "notes": ["x is HDR: converted", "y"]},
         {"problem": "frame 7 is damaged", "settings": {}, "seconds": {}},
         {"tracks": [], "frame_indices": [], "frame_times": [], "labels": ()},
@@ -84,6 +104,16 @@ def test_labels_of_one_tube_share_masks(tmp_path):
     first, second, other = load_tracks(tmp_path / "tracks.json").tracks
     assert first.masks is second.masks
     assert first.masks is not other.masks
+
+
+def test_where_masks_stay(tmp_path, kept):
+    save_tracks(example(), tmp_path / "tracks.json")
+    first, _, other = load_tracks(tmp_path / "tracks.json").tracks
+    assert isinstance(first.masks, MasksInFile) == (kept == "in the file")
+    assert first.masks[-1] == square(1, 3, 3) and first.masks[1:] == [None, square(1, 3, 3)] and len(first.masks) == 3
+    assert first.masks == example().tracks[0].masks and first.masks != other.masks and first.masks != "abc"
+    with pytest.raises(IndexError):
+        first.masks[3]
 
 
 def test_the_file_itself(tmp_path):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
+import msgspec
+
 from ovvis import masks
 from ovvis.fields import JsonFile, short
 from ovvis.masks import Rle
 from ovvis.outputs.chosen import Chosen
+from ovvis.outputs.formats.masks_in_file import MasksInFile, is_large, root_without_masks
 from ovvis.outputs.read_back import ReadVideo, frame_files
 from ovvis.paths import user_path
 from ovvis.structures import Track, VideoResult
@@ -118,10 +121,14 @@ def read(path: Path) -> list[ReadVideo]:
 
 
 def load_tracks(path: str | PathLike[str]) -> VideoResult:
-    """Read a result that `save_tracks` wrote; its masks are lists in memory.
+    """Read a result that `save_tracks` wrote.
+
+    Its masks are lists in memory; those of a file of 256 MiB or more stay in it, which must not be changed in place
+    meanwhile, and each is read when it is asked for.
 
     Raises:
-        InputError: if the file cannot be read or is not such a file; the message names the field.
+        InputError: if the file cannot be read or is not such a file; the message names the field. Of masks that stay in
+            the file damage is told when they are asked for.
     """
     return _Reader(user_path(path)).result()
 
@@ -134,7 +141,7 @@ class _Reader:
         self._get, self._all, self._error = self._file.get, self._file.all, self._file.error
 
     def result(self) -> VideoResult:
-        root = self._file.parse_object()
+        root = root_without_masks(self._file) if is_large(self._file.path) else self._file.parse_object()
         if root.get("format") != FORMAT:
             raise self._error("format", f"must be {FORMAT!r}, not {short(root.get('format'))}")
         if root.get("version") != VERSION:
@@ -161,7 +168,7 @@ class _Reader:
             notes=self._all(root, "notes", str) if "notes" in root else [],
             opened_as=self._get(video, "opened_as", dict, "video.") if "opened_as" in video else {},
         )
-        tube_masks: dict[int, list[Rle | None]] = {}
+        tube_masks: dict[int, Sequence[Rle | None]] = {}
         for i, entry in enumerate(self._all(root, "tracks", dict)):
             result.tracks.append(self._track(entry, f"tracks[{i}].", result, tube_masks))
         return result
@@ -174,7 +181,7 @@ class _Reader:
             raise self._error("video.pixel_aspect", "must be two whole numbers, 1 or more: a pixel's width and height")
         return Fraction(*terms)
 
-    def _track(self, entry: Any, where: str, result: VideoResult, tube_masks: dict[int, list[Rle | None]]) -> Track:
+    def _track(self, entry: Any, where: str, result: VideoResult, tube_masks: dict[int, Sequence[Rle | None]]) -> Track:
         index = self._get(entry, "category_id", int, where) - 1
         if not 0 <= index < len(result.labels):
             rule = f"must be a label's position in the vocabulary, 1 to {len(result.labels)}, not {index + 1}"
@@ -184,14 +191,12 @@ class _Reader:
             rule = f"must be the vocabulary's label {index + 1}, {short(result.labels[index])}, not {short(label)}"
             raise self._error(f"{where}label", rule)
         id = self._get(entry, "id", int, where)
-        segmentations = self._all(entry, "segmentations", (dict, type(None)), where)
-        if len(segmentations) != len(result.frame_indices):
+        found = self._masks(entry, where, [result.height, result.width])
+        if len(found) != len(result.frame_indices):
             rule = f"must have one entry for each of the {len(result.frame_indices)} frames"
             raise self._error(f"{where}segmentations", rule)
-        size = [result.height, result.width]
-        found = [self._mask(s, f"{where}segmentations[{i}].", size) for i, s in enumerate(segmentations)]
-        if tube_masks.get(id) != found:
-            self._see(found, f"{where}segmentations", size)
+        if isinstance(found, list) and tube_masks.get(id) != found:
+            self._see(found, f"{where}segmentations", [result.height, result.width])
         # The labels of one tube share its masks in memory, as they did before they were written.
         shared = tube_masks.setdefault(id, found)
         return Track(
@@ -206,6 +211,13 @@ class _Reader:
             masks=shared if shared == found else found,
             size=(result.height, result.width),
         )
+
+    def _masks(self, entry: dict[str, Any], where: str, size: list[int]) -> Sequence[Rle | None]:
+        given = entry.get("segmentations")
+        if isinstance(given, msgspec.Raw):
+            return MasksInFile(self._file, f"{where}segmentations", given, size)
+        listed = self._all(entry, "segmentations", (dict, type(None)), where)
+        return [self._mask(mask, f"{where}segmentations[{i}].", size) for i, mask in enumerate(listed)]
 
     def _see(self, found: list[Rle | None], where: str, size: list[int]) -> None:
         """Refuse codes that are none of a frame's pixels: whatever decodes them trusts them."""
