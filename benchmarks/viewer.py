@@ -13,12 +13,14 @@ With --folder the page or tracks.json stays there, and the next run measures the
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -46,6 +48,8 @@ class Turning(Sequence[Any]):
         return self.count
 
     def __getitem__(self, index: Any) -> Any:
+        if index >= self.count:
+            raise IndexError(index)
         return self.shapes[index % len(self.shapes)]
 
 
@@ -201,13 +205,33 @@ def write(tracks: int, minutes: float, folder: Path) -> None:
     print(looked_at(folder, page.as_uri(), frames))
 
 
+def save_repeated(long: VideoResult, path: Path) -> None:
+    """Write a result as `save_tracks` does, sooner: its masks are some shapes again and again."""
+    rounds, rest = divmod(len(long.frame_indices), SHAPES)
+    shapes = [replace(track, masks=track.masks.shapes) for track in long.tracks]  # type: ignore[attr-defined]
+    save_tracks(replace(long, tracks=shapes), path)
+    short = json.loads(path.read_text())
+    with path.open("w", encoding="ascii") as file:
+        file.write(json.dumps(short | {"tracks": []}).removesuffix("]}"))
+        for i, track in enumerate(short["tracks"]):
+            lists = {name: track.pop(name) for name in ("segmentations", "boxes", "areas")}
+            file.write(("," if i else "") + json.dumps(track).removesuffix("}"))
+            for name, values in lists.items():
+                texts = [json.dumps(value) for value in values]
+                parts = [", ".join(texts)] * rounds + ([", ".join(texts[:rest])] if rest else [])
+                file.write(f', "{name}": [')
+                for number, part in enumerate(parts):
+                    file.write((", " if number else "") + part)
+                file.write("]")
+            file.write("}")
+        file.write("]}")
+
+
 def serve(tracks: int, minutes: float, folder: Path) -> None:
     """Print what `ovvis view` takes for the result of a long video."""
     frames, saved = round(minutes * 60 * FPS), folder / "tracks.json"
     if not saved.exists():
-        begun = time.perf_counter()
-        save_tracks(result(tracks, frames), saved)
-        print(f"tracks.json written in {time.perf_counter() - begun:.0f} s", flush=True)
+        save_repeated(result(tracks, frames), saved)
     begun = time.perf_counter()
     command = [sys.executable, "-m", "ovvis", "view", str(saved), "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
