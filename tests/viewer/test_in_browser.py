@@ -21,6 +21,7 @@ from ovvis.sources.video import open_source
 from ovvis.viewer import Pieces, write_viewer
 
 pytest.importorskip("selenium")
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -377,6 +378,22 @@ def test_show_opens_the_viewer_on_the_source(browser, tmp_path, monkeypatch):
     go(browser, 7)
     assert told(pixels(browser, "video")[..., :3]) == 7
     assert browser.execute_script("return ovvisViewer.head.tubes.length") == 4  # the slider brings the others
+
+
+def test_a_notebooks_cell_is_the_same_viewer_shut_in(browser, tmp_path):
+    result = result_of(clip(tmp_path))
+    (tmp_path / "cell.html").write_text(f"<!doctype html><title>notebook</title>{result._repr_html_()}", "utf-8")
+    browser.get((tmp_path / "cell.html").as_uri())
+    browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
+    wait(browser, "globalThis.ovvisViewer && ovvisViewer.now.position >= 0 && ovvisViewer.painted.position !== null")
+    go(browser, 7)
+    assert told(pixels(browser, "video")[..., :3]) == 7
+    only(browser, 1)
+    assert np.array_equal(pixels(browser, "masks")[..., 3] > 0, mask_at(1, 7, (48, 64)))
+    with pytest.raises(WebDriverException, match=r"origin|cross"):
+        browser.execute_script("return parent.document.title")
+    assert [line for line in complaints(browser) if "cross-origin" not in line] == []
+    browser.switch_to.default_content()
 
 
 NASTY = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">\u202egod"

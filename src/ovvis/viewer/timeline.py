@@ -10,6 +10,7 @@ import numpy as np
 
 from ovvis import masks
 from ovvis.masks import Rle
+from ovvis.outputs.formats.masks_in_file import MasksInFile
 
 COLUMNS = 1200  # of a row, at most: what its curves are sampled at
 _LONGEST_NUMBER = 7  # signs of a code
@@ -34,7 +35,10 @@ def timeline_of(track: Sequence[Rle | None], scores: Sequence[float | None] | No
         is seen.
     """
     frames = len(track)
-    seen = np.fromiter(map(_has_pixels, track), dtype=np.bool_, count=frames)
+    if isinstance(track, MasksInFile):
+        seen = np.fromiter(map(track.has_pixels, range(frames)), dtype=np.bool_, count=frames)
+    else:
+        seen = np.fromiter(map(_has_pixels, track), dtype=np.bool_, count=frames)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], seen.view(np.int8), [0]])))
     bounds = [column * frames // columns_of(frames) for column in range(columns_of(frames) + 1)]
     sampled = [a + int(seen[a:b].argmax()) if seen[a:b].any() else None for a, b in pairwise(bounds)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ovvis.errors import InputError
-from ovvis.masks import encode
+from ovvis.masks import decode, encode
 from ovvis.outputs.formats import masks_in_file
 from ovvis.outputs.formats import tracks_json as module
 from ovvis.outputs.formats.masks_in_file import MasksInFile
@@ -114,6 +114,23 @@ def test_where_masks_stay(tmp_path, kept):
     assert first.masks == example().tracks[0].masks and first.masks != other.masks and first.masks != "abc"
     with pytest.raises(IndexError):
         first.masks[3]
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 200])
+def test_masks_in_any_order(tmp_path, monkeypatch, count):
+    monkeypatch.setattr(masks_in_file, "LARGE", 0)
+    rng = np.random.default_rng(count)
+    shapes = [encode(rng.random((6, 8)) < p) if p > 0.2 else None for p in rng.random(count)]
+    shapes[0] = encode(np.zeros((6, 8), dtype=bool))
+    given = example(
+        tracks=[Track(1, "cat", 0, 0.5, (), shapes)], frame_indices=list(range(count)), frame_times=[0.0] * count
+    )
+    save_tracks(given, tmp_path / "tracks.json")
+    masks = module.load_tracks(tmp_path / "tracks.json").tracks[0].masks
+    for i in (*rng.integers(-count, count, 50).tolist(), *range(count), *range(count - 1, -1, -1)):
+        assert masks[i] == shapes[i]
+        assert masks.has_pixels(i % count) == (shapes[i] is not None and decode(shapes[i]).any())
+    assert list(masks) == shapes
 
 
 def test_the_file_itself(tmp_path):
