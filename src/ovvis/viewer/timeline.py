@@ -35,14 +35,15 @@ def timeline_of(track: Sequence[Rle | None], scores: Sequence[float | None] | No
         is seen.
     """
     frames = len(track)
-    if isinstance(track, MasksInFile):
-        seen = np.fromiter(map(track.has_pixels, range(frames)), dtype=np.bool_, count=frames)
-    else:
-        seen = np.fromiter(map(_has_pixels, track), dtype=np.bool_, count=frames)
+    pixels = map(track.has_pixels, range(frames)) if isinstance(track, MasksInFile) else map(_has_pixels, track)
+    seen = np.fromiter(pixels, dtype=np.bool_, count=frames)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], seen.view(np.int8), [0]])))
     bounds = [column * frames // columns_of(frames) for column in range(columns_of(frames) + 1)]
     sampled = [a + int(seen[a:b].argmax()) if seen[a:b].any() else None for a, b in pairwise(bounds)]
-    areas = [0 if i is None else _area(track[i]) for i in sampled]
+    there = [i for i in sampled if i is not None]
+    taken = track.take(there) if isinstance(track, MasksInFile) else [track[i] for i in there]
+    area = dict(zip(there, map(_area, taken), strict=True))
+    areas = [0 if i is None else area[i] for i in sampled]
     largest = max(areas, default=0)
     row: dict[str, Any] = {
         "spans": [[int(a), int(b) - 1] for a, b in edges.reshape(-1, 2)],

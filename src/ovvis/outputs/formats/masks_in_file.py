@@ -64,7 +64,7 @@ class MasksInFile(Sequence[Rle | None]):
         if not self._first <= place < self._first + len(self._held):
             # Who asks for one after another is given many at once: checking them together takes a tenth of the time.
             count = _TOGETHER if place == self._last + 1 else 1
-            self._first, self._held = place, self._read(place, min(place + count, len(self)))
+            self._first, self._held = place, self.take(range(place, min(place + count, len(self))))
         self._last = place
         return self._held[place - self._first]
 
@@ -79,10 +79,14 @@ class MasksInFile(Sequence[Rle | None]):
         mask = self[place]
         return mask is not None and masks.area(mask) > 0
 
-    def _read(self, first: int, end: int) -> list[Rle | None]:
-        """Return masks, checked."""
+    def take(self, places: Sequence[int]) -> list[Rle | None]:
+        """Return the masks at some places, read and checked together.
+
+        Raises:
+            InputError: one is damaged.
+        """
         found: list[Rle | None] = []
-        for place in range(first, end):
+        for place in places:
             where = f"{self._where}[{place}]"
             code = _decoded(self._file, where, self._entries[place], _Code | None)
             if code is not None and code.size != self._size:
@@ -90,7 +94,7 @@ class MasksInFile(Sequence[Rle | None]):
             if code is not None and not code.counts.isascii():
                 raise self._file.error(f"{where}.counts", "must be ASCII")
             found.append(None if code is None else {"size": code.size, "counts": code.counts.encode("ascii")})
-        coded = [(place, mask["counts"]) for place, mask in enumerate(found, first) if mask is not None]
+        coded = [(place, mask["counts"]) for place, mask in zip(places, found, strict=True) if mask is not None]
         bad = masks.unsound([counts for _, counts in coded], self._size[0] * self._size[1])
         if bad is not None:
             rule = f"must be the run-length code of {self._size[0]} x {self._size[1]} pixels, and is damaged"
