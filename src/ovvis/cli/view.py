@@ -18,7 +18,7 @@ from ovvis.files.output import make_way
 from ovvis.paths import user_path
 from ovvis.structures import Frame, VideoResult
 
-PAINTED = "overlay.mp4"
+TRACKS, PAINTED = "tracks.json", "overlay.mp4"
 
 
 def view(
@@ -71,9 +71,13 @@ def view(
 
 
 def _saved(place: str) -> tuple[VideoResult, Path]:
+    from ovvis.outputs.formats.masks_in_file import is_large
     from ovvis.results.loading import load_result
 
     path = user_path(place)
+    file = path / TRACKS if path.is_dir() else path
+    if is_large(file):
+        note(f"Reading {file.name} ({file.stat().st_size / 1e9:.1f} GB); its masks stay in the file.")
     loaded = load_result(path)
     return loaded, (path if path.is_dir() else path.parent) / PAINTED
 
