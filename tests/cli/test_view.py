@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from clips import Clip
 from ovvis.cli.main import app
+from ovvis.outputs.formats import masks_in_file
 from ovvis.outputs.formats.tracks_json import save_tracks
+from ovvis.viewer import file as page_file
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "viewer"))  # noqa: PTH118, PTH120
 from known_results import result_of
@@ -40,6 +42,16 @@ def test_html(saved, place):
     again = view(saved / place, "--html", saved / "page.html")
     assert "--overwrite" in str(again.exception)
     assert view(saved / place, "--html", saved / "page.html", "--overwrite", "--min-score", "0.5").exit_code == 0
+
+
+def test_a_large_result_is_told_and_makes_the_same_page(saved, monkeypatch):
+    assert view(saved / "ovvis-clip", "--html", saved / "page.html").exit_code == 0
+    monkeypatch.setattr(masks_in_file, "LARGE", 0)
+    monkeypatch.setattr(page_file, "LARGE", 0)
+    done = view(saved / "ovvis-clip", "--html", saved / "again.html")
+    assert done.stderr.count("Reading tracks.json (0.0 GB); its masks stay in the file.") == 1
+    assert done.stderr.count("make a page of about 0.0 GB") == 1 and "ovvis view without --html" in done.stderr
+    assert (saved / "again.html").read_bytes() == (saved / "page.html").read_bytes()
 
 
 @pytest.mark.parametrize(
