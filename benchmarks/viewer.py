@@ -264,5 +264,5 @@ if __name__ == "__main__":
         play(given.tracks)
     else:
         with TemporaryDirectory() as scratch:
-            place = given.folder or Path(scratch)
+            place = (given.folder or Path(scratch)).absolute()
             {"write": write, "serve": serve}[given.what](given.tracks, given.minutes, place)

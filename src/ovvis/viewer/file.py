@@ -25,7 +25,7 @@ EMBEDDED = 64 << 20
 """Bytes of a video up to which it goes into the page unless told otherwise."""
 
 LARGE = 256 << 20
-"""Bytes of masks from which on browsers open a page slowly: it is said before the page is written."""
+"""Bytes of masks from which on a page is much for a browser: it is said before the page is written."""
 
 MOST_EMBEDDED = 1 << 30
 """Bytes of a video that a page can hold and a browser still opens."""
@@ -121,8 +121,8 @@ def large_page(pieces: Pieces) -> str:
         return ""
     return (
         f"The masks of {len(pieces.tubes):,} tracks in {pieces.frames:,} frames make a page of about {size / 1e9:.1f} "
-        "GB, which browsers open slowly: ovvis view without --html shows any length at once, from a saved result; a "
-        "higher --min-score leaves tracks out of the page"
+        "GB, much to keep, to send and to read: ovvis view without --html shows a saved result of any length without a "
+        "page; a higher --min-score leaves tracks out"
     )
 
 
