@@ -112,6 +112,8 @@ def test_colours_carry_masks_on():
 
 
 def test_patches():
-    features = patch_colours(np.full((40, 60, 3), 255, np.uint8), (10, 15))
+    white = np.full((40, 60, 3), 255, np.uint8)
+    white.setflags(write=False)  # as frames of a list of pictures are
+    features = patch_colours(white, (10, 15))
     assert features.shape == (27, 10, 15)
     assert features.square().sum(0).allclose(features.new_full((10, 15), 3.0))  # three channels of full light

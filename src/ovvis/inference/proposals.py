@@ -22,7 +22,7 @@ from ovvis.tracking.detected import without_twins
 class Detecting:
     """Which of a network's queries count as things that are in a frame."""
 
-    least: float = 0.1  # score from which a query is a thing, in [0, 1]: the geometric mean of its name's and its own
+    least: float = 0.3  # object score from which a query is a thing, in [0, 1]
     most: int = 50  # of a frame, the best scored
     quality: bool = True  # whether the masks' pixels' confidence counts
     twins: float = 0.7  # overlap from which the worse of two is the same thing again; 1: they never are
@@ -56,7 +56,7 @@ def detected_in(
     """
     names = seen.scores(settings) if settings.average == "scores" else seen.classes(settings)
     best = (names.max(1).values * seen.objects).sqrt() if settings.use_object else names.max(1).values.sqrt()
-    queries = torch.nonzero(best >= how.least).flatten()
+    queries = torch.nonzero(seen.objects >= how.least).flatten()
     queries = queries[best[queries].argsort(descending=True, stable=True)]
     codes = masks_of(seen.masks[queries], padded, window)
     return [_detected(seen, t, queries, names, found, how) for t, found in enumerate(codes)]
