@@ -107,6 +107,12 @@ def test_by_embeddings():
         ([{"boxes": [[0, 0, 9, 9]], "scores": [0.1, 0.2]}] * 5, {}, "1 things and 2 scores"),
         ([{"boxes": [[0, 0, 9, 9]], "scores": [float("nan")]}] * 5, {}, "score nan must lie in"),
         ([{"boxes": [[9, 0, 0, 9]]}] * 5, {}, "must be x, y, width and height in pixels"),
+        (
+            [Detected((masks.encode(np.ones((2, 2), bool)),), np.ones(1))] * 5,
+            {},
+            r"a mask is \(2, 2\) where the frames",
+        ),
+        ([Detected((masks.encode(np.ones(SIZE, bool)),), np.array([7.0]))] * 5, {}, r"scores must lie in \[0, 1\]"),
         ([None] * 5, {"least": 2}, r"the least score 2 must lie in \[0, 1\]"),
         ([None] * 5, {"tracker": "online"}, "it is a part of OV-DVIS"),
     ],

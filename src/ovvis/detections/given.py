@@ -52,12 +52,28 @@ class Given:
         where = f"detections of frame {self._done}"
         self._done += 1
         if isinstance(found, Detected):
-            return found
+            return self._checked(found, where)
         sheet = Sheet(Path(where), self._size)
         self._take(sheet, self._parts(found, where), where)
         detected = sheet.at(0)
         self.notes.update(sheet.notes)
         return detected
+
+    def _checked(self, found: Detected, where: str) -> Detected:
+        """Return a record as it is.
+
+        Raises:
+            InputError: a mask is of another size than the frames, or a score no share.
+        """
+        for mask in found.masks:
+            if tuple(mask["size"]) != self._size:
+                raise InputError(
+                    f"{where}: a mask is {tuple(mask['size'])} where the frames are {self._size}: give masks of the "
+                    "frames' height and width"
+                )
+        if not ((found.scores >= 0) & (found.scores <= 1)).all():
+            raise InputError(f"{where}: scores must lie in [0, 1]: {REMEDY}")
+        return found
 
     def _parts(self, found: Any, where: str) -> Mapping[str, Any]:
         if found is None:
