@@ -14,6 +14,7 @@ LEVELS = {
     "version": 0,
     "paths": 0,
     "file_kind": 0,
+    "cores": 0,
     "plain": 0,
     "fields": 1,
     "masks": 1,

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ovvis.models.layers import deformable_attention
 from ovvis.models.layers.deformable_attention import BagSampler, DeformableAttention, GridSampler
 
 
@@ -146,6 +147,20 @@ def test_the_layer():
     wanted = layer.out(sampled.float())
     with torch.no_grad():
         assert torch.allclose(layer(query, reference, layer.sampler(tokens, shapes)), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("at_once", [1, 200, 2**18])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_few_tokens_at_a_time_give_the_same_to_the_bit(monkeypatch, at_once, dtype):
+    shapes = [(2, 3), (4, 6)]
+    layer = DeformableAttention(width=8, heads=2, levels=2, points=3).to(dtype)
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.4)
+    tokens, query, reference = torch.randn(2, 30, 8).to(dtype), torch.randn(2, 30, 8).to(dtype), torch.rand(30, 2)
+    whole = layer(query, reference, layer.sampler(tokens, shapes))  # with a gradient: all at once
+    monkeypatch.setattr(deformable_attention, "_AT_ONCE", at_once)
+    with torch.no_grad():
+        assert torch.equal(layer(query, reference, layer.sampler(tokens, shapes)), whole)
 
 
 def test_the_layer_starts_as_deformable_detr():

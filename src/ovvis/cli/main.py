@@ -9,9 +9,10 @@ import typer
 
 from ovvis.cli.console import complain, paste
 from ovvis.cli.lazy import Verbs
-from ovvis.cli.process import Interrupted, share_cores
+from ovvis.cli.process import Interrupted
 from ovvis.cli.stopping import NOTHING, STOPPING
 from ovvis.cli.streams import patient_streams
+from ovvis.cores import share_cores
 from ovvis.errors import DISK_FULL, OvvisError
 from ovvis.version import __version__
 

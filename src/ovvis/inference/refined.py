@@ -12,6 +12,7 @@ from torch import Tensor
 from ovvis.inference.spill import Spill
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.heads import PooledClassHead
+from ovvis.models.layers.mask_product import mask_product
 from ovvis.models.model import Model
 from ovvis.models.temporal_refiner import TemporalRefiner
 from ovvis.structures import Prediction, Window
@@ -77,7 +78,7 @@ def _predictions(model: Model, normed: Tensor, spill: Spill) -> Iterator[Predict
 def _masks(embeddings: Tensor, spill: Spill) -> Iterator[Tensor]:
     """Yield the mask logits (1, Q, 1, h, w) of each frame."""
     for t, (features, _) in enumerate(spill.objects()):
-        yield torch.einsum("bqd,btdhw->bqthw", embeddings[t : t + 1], features)
+        yield mask_product(embeddings[t : t + 1], features)
 
 
 def _without_pixels(window: Window) -> Window:

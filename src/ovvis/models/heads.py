@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovvis.models.layers.attention import Attention
+from ovvis.models.layers.mask_product import mask_product
 from ovvis.models.layers.mlp import MLP
 from ovvis.models.settings import Alignment, IouActivation, IouSource
 
@@ -49,7 +50,7 @@ def _mean_under_masks(mask_embeddings: Tensor, mask_features: Tensor) -> Tensor:
     means = []
     for embeddings in layers:  # one by one: the masks of all at once would be large
         with torch.no_grad():
-            inside = torch.einsum("bqd,btdhw->bqthw", embeddings, mask_features) > 0
+            inside = mask_product(embeddings, mask_features) > 0
             share = inside.to(mask_features.dtype)
             share = share / share.sum((2, 3, 4), keepdim=True).clamp(min=1)
         means.append(torch.einsum("bqthw,btdhw->bqd", share, mask_features))

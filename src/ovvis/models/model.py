@@ -7,6 +7,7 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor, nn
 
+from ovvis.models.backbones.fused_blocks import fuse_blocks
 from ovvis.models.classifiers import Classifier
 from ovvis.models.clip import FrozenClip
 from ovvis.models.layers.folding import fold_batch_norm
@@ -120,12 +121,13 @@ class Model(nn.Module):
     def for_inference(self, device: torch.device, dtype: torch.dtype) -> Model:
         """Make the model as fast as it can be without training it, in place, and return it.
 
-        Folds the frozen BatchNorms, takes the faster linear layers, orders the convolutions' weights channels-last,
-        moves the networks and CLIP's image encoder to `dtype`. The text tower stays in float32.
+        Folds the frozen BatchNorms, takes the faster blocks and linear layers, orders the convolutions' weights
+        channels-last, moves the networks and CLIP's image encoder to `dtype`. The text tower stays in float32.
         """
         self.eval().requires_grad_(False)
         for part in (self.network, self.clip.visual):
             fold_batch_norm(part)
+            fuse_blocks(part)
         replace_linears(self)
         self.to(device)
         for part in (self.network, self.clip.visual, self.tracker, self.refiner):

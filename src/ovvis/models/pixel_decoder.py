@@ -91,7 +91,7 @@ class _EncoderLayer(nn.Module):
     def forward(self, tokens: Tensor, code: Tensor, reference: Tensor, shapes: Shapes) -> Tensor:
         """Map tokens (N, L, D) to tokens (N, L, D)."""
         sampler = self.attention.sampler(tokens, shapes)
-        tokens = self.norm(self.attention(tokens + code, reference, sampler).add_(tokens))
+        tokens = self.norm(self.attention(tokens + code, reference, sampler, tokens))
         return self.feed_forward(tokens)  # type: ignore[no-any-return]
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovvis.models.layers.attention import Attention, FeedForward
+from ovvis.models.layers.mask_product import mask_product
 from ovvis.models.layers.mlp import MLP
 from ovvis.models.layers.position import sine_code_2d, sine_code_3d
 
@@ -77,7 +78,7 @@ class QueryDecoder(nn.Module):
 
     def masks(self, state: Tensor, features: Tensor) -> Tensor:
         """Return mask logits (B, Q, T, h, w) of a state (B, Q, D) over features (B, T, D, h, w) (CLIP-VIS eq. 1)."""
-        return torch.einsum("bqd,btdhw->bqthw", self.mask_head(state), features)
+        return mask_product(self.mask_head(state), features)
 
     @torch.no_grad()
     def _allowed(self, state: Tensor, features: Tensor) -> Tensor:

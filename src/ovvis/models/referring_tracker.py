@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ovvis.models.heads import PooledClassHead
 from ovvis.models.layers.attention import Attention, FeedForward
+from ovvis.models.layers.mask_product import mask_product
 from ovvis.models.layers.mlp import MLP
 from ovvis.models.query_decoder import QueryDecoder
 from ovvis.structures import Prediction
@@ -69,7 +70,7 @@ class ReferringTracker(nn.Module):
         merged = self.merge(torch.cat([reference, normed], -1))
         followed = replace(
             prediction,
-            mask_logits=torch.einsum("bqd,btdhw->bqthw", masks, prediction.mask_features),
+            mask_logits=mask_product(masks, prediction.mask_features),
             embeddings=normed,
             class_embeddings=class_head(merged, masks, prediction.mask_features),
             states=state,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ovvis.models.backbones.pyramid import STRIDES, Backbone
 from ovvis.models.heads import ClassHead, MaskIouHead, ObjectHead, PooledClassHead
+from ovvis.models.layers.mask_product import mask_product
 from ovvis.models.pixel_decoder import PixelDecoder
 from ovvis.models.query_decoder import QueryDecoder
 from ovvis.structures import LayeredPrediction, Prediction
@@ -96,7 +97,7 @@ class Segmenter(nn.Module):
         state = states[-1]
         masks = self.query_decoder.mask_head(state)
         return Prediction(
-            mask_logits=torch.einsum("bqd,btdhw->bqthw", masks, mask_features),
+            mask_logits=mask_product(masks, mask_features),
             object_logits=None if self.object_head is None else self.object_head(state),
             mask_ious=None if self.iou_head is None else self.iou_head(state, masks, mask_features),
             embeddings=state,

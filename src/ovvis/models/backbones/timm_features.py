@@ -12,6 +12,7 @@ from timm.layers import freeze_batch_norm_2d
 from timm.models.swin_transformer import SwinTransformer, window_partition, window_reverse
 from torch import Tensor, nn
 
+from ovvis.models.backbones.fused_blocks import mlp
 from ovvis.models.backbones.pyramid import STRIDES, Backbone, Pyramid
 
 
@@ -98,7 +99,10 @@ class SwinBackbone(Backbone):
             masks: dict[Any, Tensor] = {}
             for block in stage.blocks:
                 x = x + block.drop_path1(_attend(block, block.norm1(x), masks))
-                x = x + block.drop_path2(block.mlp(block.norm2(x)))
+                if block.training:
+                    x = x + block.drop_path2(block.mlp(block.norm2(x)))
+                else:
+                    x = mlp(block.mlp, block.norm2(x), x)
             levels.append(norm(x).permute(0, 3, 1, 2))  # N, C, h, w; channels-last in memory
         fine, middle, coarse, coarsest = levels
         return Pyramid((fine, middle, coarse, coarsest), None)

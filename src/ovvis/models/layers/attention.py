@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovvis.models.layers.linear import followed
+
 
 class Attention(nn.Module):
     """Multi-head attention with separate projections, on PyTorch's fused kernel.
@@ -64,5 +66,5 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B, N, D) to tokens (B, N, D)."""
-        hidden = F.relu(self.expand(x), inplace=True)
-        return self.norm(x + self.contract(hidden))  # type: ignore[no-any-return]
+        hidden = followed(self.expand, x, "relu")
+        return self.norm(followed(self.contract, hidden, add=x))  # type: ignore[no-any-return]

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ovvis.models.layers.linear import linear
+from ovvis.models.layers.linear import Linear, linear
 
 Shapes = Sequence[tuple[int, int]]
+_AT_ONCE = 2**18  # numbers of the aim that are worked on together where nothing is trained: 1 MiB
 
 
 class DeformableAttention(nn.Module):
@@ -61,32 +62,50 @@ class DeformableAttention(nn.Module):
         value = self.value(tokens).unflatten(-1, (self.heads, -1))  # B, N, heads, D / heads
         return BagSampler(value, shapes, self.compiled) if value.device.type == "cpu" else GridSampler(value, shapes)
 
-    def forward(self, query: Tensor, reference: Tensor, sampler: Sampler) -> Tensor:
+    def forward(self, query: Tensor, reference: Tensor, sampler: Sampler, add: Tensor | None = None) -> Tensor:
         """Sample at points around each token's place.
 
         Args:
             query: B, M, D; tokens with their position codes: all of them, or some.
             reference: M, 2; x and y of each in [0, 1], float32.
             sampler: the values of all tokens.
+            add: B, M, D; added to the result.
 
         Returns:
             B, M, D.
         """
-        places, weights = self._aim(query, reference, sampler.shapes)
-        return self.out(sampler(places, weights))  # type: ignore[no-any-return]
+        # One product for all three outputs, with x of all points before y of all points: both read faster.
+        apart = [p.unflatten(0, (-1, 2)).transpose(0, 1).flatten(0, 1) for p in self.offsets.parameters()]
+        weight, bias = (torch.cat(pair) for pair in zip(apart, self.weights.parameters(), strict=True))
+        raw = linear(query, weight, bias)  # B, M, 3 * heads * levels * points
+        few = max(_AT_ONCE // (raw.shape[0] * raw.shape[2]), 1)
+        if raw.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling() or raw.shape[1] <= few:
+            return self._put_out(sampler(*self._aim(raw, reference, sampler.shapes)), add)
+        # A few tokens at a time: what lies between the steps stays in the processor's cache.
+        parts = zip(raw.split(few, 1), reference.split(few), strict=True)
+        sampled = [sampler(*self._aim(part, places, sampler.shapes)) for part, places in parts]
+        return self._put_out(torch.cat(sampled, 1), add)
 
-    def _aim(self, query: Tensor, reference: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
-        """Return where each token (B, M, D) looks, and how much each place counts.
+    def _put_out(self, sampled: Tensor, add: Tensor | None) -> Tensor:
+        """Return the output (B, M, D) of what was sampled."""
+        if isinstance(self.out, Linear):
+            return self.out(sampled, add=add)  # type: ignore[no-any-return]
+        out: Tensor = self.out(sampled)
+        return out if add is None else out.add_(add)
+
+    def _aim(self, raw: Tensor, reference: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
+        """Return where each token looks, and how much each place counts.
+
+        Args:
+            raw: B, M, 3 * heads * levels * points; offsets in x, then in y, then logits of the weights.
+            reference: M, 2; as in `forward`.
+            shapes: height and width of each level.
 
         Returns:
             places: B, M, 2, heads * levels * points; x, then y, in cells of the level; a cell's centre is whole.
             weights: B, M, heads * levels * points; of each head they add up to 1.
         """
         count = self.heads * self.levels * self.points
-        # One product for all three outputs, with x of all points before y of all points: both read faster.
-        apart = [p.unflatten(0, (-1, 2)).transpose(0, 1).flatten(0, 1) for p in self.offsets.parameters()]
-        packed = [torch.cat(pair) for pair in zip(apart, self.weights.parameters(), strict=True)]
-        raw = linear(query, *packed)
         raw = raw.to(torch.promote_types(raw.dtype, torch.float32))  # a place needs the digits
         offsets = raw[..., : 2 * count].unflatten(-1, (2, count))
         weights = _softmax(raw[..., 2 * count :].unflatten(-1, (self.heads, -1))).flatten(-2)
@@ -160,22 +179,22 @@ class BagSampler(Sampler):
         self._constants: tuple[Tensor, ...] = ()
 
     def _numbers(self, count: int) -> tuple[Tensor, ...]:
-        """Return width, height, rows in a line and first row of each of `count` sampled points."""
+        """Return width and height (2, count), rows in a line and first row of each of `count` sampled points."""
         if not self._constants:
             points = count // (self.heads * len(self.shapes))
             width, height, line, first = _spread(self._levels, self.heads, points, self.value.device)
             head = torch.arange(self.heads, device=first.device).repeat_interleave(len(self.shapes) * points)
-            self._constants = (width.float(), height.float(), line, first + head)
+            self._constants = (torch.stack([width, height]).float(), line, first + head)
         return self._constants
 
     def __call__(self, places: Tensor, weights: Tensor) -> Tensor:
         """Sample at places (B, M, 2, P) with weights (B, M, P)."""
-        width, height, line, first = self._numbers(weights.shape[-1])
+        size, line, first = self._numbers(weights.shape[-1])
         places = places.nan_to_num(0.0)  # a place must be a row of the table; its weight is still no number
-        x = places[:, :, 0].clamp(min=-1).minimum(width)
-        y = places[:, :, 1].clamp(min=-1).minimum(height)
-        left, top = x.floor(), y.floor()
-        right_share, lower_share = x - left, y - top
+        places = places.clamp(min=-1).minimum(size)
+        corner = places.floor()
+        left, top = corner.unbind(2)
+        right_share, lower_share = (places - corner).unbind(2)
         if self._rows < 2**24:  # whole numbers up to there are exact in float32
             row = torch.addcmul(left * self.heads + first.float(), top, line.float()).int()
         else:

@@ -6,21 +6,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovvis.models.layers.fused import After, after_plain, convolution
+
 _FEW = 1024  # tokens below which bfloat16 gains nothing
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return `F.linear`: (..., D_in) to (..., D_out), on a CPU by oneDNN's 1 x 1 convolution.
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, after: After = "none", add: Tensor | None = None
+) -> Tensor:
+    """Return `F.linear` of `x` (..., D_in) to (..., D_out), then the sum with `add`, then an activation.
 
-    PyTorch's own takes MKL there, which holds back on processors that are not Intel's: on an AMD EPYC (Zen 5) a
-    float32 product of 8,505 tokens takes 2.2 times as long as the same product as a convolution. The operands are
-    views in channels-last order, so nothing is copied.
+    On a CPU by oneDNN's 1 x 1 convolution. PyTorch's own takes MKL there, which holds back on processors that are not
+    Intel's: on an AMD EPYC (Zen 5) a float32 product of 8,505 tokens takes 2.2 times as long as the same product as a
+    convolution. The operands are views in channels-last order, so nothing is copied.
     """
     if x.device.type != "cpu" or not _gains(x):
-        return F.linear(x, weight, bias)
-    tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)  # 1, D, 1, N; the tokens' own memory
-    out = F.conv2d(tokens, weight[:, :, None, None], bias)
+        return after_plain(F.linear(x, weight, bias), after, add)
+    out = convolution(_as_image(x), weight[:, :, None, None], bias, after, None if add is None else _as_image(add))
     return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
+
+
+def _as_image(x: Tensor) -> Tensor:
+    """Return tokens (..., D) as an image (1, D, 1, N): the tokens' own memory, channels-last."""
+    return x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
 
 
 def _gains(x: Tensor) -> bool:
@@ -35,9 +43,16 @@ def _gains(x: Tensor) -> bool:
 class Linear(nn.Linear):
     """`nn.Linear` through `linear`: the same parameters, names and result."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (..., D_in) to (..., D_out)."""
-        return linear(x, self.weight, self.bias)
+    def forward(self, x: Tensor, after: After = "none", add: Tensor | None = None) -> Tensor:
+        """Map (..., D_in) to (..., D_out), with what follows: see `linear`."""
+        return linear(x, self.weight, self.bias, after, add)
+
+
+def followed(layer: nn.Module, x: Tensor, after: After = "none", add: Tensor | None = None) -> Tensor:
+    """Return a linear layer's result, then the sum with `add`, then an activation; in one pass where it is `Linear`."""
+    if isinstance(layer, Linear):
+        return layer(x, after, add)  # type: ignore[no-any-return]
+    return after_plain(layer(x), after, add)
 
 
 def replace_linears(module: nn.Module) -> None:
