@@ -2,10 +2,12 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from timm.models.swin_transformer import WindowAttention
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ovvis.models.backbones.fused_blocks import FusedBottleneck, FusedConvNeXt, fuse_blocks
+from ovvis.models.backbones.timm_features import SwinBackbone
 from ovvis.models.layers import fused
 from ovvis.models.layers.folding import fold_batch_norm
 from ovvis.models.layers.fused import ConvRelu, can_fuse, convolve
@@ -185,3 +187,15 @@ def test_fused_blocks_are_the_encoders(name, options, kind, count):
     assert sum(isinstance(part, kind) for part in model.modules()) == count
     for ours, theirs in zip(model(pixels), wanted, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4 * float(theirs.abs().max()), rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_swin_takes_the_fused_attention_and_says_the_same():
+    torch.manual_seed(0)
+    model, pixels = SwinBackbone("swin_tiny_patch4_window7_224").eval(), torch.randn(1, 3, 64, 96)
+    wanted = model(pixels).levels
+    fuse_blocks(model)
+    attentions = [part for part in model.modules() if isinstance(part, WindowAttention)]
+    assert len(attentions) == 12 and all(part.fused_attn for part in attentions)
+    for ours, theirs in zip(model(pixels).levels, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)

@@ -1,9 +1,9 @@
-"""From mask logits to run-length codes at the video's size, by one product with both resizes combined."""
+"""From mask logits to run-length codes at the video's size, by short sums with both resizes combined."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,21 +38,38 @@ def resize_matrix(source: int, target: int) -> Tensor:
     return matrix.float()
 
 
+class _Axis(NamedTuple):
+    """One axis of the way from mask logits to video pixels."""
+
+    start: Tensor  # pixels; the first of the neighbouring cells that a pixel is a mean of
+    shares: Tensor  # n, pixels, 1; how much each of these n cells counts
+    first: NDArray[Any]  # cells; the first pixel that a cell has a share in
+    last: NDArray[Any]  # cells; one past the last of them
+
+
 @lru_cache(maxsize=32)
-def _logits_to_video(cells: int, padded: int, kept: int, pixels: int) -> tuple[Tensor, NDArray[Any], NDArray[Any]]:
-    """Return one axis of the way from mask logits to video pixels, and the rows that each cell can reach.
+def _axis(cells: int, padded: int, kept: int, pixels: int) -> _Axis:
+    """Return one axis of the way; the released order: to the padded network input, without its padding, to the video.
 
-    The released order: resize to the padded network input, crop the padding, resize to the video's size.
-
-    Returns:
-        matrix: (pixels, cells).
-        first, last: for each cell, the first and one past the last video pixel it has a share in.
+    Two bilinear resizes in a row mix three neighbouring cells at most, so that a pixel is a short sum.
     """
-    matrix = resize_matrix(kept, pixels) @ resize_matrix(cells, padded)[:kept]
+    matrix = resize_matrix(kept, pixels) @ resize_matrix(cells, padded)[:kept]  # pixels, cells
     touched = (matrix > 0).numpy()
     first = np.where(touched.any(0), touched.argmax(0), pixels)
     last = np.where(touched.any(0), pixels - touched[::-1].argmax(0), 0)
-    return matrix, first, last
+    begin, end = touched.argmax(1), cells - touched[:, ::-1].argmax(1)
+    count = int((end - begin).max())
+    start = torch.from_numpy(np.minimum(begin, cells - count))
+    near = start[:, None] + torch.arange(count)  # pixels, n
+    return _Axis(start, matrix.gather(1, near).T[..., None].contiguous(), first, last)
+
+
+def _resized(x: Tensor, start: Tensor, shares: Tensor) -> Tensor:
+    """Return `x` (cells, m) as pixels (p, m), which `start` (p) and `shares` (n, p, 1) of an axis describe."""
+    out = x.index_select(0, start).mul_(shares[0])
+    for i in range(1, len(shares)):
+        out.addcmul_(x.index_select(0, start + i), shares[i])
+    return out
 
 
 def mask_confidence(logits: Tensor, padded: tuple[int, int], kept: tuple[int, int], size: tuple[int, int]) -> float:
@@ -64,9 +81,9 @@ def mask_confidence(logits: Tensor, padded: tuple[int, int], kept: tuple[int, in
         kept: height and width of the network's input without its padding.
         size: height and width of the video.
     """
-    down = _logits_to_video(logits.shape[0], padded[0], kept[0], size[0])[0]
-    across = _logits_to_video(logits.shape[1], padded[1], kept[1], size[1])[0]
-    full = torch.linalg.multi_dot([down, logits, across.T])
+    down, across = (_axis(*each) for each in zip(logits.shape, padded, kept, size, strict=True))
+    rows = _resized(logits, down.start, down.shares)
+    full = _resized(rows.T.contiguous(), across.start, across.shares)
     inside = full[full > 0]
     return float(inside.sigmoid().sum() / (len(inside) + 1e-6))
 
@@ -102,18 +119,16 @@ def rle_from_logits(
     rows, columns = np.flatnonzero(positive.any(1)), np.flatnonzero(positive.any(0))
     if not len(rows):
         return None
-    h, w = logits.shape
-    down, y_first, y_last = _logits_to_video(h, padded[0], kept[0], size[0])
-    across, x_first, x_last = _logits_to_video(w, padded[1], kept[1], size[1])
+    down, across = (_axis(*each) for each in zip(logits.shape, padded, kept, size, strict=True))
     # Cells of the padding reach no pixel; the others' reaches decide.
-    y0, y1 = int(y_first[rows].min()), int(y_last[rows].max())
-    x0, x1 = int(x_first[columns].min()), int(x_last[columns].max())
-    # Negative neighbours of the positive cells have a share in these pixels too: three cells on each side.
-    r0, r1 = max(int(rows[0]) - 3, 0), min(int(rows[-1]) + 4, h)
-    c0, c1 = max(int(columns[0]) - 3, 0), min(int(columns[-1]) + 4, w)
+    y0, y1 = int(down.first[rows].min()), int(down.last[rows].max())
+    x0, x1 = int(across.first[columns].min()), int(across.last[columns].max())
     if y0 >= y1 or x0 >= x1:
         return None  # positive only in the padding
-    # Transposed, as the run-length code reads it; `multi_dot` finds the cheaper order.
-    crop = torch.linalg.multi_dot([across[x0:x1, c0:c1], logits[r0:r1, c0:c1].T, down[y0:y1, r0:r1].T])
+    start = across.start[x0:x1]
+    c0, c1 = int(start[0]), int(start[-1]) + len(across.shares)
+    lines = _resized(logits[:, c0:c1], down.start[y0:y1], down.shares[:, y0:y1])
+    # Transposed, as the run-length code reads it.
+    crop = _resized(lines.T.contiguous(), start - c0, across.shares[:, x0:x1])
     mask = (crop > 0).numpy()
     return encode_columns(mask, (y0, x0), size) if mask.any() else None

@@ -71,14 +71,19 @@ class Seen:
         return self.prediction.mask_logits[0].float()
 
     @cached_property
+    def positive(self) -> Tensor:
+        """Which cells are of each mask (Q, T, h, w)."""
+        return self.masks > 0
+
+    @cached_property
     def confidence(self) -> Tensor:
         """The sum of the sigmoids of each mask's positive cells (Q, T)."""
-        return (self.masks.sigmoid() * (self.masks > 0)).flatten(2).sum(2)
+        return self.masks.sigmoid().mul_(self.positive).flatten(2).sum(2)
 
     @cached_property
     def pixels(self) -> Tensor:
         """The number of each mask's positive cells (Q, T)."""
-        return (self.masks > 0).flatten(2).sum(2)
+        return self.positive.flatten(2).sum(2)
 
     def classes(self, settings: VideoSettings) -> Tensor:
         """Return the class scores (Q, K), in [0, 1]."""

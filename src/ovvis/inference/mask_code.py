@@ -29,21 +29,25 @@ class MaskCode:
     starts: NDArray[np.int64]  # where each query's values begin; one more than slots
 
 
-def pack(logits: Tensor) -> MaskCode:
-    """Shorten the mask logits (Q, h, w) of a frame."""
-    positive = logits > 0
+def pack(logits: Tensor, positive: Tensor | None = None) -> MaskCode:
+    """Shorten the mask logits (Q, h, w) of a frame; `positive` says which of them are, where that is known."""
+    positive = logits > 0 if positive is None else positive
     slots = torch.nonzero(positive.flatten(1).any(1)).flatten()
     if len(slots) < len(logits):
         positive, logits = positive[slots], logits[slots]
     near = near_edge(positive)
-    counts = near.flatten(1).sum(1)
     starts = np.zeros(len(slots) + 1, dtype=np.int64)
-    starts[1:] = counts.cumsum(0).cpu().numpy()
+    if logits.device.type == "cpu":  # NumPy counts and picks several times faster
+        starts[1:] = np.cumsum([np.count_nonzero(one) for one in near.numpy()])
+        values = logits.float().numpy()[near.numpy()]
+    else:
+        starts[1:] = near.flatten(1).sum(1).cumsum(0).cpu().numpy()
+        values = logits[near].float().cpu().numpy()
     return MaskCode(
         shape=(logits.shape[1], logits.shape[2]),
         slots=slots.cpu().numpy().astype(np.int32),
         signs=zlib.compress(np.packbits(positive.flatten(1).cpu().numpy(), axis=1).tobytes(), 1),
-        values=logits[near].float().cpu().numpy(),
+        values=values,
         starts=starts,
     )
 

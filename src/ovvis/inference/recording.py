@@ -122,9 +122,8 @@ class Recording:
         self.alone = seen.masks[:, 0].cpu() if not len(self) and seen.masks.shape[1] == 1 else None
         objects, confidence, pixels = (x.cpu().numpy() for x in (seen.objects, seen.confidence, seen.pixels))
         for t in range(seen.masks.shape[1]):
-            self._spill.append_object(
-                FrameRecord(objects, confidence[:, t], pixels[:, t], pack(seen.masks[:, t]), classes)
-            )
+            masks = pack(seen.masks[:, t], seen.positive[:, t])
+            self._spill.append_object(FrameRecord(objects, confidence[:, t], pixels[:, t], masks, classes))
 
     def __iter__(self) -> Iterator[FrameRecord]:
         return self._spill.objects()

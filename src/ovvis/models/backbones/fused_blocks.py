@@ -11,6 +11,7 @@ import timm.models.convnext
 import timm.models.resnet
 import torch
 from timm.models._features import FeatureListNet
+from timm.models.swin_transformer import WindowAttention
 from torch import Tensor, nn
 
 from ovvis.models.layers.fused import ConvRelu, convolve
@@ -76,7 +77,9 @@ def fuse_blocks(module: nn.Module) -> None:
         if isinstance(parent, _STEMS):
             _fuse_stem(parent)
         for name, child in list(parent.named_children()):
-            if _plain_bottleneck(child):
+            if type(child) is WindowAttention:
+                child.fused_attn = True  # type: ignore[assignment]  # PyTorch's own kernel
+            elif _plain_bottleneck(child):
                 setattr(parent, name, FusedBottleneck(child).train(child.training))
             elif _plain_convnext(child):
                 setattr(parent, name, FusedConvNeXt(child).train(child.training))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ovvis.models.layers.fused import After, after_plain, convolution
 
-_FEW = 1024  # tokens below which bfloat16 gains nothing
+_FEW = 1024  # tokens below which a convolution gains nothing
 
 
 def linear(
@@ -33,11 +33,7 @@ def _as_image(x: Tensor) -> Tensor:
 
 def _gains(x: Tensor) -> bool:
     """Return whether a convolution is the faster way for these tokens."""
-    if not x.numel():
-        return False
-    if x.dtype is torch.float32:
-        return True
-    return x.dtype is torch.bfloat16 and x.numel() >= _FEW * x.shape[-1]
+    return x.dtype in (torch.float32, torch.bfloat16) and 0 < _FEW * x.shape[-1] <= x.numel()
 
 
 class Linear(nn.Linear):
