@@ -45,11 +45,14 @@ def encode_shared(model: Any, tokens: Tensor) -> Tensor:
     standing = torch.empty(len(kinds), dtype=torch.int64, device=tokens.device)
     inside = torch.arange(tokens.shape[1], device=tokens.device) <= end[:, None]
     standing[place[inside]] = inside.flatten().nonzero()[:, 0]
-    for block in model.transformer.resblocks:
+    *blocks, last = model.transformer.resblocks
+    for block in blocks:
         x = x + block.ls_1(_attended(block.attn, block.ln_1(x), place, standing))
         x = x + block.ls_2(_fed_forward(block.mlp, block.ln_2(x)))
-    ends = model.ln_final(x[place.gather(1, end[:, None])[:, 0]])
-    return ends @ model.text_projection  # type: ignore[no-any-return]
+    ends = place.gather(1, end[:, None])[:, 0]  # N; of the last layer only these count
+    x = x[ends] + last.ls_1(_attended_at_end(last.attn, last.ln_1(x), place, ends, inside))
+    x = x + last.ls_2(_fed_forward(last.mlp, last.ln_2(x)))
+    return model.ln_final(x) @ model.text_projection  # type: ignore[no-any-return]
 
 
 def beginnings(tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,6 +94,21 @@ def _attended(attention: nn.MultiheadAttention, x: Tensor, place: Tensor, standi
     seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)  # N, heads, L, D / heads
     once = seen.transpose(1, 2).flatten(2).flatten(0, 1)[standing]  # U, D
     return linear(once, attention.out_proj.weight, attention.out_proj.bias)
+
+
+def _attended_at_end(
+    attention: nn.MultiheadAttention, x: Tensor, place: Tensor, ends: Tensor, inside: Tensor
+) -> Tensor:
+    """Return what the end of each text sees of it: (U, D) to (N, D); `inside` (N, L) is true of its tokens."""
+    width, heads = x.shape[1], attention.num_heads
+    weight, bias = attention.in_proj_weight, attention.in_proj_bias
+    query = linear(x[ends], weight[:width], bias[:width]).unflatten(-1, (heads, 1, -1))  # N, heads, 1, D / heads
+    packed = linear(x, weight[width:], bias[width:])  # U, 2 * D
+    key, value = (
+        F.embedding(place, packed).unflatten(-1, (2, heads, -1)).permute(2, 0, 3, 1, 4)
+    )  # N, heads, L, D / heads
+    seen = F.scaled_dot_product_attention(query, key, value, attn_mask=inside[:, None, None])
+    return linear(seen.flatten(1), attention.out_proj.weight, attention.out_proj.bias)
 
 
 def _fed_forward(layers: nn.Sequential, x: Tensor) -> Tensor:
