@@ -18,7 +18,8 @@ MADE = record(
 
 def test_tables():
     speed, stages, texts, costs = tables(MADE)
-    own = "clip-vis-stickers, 64x96, 5 words, 2 frames, float32"
+    own = "64x96, 5 words"  # what all rows share stands in the title
+    assert speed.title == "Seconds a frame, clip-vis-stickers, 2 frames, float32"
     assert speed.rows[0] == [own, "0.200", "0.100 to 0.400", "5", "50", "100"]
     assert stages.columns == ["row", "backbone", "masks"] and stages.rows[0] == [own, "100.0", "50.0"]
     assert texts.rows == [["clip-vis-stickers, texts of 9 words, float32", "1.00", "1.00 to 1.00", "9"]]

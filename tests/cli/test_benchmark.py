@@ -46,7 +46,7 @@ def test_everything_is_written_and_shown(ovvis, tmp_path):
         ("text", 0, [2, 1, 1, 1, 1]),
     ]
     assert made.machine == MACHINE and len(made.yardstick) == 5 and len(made.costs) == 1
-    assert "clip-vis-stickers, 64x96, 5 words, 8 frames, float32" in shown and "Results:" in shown
+    assert "Seconds a frame, clip-vis-stickers, 64x96, 5 words, float32" in shown and "Results:" in shown
     assert [(one.seconds, one.frames) for one in measured()] == [(9.0, 45)]  # `ovvis models` shows the last
     assert ovvis(*SMALL)[0] == 0 and (tmp_path / "ovvis-benchmark-2").is_dir()
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ovvis.benchmark.plan import Row
 from ovvis.benchmark.records import Record, Result
-from ovvis.benchmark.tables import title
+from ovvis.benchmark.tables import shared, title
 
 Value = Callable[[Row], float]
 
@@ -48,11 +48,14 @@ def draw(record: Record, path: Path) -> bool:
             part = figure.add_subplot(grid[line, column])
             for label, points in lines.items():
                 how(part, [CURVES[axis][0](point.row) for point in points], points, label)
-            part.set_ylim(bottom=0)
+            part.set_ylim(0, 1.1 * part.dataLim.ymax)
             part.set_ylabel(name)
             part.set_xlabel(CURVES[axis][1])
             if axis != "size":
+                places = sorted({CURVES[axis][0](point.row) for points in lines.values() for point in points})
                 part.set_xscale("log")
+                part.set_xticks(places, [f"{place:,.0f}" for place in places])
+                part.minorticks_off()
             part.grid(alpha=0.3)
             if line == 0:
                 part.legend(fontsize=7)
@@ -96,13 +99,14 @@ def _memory(part: Any, x: Sequence[float], points: Sequence[Result], label: str)
 def _stages(part: Any, results: Sequence[Result]) -> None:
     """Draw a bar for each row, a piece for each stage."""
     names = list(dict.fromkeys(name for result in results for name in result.stages))
-    titles = [title(result.row) for result in results]
+    common = shared([result.row for result in results])
+    titles = [title(result.row, common) for result in results]
     left = [0.0] * len(results)
     for name in names:
         widths = [result.stages.get(name, 0.0) for result in results]
         part.barh(titles, widths, left=left, label=name)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     part.invert_yaxis()
-    part.set_xlabel("seconds a frame, by stage")
+    part.set_xlabel(", ".join(["seconds a frame, by stage", *common]), fontsize=8)
     part.tick_params(axis="y", labelsize=7)
     part.legend(fontsize=7, ncols=3)

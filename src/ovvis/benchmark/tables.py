@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ovvis.benchmark.compare import FEWEST, Change, ratio
 from ovvis.benchmark.machine import told
@@ -50,12 +50,17 @@ def tables(record: Record) -> list[Table]:
 
 def comparison(changes: Sequence[Change], before: Record, after: Record) -> Table:
     """Return what has changed between two runs."""
-    table = Table(f"Against {before.date}", ["row", "verdict", "before", "now", "ratio", "by chance", "memory"], 2)
+    common = shared([change.row for change in changes])
+    table = Table(
+        ", ".join([f"Against {before.date}", *common]),
+        ["row", "verdict", "before", "now", "ratio", "by chance", "memory"],
+        2,
+    )
     for change in changes:
         memory = "" if change.memory is None else f"{change.memory:.2f}"
         table.rows.append(
             [
-                title(change.row),
+                title(change.row, common),
                 change.verdict,
                 seconds(change.before),
                 seconds(change.after),
@@ -97,8 +102,19 @@ def caveat(record: Record) -> str:
     return " ".join(lines)
 
 
-def title(row: Row) -> str:
-    """Return a row in words."""
+def title(row: Row, without: Collection[str] = ()) -> str:
+    """Return a row in words, but for those that stand elsewhere."""
+    return ", ".join(part for part in _parts(row) if part not in without)
+
+
+def shared(rows: Sequence[Row]) -> list[str]:
+    """Return the words that all of several rows share; a single row keeps its own."""
+    if len(rows) < 2:
+        return []
+    return [part for part in _parts(rows[0]) if all(part in _parts(row) for row in rows)]
+
+
+def _parts(row: Row) -> list[str]:
     parts = [row.model]
     if row.task == "text":
         parts.append(f"texts of {row.words:,} words")
@@ -108,8 +124,14 @@ def title(row: Row) -> str:
     parts.append(row.precision)
     parts += [f"batch {row.batch}"] if row.batch else []
     parts += [f"short edge {row.short_edge}"] if row.short_edge else []
-    parts += [part for part in (row.tracker, row.way if row.way != "ovvis" else "") if part]
-    return ", ".join(parts)
+    return parts + [part for part in (row.tracker, row.way if row.way != "ovvis" else "") if part]
+
+
+def _headed(what: str, results: Sequence[Result]) -> tuple[str, list[str]]:
+    """Return a table's title, with what its rows share, and what is left of each row's."""
+    rows = [result.row for result in results]
+    common = shared(rows)
+    return ", ".join([what, *common]), [title(row, common) for row in rows]
 
 
 def seconds(value: float) -> str:
@@ -118,12 +140,13 @@ def seconds(value: float) -> str:
 
 
 def _speed(results: Sequence[Result]) -> Table:
-    table = Table("Seconds a frame", ["row", "median", "range", "frames/s", "loaded MiB", "peak MiB"])
-    for result in results:
+    head, names = _headed("Seconds a frame", results)
+    table = Table(head, ["row", "median", "range", "frames/s", "loaded MiB", "peak MiB"])
+    for name, result in zip(names, results, strict=True):
         peak, loaded = result.peak_mib, result.loaded_mib
         table.rows.append(
             [
-                title(result.row),
+                name,
                 seconds(result.median),
                 _range(result),
                 f"{1 / result.median:.3g}",
@@ -131,24 +154,27 @@ def _speed(results: Sequence[Result]) -> Table:
                 "" if peak is None else f"{peak:.0f}",
             ]
         )
-    if any(len(result.samples) < FEWEST for result in results):
-        table.notes.append(f"{min(len(result.samples) for result in results)} repeats and more.")
+    fewest = min(len(result.samples) for result in results)
+    if fewest < FEWEST:
+        table.notes.append(f"Only {fewest} of each at least: {FEWEST} and more can be compared with another run.")
     return table
 
 
 def _stages(results: Sequence[Result]) -> Table:
     names = list(dict.fromkeys(name for result in results for name in result.stages))
-    table = Table("Milliseconds a frame by stage", ["row", *names])
-    for result in results:
-        table.rows.append([title(result.row), *(f"{result.stages.get(name, 0) * 1000:.1f}" for name in names)])
+    head, titles = _headed("Milliseconds a frame by stage", results)
+    table = Table(head, ["row", *names])
+    for name, result in zip(titles, results, strict=True):
+        table.rows.append([name, *(f"{result.stages.get(stage, 0) * 1000:.1f}" for stage in names)])
     return table
 
 
 def _texts(results: Sequence[Result]) -> Table:
-    table = Table("Texts of new words, seconds", ["row", "median", "range", "words/s"])
-    for result in results:
+    head, names = _headed("Texts of new words, seconds", results)
+    table = Table(head, ["row", "median", "range", "words/s"])
+    for name, result in zip(names, results, strict=True):
         each = f"{result.row.words / result.median:.0f}"
-        table.rows.append([title(result.row), seconds(result.median), _range(result), each])
+        table.rows.append([name, seconds(result.median), _range(result), each])
     return table
 
 

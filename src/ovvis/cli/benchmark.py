@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table as RichTable
 
@@ -306,9 +307,10 @@ def _show(record: Record, changes: Table | None) -> None:
     from ovvis.benchmark.tables import caveat, tables, title
 
     for table in (*tables(record), *([changes] if changes else [])):
-        shown = RichTable(title=table.title, title_justify="left")
+        shown = RichTable(title=escape(table.title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for number, column in enumerate(table.columns):
-            shown.add_column(column, justify="left" if number < table.left else "right", overflow="fold")
+            words = number < table.left
+            shown.add_column(column, justify="left" if words else "right", overflow="fold", no_wrap=False)
         for cells in table.rows:
             shown.add_row(*map(escape, cells))
         out.print(shown)
