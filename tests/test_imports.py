@@ -43,6 +43,7 @@ LEVELS = {
     "results": 4,
     "reproduction": 5,
     "web": 5,
+    "doctor": 5,
     "cli": 6,
     "__main__": 7,
 }

@@ -12,8 +12,8 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovvis.cli.demo import VIDEO
 from ovvis.outputs.render import VideoWriter
+from ovvis.paths import DEMO_VIDEO
 from ovvis.world.dice import Dice, smooth
 from ovvis.world.sprites import Sprites, load_sprites
 from ovvis.world.video import Object, Video, VideoConfig, Videos
@@ -94,7 +94,7 @@ ACTORS = (
 
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", type=Path, nargs="?", default=VIDEO)
+    parser.add_argument("video", type=Path, nargs="?", default=DEMO_VIDEO)
     target = parser.parse_args(words).video
     video = direct(load_sprites())
     target.parent.mkdir(parents=True, exist_ok=True)

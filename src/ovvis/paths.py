@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from importlib import resources
 from pathlib import Path, PurePath
 
 import platformdirs
+
+DEMO_VIDEO = Path(str(resources.files("ovvis"))) / "demo" / "stickers.mp4"
+"""The packaged video."""
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:

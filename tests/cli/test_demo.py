@@ -6,17 +6,18 @@ from collections import Counter
 import pytest
 
 from ovvis.cli import main as cli
-from ovvis.cli.demo import ABSENT, THERE, VIDEO
+from ovvis.cli.demo import ABSENT, THERE
 from ovvis.outputs.formats.tracks_json import load_tracks
+from ovvis.paths import DEMO_VIDEO
 from ovvis.sources.video import open_source
 from ovvis.vocabulary import Vocabulary
 from ovvis.world.categories import categories
 
 
 def test_the_packaged_video():
-    info = open_source(VIDEO).info
+    info = open_source(DEMO_VIDEO).info
     assert (info.height, info.width, info.frame_count, info.fps) == (320, 480, 216, 24)
-    assert VIDEO.stat().st_size < 1_000_000
+    assert DEMO_VIDEO.stat().st_size < 1_000_000
 
 
 def test_its_words():

@@ -107,6 +107,7 @@ def test_help_and_wrong_arguments_need_no_pytorch(tmp_path):
         "predict lvvis_val --output out --model none": 2,
         "evaluate nowhere.json results.json": 2,
         "demo --output": 2,
+        "doctor --jsno": 2,
         "serve --keep never": 2,
         "serve --token short": 2,
         "benchmark clip-vis-r5": 2,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +14,11 @@ from ovvis.cli.painting import PaintOptions
 from ovvis.cli.segment import WRITTEN, segment_into
 from ovvis.files.output import OutputFolder
 from ovvis.models.zoo import SMALL_MODEL
+from ovvis.paths import DEMO_VIDEO
 from ovvis.sources.video import open_source
 from ovvis.vocabulary import Vocabulary
 from ovvis.world.categories import categories
 
-VIDEO = Path(str(resources.files("ovvis"))) / "demo" / "stickers.mp4"
 OUTPUT = "ovvis-demo"
 THERE = ("elephant", "owl", "octopus", "fire truck|fire engine", "penguin", "airplane|plane")
 ABSENT = ("tiger", "violin", "umbrella", "hot dog", "bicycle", "cactus")
@@ -41,7 +40,7 @@ def demo(
     style = paint.find()
     options = shared.SegmenterOptions(model=SMALL_MODEL, weights=None, precision="auto")
     folder = OutputFolder(output or OUTPUT, WRITTEN, overwrite=overwrite, another=output is None)
-    segment_into(folder, open_source(VIDEO), Vocabulary.parse(labels), options, style=style)
+    segment_into(folder, open_source(DEMO_VIDEO), Vocabulary.parse(labels), options, style=style)
     note(
         f"The demo's model knows {len(categories())} kinds of illustrated objects and nothing else. Your own video: "
         'ovvis segment VIDEO --labels "dog, frisbee" (fetches a published model once)'

@@ -38,6 +38,7 @@ VERBS = {
     "datasets": "List the datasets and where they lie; check one; make one from frames and masks.",
     "benchmark": "What models cost here: seconds a frame and memory by stage, size, words, length; and whether that "
     "has changed.",
+    "doctor": "Examine this installation and machine: a table to paste where you ask for help.",
     "predict": "Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers.",
     "evaluate": "Score results against a dataset's truth: AP and AR over space and time, by group and by category.",
     "train": "Train a model by a recipe. A run that was stopped, or killed, goes on when the command is given again.",
@@ -46,7 +47,7 @@ VERBS = {
     "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
 }
 
-_VIDEO = ("segment", "track", "live", "view", "export", "import", "serve", "models", "demo")
+_VIDEO = ("segment", "track", "live", "view", "export", "import", "serve", "models", "demo", "doctor")
 GROUPS = {
     "A video and words": {name: VERBS[name] for name in _VIDEO},
     "Datasets, training, research": {name: line for name, line in VERBS.items() if name not in _VIDEO},

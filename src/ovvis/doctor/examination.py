@@ -1,0 +1,114 @@
+"""The whole examination, its parts at once: libraries imported in processes of their own, servers asked meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib import metadata
+
+from ovvis.doctor.children import Broken, lines
+from ovvis.doctor.importing import CODECS, DEVICES, LOOKS
+from ovvis.doctor.machine import DISK, SYSTEM, disk, system
+from ovvis.doctor.network import NETWORK, network
+from ovvis.doctor.requirements import EXTRAS, LIBRARIES, Need, extras, needs
+from ovvis.doctor.rows import Row, attempt
+
+SILENCE = 60.0  # seconds for one library; PyTorch from a slow network disk takes half of it
+ORDER = (SYSTEM, LIBRARIES, DEVICES, CODECS, DISK, NETWORK, EXTRAS)
+SLOW = 1.0  # seconds of an import that are told
+IMPORTER = "ovvis.doctor.importing"
+WITH_TORCH = (
+    "torch",
+    "torchvision",
+    "timm",
+    "open_clip",
+    "lightning_fabric",
+)  # imported one after another, in a process
+
+Progress = Callable[[str], object]
+
+
+def examine(tell: Progress = lambda _: None) -> list[Row]:
+    """Return all rows, in `ORDER`.
+
+    Args:
+        tell: called with what is being looked at, which may take seconds.
+    """
+    try:
+        wanted = [need for need in needs() if not need.extra]
+    except metadata.PackageNotFoundError:  # it runs from a folder: the libraries that matter most
+        wanted = [Need(name, "", "") for name in ("torch", "torchvision", "open-clip-torch", "timm", "numpy", "av")]
+    tell(f"importing {len(wanted)} libraries")
+    torches = [need for need in wanted if need.module in WITH_TORCH]
+    groups = [
+        sorted(torches, key=lambda need: WITH_TORCH.index(need.module)),
+        [need for need in wanted if need.module not in WITH_TORCH],
+    ]
+    installed = _installed()
+    with ThreadPoolExecutor(4) as threads:
+        imported = [threads.submit(libraries, group) for group in groups]
+        others = [
+            threads.submit(attempt, NETWORK, "network", network),
+            threads.submit(attempt, DISK, "disk", disk),
+        ]
+        rows = attempt(SYSTEM, "system", system)
+        if installed:
+            rows += attempt(EXTRAS, "extras", extras)
+        for work in (*imported, *others):
+            rows += work.result()
+    order = {need.name: number for number, need in enumerate(wanted)}
+    return sorted(rows, key=lambda row: (ORDER.index(row.part), order.get(row.name, 0) if row.part == LIBRARIES else 0))
+
+
+def libraries(wanted: Sequence[Need]) -> list[Row]:
+    """Import libraries in a process, and in a further one what comes behind one that brings the process down."""
+    rows, left = [], list(wanted)
+    while left:
+        told: dict[str, dict[str, object]] = {}
+        at, broken = left[0].module, ""
+        try:
+            for line in lines(IMPORTER, [need.module for need in left], SILENCE):
+                if "begins" in line:
+                    at = str(line["begins"])
+                elif "module" in line:
+                    told[str(line["module"])] = line
+                elif "row" in line:
+                    rows.append(Row(*line["row"]))
+        except Broken as error:
+            broken = str(error)
+        except OSError as error:  # no process could be started
+            return [*rows, Row(LIBRARIES, "all", f"cannot be imported: {error}", "wrong", "see the system's limits")]
+        if broken and at in told:  # all was well but what it can do
+            part = DEVICES if at == "torch" else CODECS
+            rows.append(Row(part, at, broken, "wrong", "install it again")) if at in LOOKS else None
+        done = [need for need in left if need.module in told]
+        rows += [_library(need, told[need.module]) for need in done]
+        left = [need for need in left if need.module not in told]
+        if broken and left and left[0].module == at:
+            rows.append(_library(left.pop(0), {"error": broken}))
+        elif not done:
+            rows += [_library(need, {"error": broken or "was not imported"}) for need in left]
+            break
+    return rows
+
+
+def _library(need: Need, told: dict[str, object]) -> Row:
+    version = need.installed
+    again = f"pip install --force-reinstall '{need.name}{need.versions}'"
+    if version is None:
+        return Row(LIBRARIES, need.name, "missing", "wrong", f"pip install '{need.name}{need.versions}'")
+    if "error" in told:
+        return Row(LIBRARIES, need.name, f"{version}, cannot be imported: {told['error']}", "wrong", again)
+    seconds = float(str(told["seconds"]))
+    found = version if seconds < SLOW else f"{version} (imported in {seconds:.1f} s)"
+    if not need.good:
+        remedy = f"pip install '{need.name}{need.versions}'"
+        return Row(LIBRARIES, need.name, f"{found}, needs {need.versions}", "wrong", remedy)
+    return Row(LIBRARIES, need.name, found)
+
+
+def _installed() -> bool:
+    with suppress(metadata.PackageNotFoundError):
+        return bool(metadata.version("ovvis"))
+    return False
