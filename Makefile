@@ -34,6 +34,9 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@for linter in "zizmor --offline --quiet .github" "hadolint Dockerfile"; do \
+		[ ! -x $(BIN)/$${linter%% *} ] || { echo "$$linter"; $(BIN)/$$linter; } || exit 1; \
+	done
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .

@@ -15,8 +15,8 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
+from ovvis.cli import extras
 from ovvis.cli import main as cli
-from ovvis.cli import serve
 
 
 def refused(monkeypatch, capsys, *arguments):
@@ -56,7 +56,7 @@ def test_a_port_that_is_taken(monkeypatch, capsys):
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch, capsys):
-    monkeypatch.setattr(serve, "find_spec", lambda name: None if name == "uvicorn" else object())
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "uvicorn" else object())
     assert "pip install 'ovvis[web]'" in refused(monkeypatch, capsys)
 
 

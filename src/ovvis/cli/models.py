@@ -24,7 +24,7 @@ from ovvis.errors import InputError, OvvisError
 from ovvis.models.default import default_model
 from ovvis.models.download import pinned, record_checksum
 from ovvis.models.measured import Measured, measured
-from ovvis.models.places import weights_files, weights_path
+from ovvis.models.places import lacking, weights_files, weights_path
 from ovvis.models.sources import MIRROR, OFFLINE, use_mirror
 from ovvis.models.zoo import ZOO, ModelEntry, find_model, list_models
 from ovvis.paths import user_path
@@ -173,7 +173,7 @@ def _as_json(entry: ModelEntry, runs: bool, runs_here: list[Measured]) -> dict[s
 def _place(entry: ModelEntry) -> str:
     here = weights_path(entry)
     if entry.packaged:
-        return f"in the package: {here}" if here.is_file() else f"missing from this installation ({here})"
+        return f"in the package: {here}" if here.is_file() else f"not installed: {lacking(entry.name)}"
     if not entry.published and not here.is_file():
         return "none are published: train it (`ovvis train --list`)"
     if here.is_file():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import webbrowser
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +11,11 @@ import typer
 
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import note, out
+from ovvis.cli.extras import need
 from ovvis.cli.options import sharing
 from ovvis.cli.page_options import PageOptions
 from ovvis.cli.process import Interrupted
-from ovvis.errors import InputError, ResourceError
+from ovvis.errors import InputError
 from ovvis.files.signals import uninterrupted
 from ovvis.models.sources import use_mirror
 from ovvis.paths import cache_folder, user_path
@@ -60,9 +60,7 @@ def serve(
         keep=parse_duration("--keep", keep),
         waiting=max_jobs,
     )
-    missing = [package for package in NEEDED if find_spec(package) is None]
-    if missing:
-        raise ResourceError(f"ovvis serve needs {' and '.join(missing)}: pip install 'ovvis[web]'")
+    need("ovvis serve", "web", NEEDED)
     use_mirror(mirror)
     place = cache_folder() if folder is None else user_path(folder)
     try:

@@ -11,11 +11,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ovvis.cli.console import out
+from ovvis.cli.extras import need
 from ovvis.cli.options import Mirror
 from ovvis.cli.process import keep_freed_memory, quiet_libraries
 from ovvis.errors import InputError
 from ovvis.models.sources import use_mirror
 from ovvis.paths import user_path
+
+NEEDED = ("lightning_fabric", "tensorboard")  # of the extra `train`
 
 
 def train(
@@ -50,12 +53,15 @@ def train(
         raise InputError("no recipe: give a name from `ovvis train --list`, or a YAML file")
     use_mirror(mirror)
     quiet_libraries()
-    from ovvis.cli import training_run  # PyTorch, which takes seconds
     from ovvis.training.recipes import load_config
 
     if listed:
         _list()
-    elif exported is not None:
+        return
+    need("ovvis train", "train", NEEDED)
+    from ovvis.cli import training_run  # PyTorch, which takes seconds
+
+    if exported is not None:
         training_run.export_run(exported)
     elif replayed is not None:
         training_run.replay_dump(replayed, device)

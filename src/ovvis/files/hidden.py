@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ovvis.files import lock as lock_module
 from ovvis.files.lock import lock_file, release_lock, take_lock
 from ovvis.files.signals import uninterrupted
 
@@ -41,6 +42,8 @@ def hidden_folder(parent: Path, name: str) -> Iterator[Path]:
         yield folder
     finally:
         with uninterrupted():
+            if lock_module.OPEN_FILES_STAY:
+                release_lock(lock)
             shutil.rmtree(folder, ignore_errors=True)
             release_lock(lock)
 
@@ -89,7 +92,10 @@ def _clear(path: Path, folder: bool) -> None:
     with suppress(OSError):
         if not folder:
             handle = _own(path, create=False)
-            if handle >= 0:
+            if handle >= 0 and lock_module.OPEN_FILES_STAY:
+                os.close(handle)
+                path.unlink()
+            elif handle >= 0:
                 path.unlink()
                 os.close(handle)
             return
@@ -97,6 +103,8 @@ def _clear(path: Path, folder: bool) -> None:
         if lock is not None:
             # By another name first, so that nobody takes it for the new one of a process that is beginning.
             gone = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            if lock_module.OPEN_FILES_STAY:
+                release_lock(lock)
             path.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
             lock.close()

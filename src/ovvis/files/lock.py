@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import TextIO
 
 from ovvis.files.signals import uninterrupted
+
+OPEN_FILES_STAY = os.name == "nt"
+"""Whether a file that is open can neither be renamed nor removed, nor the folder that it lies in: so on Windows."""
 
 
 def take_lock(folder: Path, suffix: str = "", patience: float = 0.0) -> TextIO | None:
@@ -63,6 +67,8 @@ def hold(folder: Path, suffix: str = "", on_wait: Callable[[], object] | None = 
 def release_lock(lock: TextIO) -> None:
     """Give a lock back and remove its file: while it is held, no one else can have it."""
     with uninterrupted():
+        if OPEN_FILES_STAY:
+            lock.close()
         with suppress(OSError):
             Path(lock.name).unlink()
         lock.close()
@@ -103,6 +109,16 @@ def _keep_from_children(file: TextIO) -> None:
 
 def lock_file(handle: int) -> bool:
     """Lock an open file for this process; False if another holds it, True where the system has no such locks."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # nobody reads or writes the byte: it need not be there
+        except PermissionError:
+            return False
+        except OSError:
+            return True
+        return True
     try:
         import fcntl
     except ImportError:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TextIO
 
 from ovvis.errors import DISK_FULL, InputError, ResourceError
+from ovvis.files import lock as lock_module
 from ovvis.files.hidden import clear_leftovers, hidden_file, hidden_folder, partial_name
 from ovvis.files.lock import release_lock, take_lock
 from ovvis.files.signals import uninterrupted
@@ -72,7 +73,7 @@ def whole_file(path: Path, suffix: str = "", *, overwrite: bool = True, anew: bo
         make_way(path)
     try:
         with ExitStack() as stack:
-            if anew:  # the lock of a file that is no longer there would hold nothing
+            if anew or lock_module.OPEN_FILES_STAY:  # the lock of a file that is no longer there would hold nothing
                 partial = stack.enter_context(hidden_folder(path.parent, path.name)) / path.name
             else:
                 partial = stack.enter_context(hidden_file(path.parent, path.name, suffix))

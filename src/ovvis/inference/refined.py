@@ -58,8 +58,8 @@ def _predictions(model: Model, normed: Tensor, spill: Spill) -> Iterator[Predict
     sums, counts = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for masks, (features, _) in zip(_masks(embeddings, spill), spill.objects(), strict=True):
         inside = (masks > 0).to(features.dtype)
-        sums = sums + torch.einsum("bqthw,btdhw->qd", inside, features).double().cpu()
-        counts = counts + inside.float().sum((0, 2, 3, 4)).double().cpu()
+        sums = sums + torch.einsum("bqthw,btdhw->qd", inside, features).cpu().double()
+        counts = counts + inside.float().sum((0, 2, 3, 4)).cpu().double()
     means = (sums / (counts + 1e-8)[:, None]).to(normed.device, normed.dtype)
     refiner, head = model.refiner, model.network.class_head
     assert isinstance(refiner, TemporalRefiner) and isinstance(head, PooledClassHead)

@@ -33,8 +33,8 @@ class VideoNames:
         assert prediction.class_embeddings is not None
         features, masks = self._classifier.outer.cells(prediction)
         inside = masks[0].float()
-        sums = torch.einsum("chw,qhw->qc", features[0].float(), inside).double().cpu()
-        counts = inside.sum((1, 2)).double().cpu()
+        sums = torch.einsum("chw,qhw->qc", features[0].float(), inside).cpu().double()
+        counts = inside.sum((1, 2)).cpu().double()
         self._spill.append_object(prediction.class_embeddings[0].float().cpu().numpy())
         first = len(self._spill) == 1
         self._sums, self._counts = (sums, counts) if first else (self._sums + sums, self._counts + counts)
@@ -50,7 +50,7 @@ class VideoNames:
         total = None
         for embeddings in self._spill.objects():
             inner = classifier.inner(torch.from_numpy(np.asarray(embeddings)).to(device), text)
-            logs = combine(inner, outer, share).double().cpu()
+            logs = combine(inner, outer, share).cpu().double()
             total = logs if total is None else total + logs
         assert total is not None, "no frame was added"
         return (total / len(self._spill)).float()

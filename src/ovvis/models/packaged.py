@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from ovvis.errors import InputError, ResourceError
 from ovvis.models.checkpoint import Checkpoint, read_checkpoint
 from ovvis.models.convert import TensorDict
-from ovvis.models.places import packaged_path
+from ovvis.models.places import lacking, packaged_path
 from ovvis.models.zoo import ModelEntry
 
 CLIP_FAMILY = "clip"
@@ -49,5 +49,5 @@ def packaged_clip(name: str, tag: str) -> TensorDict:
 def _read(name: str) -> Checkpoint:
     path = packaged_path(name)
     if not path.is_file():
-        raise ResourceError(f"the weights of {name} are missing from this installation ({path}); install ovvis again")
+        raise ResourceError(f"the weights of {name} are missing from this installation ({path}); {lacking(name)}")
     return read_checkpoint(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,9 +54,13 @@ def make_fabric(precision: Precision, device: str = "auto") -> Fabric:
 
 
 def memory_held(device: torch.device) -> int:
-    """Return the most bytes that the device, or on a CPU this process, has held at once."""
+    """Return the most bytes that the device, or on a CPU this process, has held; 0 on Windows, which does not say."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

@@ -25,7 +25,7 @@ def offered(names: Sequence[str] = ()) -> list[ModelEntry]:
         InputError: there is no such model, or its weights cannot be had.
     """
     entries = [find_model(name) for name in names] if names else list(ZOO.values())
-    had = [entry for entry in entries if entry.published or weights_path(entry).is_file()]
+    had = [entry for entry in entries if entry.sources or weights_path(entry).is_file()]
     for entry in entries:
         if names and entry not in had:
             raise InputError(f"{entry.name}: no weights of it are published, so the page cannot offer it")

@@ -1,0 +1,1 @@
+"""Holds weights: `ovvis` looks for them here."""
