@@ -29,6 +29,8 @@ STDIN = "pipe:0"
 _APPEARING = 64
 """Streams that may appear in the middle of a file, as where recordings are joined."""
 
+# Titles in other encodings are no reason to refuse a file. From 19 on PyAV thinks so, too, and cannot be told.
+_LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 _HOLE = 64
 """Bytes between two packets of Matroska that no header between them explains."""
 
@@ -146,7 +148,7 @@ def _container(place: Place, stack: ExitStack) -> InputContainer:
     try:
         what: Any = stack.enter_context(_pipe(source)) if place.kind == "pipe" else source
         opened: InputContainer = av.open(
-            what, format=place.format, options=dict(place.options), metadata_errors="ignore", timeout=place.patience
+            what, format=place.format, options=dict(place.options), timeout=place.patience, **_LENIENT
         )
         return opened
     except PermissionError as error:
