@@ -1,9 +1,12 @@
+from functools import partial
 from itertools import islice
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from ovvis.errors import InputError
+from ovvis.training.data import loader
 from ovvis.training.data.dataset import Part, TrainingSet
 from ovvis.training.data.filtering import FilterConfig
 from ovvis.training.data.loader import LoaderConfig, WindowLoader, collate, network_input
@@ -43,6 +46,13 @@ def same(a, b):
 def test_workers_change_nothing(data, workers):
     alone, together = batches(data, 4), batches(data, 4, workers)
     assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_workers_that_are_spawned_change_nothing(data, monkeypatch):
+    """As on macOS and Windows: what they need travels to them."""
+    alone = batches(data, 2)
+    monkeypatch.setattr(loader, "DataLoader", partial(DataLoader, multiprocessing_context="spawn"))
+    assert all(same(a, b) for a, b in zip(alone, batches(data, 2, 1), strict=True))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
