@@ -71,7 +71,7 @@ def _detected(seen: Seen, t: int, queries: Tensor, names: Tensor, codes: list[Rl
     sure = seen.confidence[picked, t] / (seen.pixels[picked, t] + 1e-6) if how.quality else None
     return Detected(
         masks=tuple(found[i] for i in kept),
-        scores=seen.objects[picked].double().cpu().numpy(),
+        scores=seen.objects[picked].cpu().double().numpy(),
         embeddings=seen.prediction.embeddings[0, picked].float().cpu().numpy(),
         names=names[picked].float().cpu().numpy(),
         quality=None if sure is None else sure.float().cpu().numpy(),
