@@ -119,7 +119,7 @@ def track(
     propagator: Annotated[
         str,
         typer.Option(
-            help=f"Who carries masks on for propagate: {', '.join(PROPAGATORS)} (SAM 2: pip install 'ovvis[sam2]').",
+            help=f"Who carries masks on for propagate: {', '.join(PROPAGATORS)} (SAM 2, with the extra sam2).",
             metavar="NAME",
             autocompletion=completing(lambda: PROPAGATORS),
             rich_help_panel=FOLLOWING,
