@@ -18,11 +18,11 @@ MADE = record(
 
 def test_tables():
     speed, stages, texts, costs = tables(MADE)
-    own = "64x96, 5 words"  # what all rows share stands in the title
+    own = "1. 64x96, 5 words"  # what all rows share stands in the title
     assert speed.title == "Seconds a frame, clip-vis-stickers, 2 frames, float32"
     assert speed.rows[0] == [own, "0.200", "0.100 to 0.400", "5", "50", "100"]
-    assert stages.columns == ["row", "backbone", "masks"] and stages.rows[0] == [own, "100.0", "50.0"]
-    assert texts.rows == [["clip-vis-stickers, texts of 9 words, float32", "1.00", "1.00 to 1.00", "9"]]
+    assert stages.columns == ["row", "backbone", "masks"] and stages.rows[0] == ["1.", "100.0", "50.0"]
+    assert texts.rows == [["1. clip-vis-stickers, texts of 9 words, float32", "1.00", "1.00 to 1.00", "9"]]
     # OVFormer's Table 4 stands beside ours, counted as its authors count.
     assert costs.rows == [["backbone", "23.5", "87.5", "23.5", "71.3"]]
     assert costs.columns[1:] == ["M", "G at 800x1333", "M, Table 4", "G, Table 4 (800x1333)"]

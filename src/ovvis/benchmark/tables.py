@@ -131,7 +131,7 @@ def _headed(what: str, results: Sequence[Result]) -> tuple[str, list[str]]:
     """Return a table's title, with what its rows share, and what is left of each row's."""
     rows = [result.row for result in results]
     common = shared(rows)
-    return ", ".join([what, *common]), [title(row, common) for row in rows]
+    return ", ".join([what, *common]), [f"{n}. {title(row, common)}" for n, row in enumerate(rows, 1)]
 
 
 def seconds(value: float) -> str:
@@ -162,10 +162,9 @@ def _speed(results: Sequence[Result]) -> Table:
 
 def _stages(results: Sequence[Result]) -> Table:
     names = list(dict.fromkeys(name for result in results for name in result.stages))
-    head, titles = _headed("Milliseconds a frame by stage", results)
-    table = Table(head, ["row", *names])
-    for name, result in zip(titles, results, strict=True):
-        table.rows.append([name, *(f"{result.stages.get(stage, 0) * 1000:.1f}" for stage in names)])
+    table = Table("Milliseconds a frame by stage, of the same rows", ["row", *names])
+    for number, result in enumerate(results, 1):
+        table.rows.append([f"{number}.", *(f"{result.stages.get(stage, 0) * 1000:.1f}" for stage in names)])
     return table
 
 

@@ -42,7 +42,7 @@ def benchmark(
         list[str] | None,
         typer.Argument(
             help=f"Names from `ovvis models`; {SMALL_MODEL} if none is given.",
-            metavar="[MODEL]...",
+            metavar="MODEL",
             autocompletion=completing(lambda: ZOO),
             show_default=False,
         ),
