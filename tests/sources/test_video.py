@@ -321,7 +321,7 @@ def test_no_video(tmp_path: Path) -> None:
     refused(tmp_path / "text.txt", "text.txt", "video")
     refused(tmp_path / "nothing", "nothing holds no images")
     refused(tmp_path / "nothing" / "*.jpg", "*.jpg", "no images")
-    refused(str(tmp_path / "*.txt"), "*.txt", "text.txt")
+    refused(str(tmp_path / "*.txt"), "*.txt", "1 .txt")
     refused(audio_only(tmp_path / "sound.mp4"), "sound.mp4", "only audio")
     refused("/dev/null", "/dev/null", "neither")
     refused("x" * 5000, "xxx")
