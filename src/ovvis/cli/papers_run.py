@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from ovvis.reproduction.measure import Measurement
 
 PARTS, ARCHIVES = "parts", "archives"
-TRIED = (720, 1280)  # pixels of the frames that an unmeasured model is timed on
 
 
 @dataclass
@@ -104,7 +103,9 @@ class Runner:
         """Return the seconds of a frame of a model that was never measured here, tried on two frames of noise."""
         model = need.work.model
         if model not in self._tried:
-            self._tried[model] = self._try(model)
+            assert need.videos is not None, "only work whose data is here is timed"
+            video = need.videos.dataset.videos[0]
+            self._tried[model] = self._try(model, (video.height, video.width))
         return self._tried[model]
 
     def costs(self) -> None:
@@ -164,13 +165,13 @@ class Runner:
             out.setdefault(way, (self.output / ARCHIVES / work.dataset / name, made_by))
         return out
 
-    def _try(self, model: str) -> float | None:
+    def _try(self, model: str, size: tuple[int, int]) -> float | None:
         try:
             segmenter = self._of(model).load(Vocabulary.parse("thing"), Stopwatch())
         except OvvisError as error:
             warn(f"{model}: {error}")
             return None
-        noise = np.random.default_rng(0).integers(0, 255, (*TRIED, 3), dtype=np.uint8)
+        noise = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
         taken = []
         for _ in range(2):  # the first pays for what is made once
             started = time.perf_counter()

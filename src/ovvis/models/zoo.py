@@ -75,7 +75,7 @@ _SMALL: dict[str, Any] = {
     "decoder_hidden": 512,
     "short_edge": 256,
 }
-# Chosen by benchmarks/none_of_these.py and docs/reproduction.md.
+# Chosen by benchmarks/none_of_these.py and docs/reproduction-tables.md.
 _STICKERS = ClipVisConfig(none_logit=13.5, birth=0.3, names=0.3, silence=0.5, **_SMALL)
 _OVFORMER_STICKERS = OvFormerConfig(backbone=CLIP_ENCODER, **_SMALL)
 _COLUMNS = ("LV-VIS val", "LV-VIS test", "OVIS", "YTVIS19", "YTVIS21", "BURST")

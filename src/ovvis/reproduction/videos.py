@@ -15,7 +15,7 @@ from ovvis.errors import InputError
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import Category, ResultTrack
 from ovvis.predictions.folder import PredictionFolder, Shard
-from ovvis.predictions.run_settings import dataset_settings
+from ovvis.predictions.run_settings import SETTINGS, dataset_settings, keep_settings
 from ovvis.predictions.submission import pack
 from ovvis.reproduction.experiments import Way
 from ovvis.sources.source import FrameError, Source
@@ -241,5 +241,5 @@ def submission_archives(
         folders = {}
         for way, (path, settings) in places.items():
             folders[way] = stack.enter_context(PredictionFolder(path, dataset, shard=shard))
-            folders[way].keep_settings(dict(settings))
+            keep_settings(folders[way].path / SETTINGS, settings, shard.suffix, f"remove {folders[way].path}")
         yield SubmissionArchives(dataset, folders)
