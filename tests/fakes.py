@@ -146,7 +146,7 @@ class FakeModel(nn.Module):
         self.pixel_mean, self.pixel_std = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self.view_side = None
-        self.tracker = self.refiner = self.texts = None
+        self.tracker = self.refiner = self.texts = self.runtime = None
         self.batches: list[int] = []  # windows of each call
 
     def forward(self, pixels: torch.Tensor, images: torch.Tensor | None = None) -> Prediction:
@@ -159,6 +159,9 @@ class FakeModel(nn.Module):
             embeddings=torch.cat([a.embeddings for a in answers]),
             features=torch.cat([a.features for a in answers]),
         )
+
+    def see(self, pixels: torch.Tensor, views, text) -> Prediction:
+        return self(pixels)
 
     def classifier(self, prediction: Prediction, text) -> torch.Tensor:
         logits = prediction.features[:, 0, :, 0]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovvis.models.layers import deformable_attention
-from ovvis.models.layers.deformable_attention import BagSampler, DeformableAttention, GridSampler
+from ovvis.models.layers.deformable_attention import BagSampler, DeformableAttention, GatherSampler, GridSampler
 
 
 def sample_bag(value, places, weights, shapes):
@@ -15,6 +15,10 @@ def sample_bag(value, places, weights, shapes):
 
 def sample_grid(value, places, weights, shapes):
     return GridSampler(value, shapes)(places, weights)
+
+
+def sample_gather(value, places, weights, shapes):
+    return GatherSampler(value, shapes)(places, weights)
 
 
 LEVELS = [
@@ -62,7 +66,7 @@ def slow(value, places, weights, shapes):
 
 @pytest.mark.parametrize("shapes", LEVELS)
 @pytest.mark.parametrize("far", [0.0, 0.3, 50.0])
-@pytest.mark.parametrize("sample", [sample_bag, sample_grid])
+@pytest.mark.parametrize("sample", [sample_bag, sample_grid, sample_gather])
 def test_equals_the_formula(shapes, far, sample):
     args = inputs(shapes, far=far)
     assert torch.allclose(sample(*args, shapes).double(), slow(*args, shapes), atol=2e-5)
@@ -79,7 +83,7 @@ def test_whole_places_read_whole_cells():
     places = torch.tensor([[0.0, 2, 1, -1, 3, 0], [0, 1, 0.5, 0, 0, 2]])[None, None]
     for i, wanted in enumerate([0, 5, 2.5, 0, 0, 0]):
         one = places[..., i : i + 1]
-        for sample in (sample_bag, sample_grid):
+        for sample in (sample_bag, sample_grid, sample_gather):
             assert sample(value, one, torch.ones(1, 1, 1), [(2, 3)]).item() == pytest.approx(wanted, abs=1e-5)
 
 
@@ -172,7 +176,7 @@ def test_the_layer_starts_as_deformable_detr():
     assert not layer.offsets.weight.any()
 
 
-@pytest.mark.parametrize("sample", [sample_bag, sample_grid])
+@pytest.mark.parametrize("sample", [sample_bag, sample_grid, sample_gather])
 @pytest.mark.parametrize("shapes", [LEVELS[0], LEVELS[3]])
 def test_gradients_against_differences(sample, shapes):
     parts = [part.double().requires_grad_() for part in inputs(shapes, seed=5, points=2, channels=2, far=0.2)]

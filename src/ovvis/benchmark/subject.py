@@ -37,7 +37,9 @@ def build(row: Row) -> Model:
     if row.way != "ovvis":
         raise InputError(f"way {row.way!r}: the program in benchmarks/ that measured it knows it; run that one again")
     if row.weights == "own":
-        return load_model(row.model, device=row.device, precision=cast(Precision, row.precision))
+        model = load_model(row.model, device=row.device, precision=cast(Precision, row.precision))
+        assert isinstance(model, Model)  # its name is one of the zoo
+        return model
     device = pick_device(row.device)
     return untrained(row).for_inference(device, pick_precision(row.precision, device))
 

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from ovvis.cli.console import complain, count, out, paste, progress
 from ovvis.cli.lazy import SETTINGS
+from ovvis.cli.model_export import export
 from ovvis.cli.options import IgnoreUnused, Mirror, completing
 from ovvis.cli.process import quiet_libraries
 from ovvis.cli.publish import publish
@@ -75,6 +76,7 @@ def models(
 
 
 app.command()(publish)
+app.command()(export)
 
 
 @app.command()

@@ -113,11 +113,13 @@ class Runner:
         if Kept.costs(self.output):
             return
         from ovvis.models.load import load_model
+        from ovvis.models.model import Model
         from ovvis.reproduction.costs import costs
 
         (row,) = published_tables()[COSTS].rows
         source = self.networks.get(row.model)
         model = load_model(None if source else row.model, source or UNTRAINED, device="cpu")
+        assert isinstance(model, Model)  # of a name or a checkpoint
         Kept.write_costs(self.output, costs(model))
 
     def _measure(self, need: Need, measurement: Measurement) -> None:

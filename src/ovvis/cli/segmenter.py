@@ -17,6 +17,7 @@ from ovvis.files.signals import uninterrupted
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.default import default_model, small_model_warning
 from ovvis.models.download import sha256
+from ovvis.models.export.names import exported_path, is_exported
 from ovvis.models.places import weights_files
 from ovvis.models.settings import TRACKERS, UNTRAINED, Precision, VideoSettings, with_tracker
 from ovvis.models.sources import use_mirror
@@ -43,7 +44,8 @@ ModelName = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="A name from `ovvis models`; if not given, that of --weights, or the best that is here or can be fetched.",
+        help="A name from `ovvis models`, or a file of `ovvis models export` (.onnx); if not given, that of --weights, "
+        "or the best that is here or can be fetched.",
         autocompletion=completing(lambda: ZOO),
     ),
 ]
@@ -203,7 +205,11 @@ class SegmenterOptions:
                 cannot be used.
         """
         use_mirror(self.mirror)
-        if self.model is not None:
+        if is_exported(self.model):
+            exported_path(str(self.model))
+            if self.weights is not None:
+                raise InputError(f"--weights {self.weights}: {self.model} holds its own; leave one of the two out")
+        elif self.model is not None:
             find_model(self.model)
         if self.tracker is not None:
             with_tracker(VideoSettings(), self.tracker)
@@ -233,7 +239,7 @@ class SegmenterOptions:
 
     def _may_bring_labels(self) -> bool:
         """Return whether the weights asked for may carry a vocabulary; those of an unknown file may."""
-        if self.weights is not None and self.model is None:
+        if is_exported(self.model) or (self.weights is not None and self.model is None):
             return True
         return bool(find_model(self.model or default_model(ask=False).name).vocabulary)
 
@@ -245,6 +251,8 @@ class SegmenterOptions:
         Args:
             loaded: the name of the model that `load` took.
         """
+        if is_exported(self.model):
+            return sha256(exported_path(str(self.model)))
         if self.weights == UNTRAINED or (self.weights is None and loaded not in ZOO):
             return None
         files = [user_path(self.weights)] if self.weights else weights_files(find_model(loaded))

@@ -16,7 +16,7 @@ from ovvis.inference.region import shown_size
 from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.inference.windows import groups, make_window
-from ovvis.models.model import Model
+from ovvis.models.export.exported import AnyModel
 from ovvis.models.settings import ClassScore, VideoSettings
 from ovvis.pixels import network_size, padded_size
 from ovvis.sources.source import Source
@@ -141,7 +141,7 @@ class Look:
 
     def __init__(
         self,
-        model: Model,
+        model: AnyModel,
         text: TextEmbeddings,
         source: Source,
         window: int | None,
@@ -221,8 +221,8 @@ class Look:
 
     def _predict(self, batch: Sequence[Window]) -> Prediction:
         views = [window.views for window in batch if window.views is not None]
-        images = self._model.clip.embed_images(torch.stack(views)) if views else None
-        predictions: Prediction = self._model(torch.stack([window.pixels for window in batch]), images=images)
+        pixels = torch.stack([window.pixels for window in batch])
+        predictions = self._model.see(pixels, torch.stack(views) if views else None, self.text)
         if self._model.dtype == torch.float32:  # a forward under autocast may answer in less
             predictions = predictions.float()
         if not predictions.embeddings.isfinite().all():

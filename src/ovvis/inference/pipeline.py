@@ -25,8 +25,8 @@ from ovvis.inference.tubes import Tubes
 from ovvis.inference.video_names import VideoNames
 from ovvis.labels.label import told
 from ovvis.masks import box
+from ovvis.models.export.exported import AnyModel
 from ovvis.models.geometric_ensemble import EnsembleClassifier
-from ovvis.models.model import Model
 from ovvis.models.settings import Following, VideoSettings
 from ovvis.models.text import EmbeddedWords, Progress, Words, embed_words, read_words, text_cache
 from ovvis.sources.video import OpenOptions, Source, open_source
@@ -49,7 +49,7 @@ def build_tracker(settings: VideoSettings, match: Callable[[Tensor, Tensor], Mat
     return _matching(settings, match) if settings.learnt == "none" else InOrder()
 
 
-def build_learnt(model: Model, settings: VideoSettings) -> LearntTracker:
+def build_learnt(model: AnyModel, settings: VideoSettings) -> LearntTracker:
     """Return a model's learnt tracker, which must be there, with the matching that comes first."""
     assert model.tracker is not None
     return LearntTracker(model.tracker, _matching(settings))
@@ -109,7 +109,7 @@ class VideoSegmenter:
 
     def __init__(
         self,
-        model: Model,
+        model: AnyModel,
         vocabulary: Vocabulary | Words | str | Iterable[str | Sequence[str] | Label] | None = None,
         *,
         short_edge: int | None = None,
@@ -434,6 +434,7 @@ class VideoSegmenter:
             "weights": self.model.source,
             "config": asdict(self.model.config),
             "device": str(self.model.device),
+            **({} if self.model.runtime is None else {"runtime": self.model.runtime}),
             "precision": str(self.model.dtype).removeprefix("torch."),
             **({} if size is None else {"network_size": list(size)}),
             "short_edge": self.short_edge,

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from ovvis.inference.spill import Spill
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.models.export.exported import AnyModel
 from ovvis.models.heads import PooledClassHead
 from ovvis.models.layers.mask_product import mask_product
-from ovvis.models.model import Model
 from ovvis.models.temporal_refiner import TemporalRefiner
 from ovvis.structures import Prediction, Window
 
 
 def refine(
-    model: Model, followed: Iterable[tuple[Window, Tensor, Prediction]], limit: int, watch: Stopwatch
+    model: AnyModel, followed: Iterable[tuple[Window, Tensor, Prediction]], limit: int, watch: Stopwatch
 ) -> Iterator[tuple[Window, Prediction]]:
     """Yield each window of a video as the refiner sees it, once the last was followed.
 
@@ -52,7 +52,7 @@ def refine(
         spill.close()
 
 
-def _predictions(model: Model, normed: Tensor, spill: Spill) -> Iterator[Prediction]:
+def _predictions(model: AnyModel, normed: Tensor, spill: Spill) -> Iterator[Prediction]:
     """Yield the prediction of each frame from the refined states (T, Q, D), with one class embedding for the video."""
     embeddings = model.network.query_decoder.mask_head(normed)  # T, Q, D
     sums, counts = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)

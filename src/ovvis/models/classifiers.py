@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from ovvis.models.clip import FrozenClip
 from ovvis.models.mask_pooling import TrunkMeanPooling, build_mask_pooling, nearest_cell
 from ovvis.models.settings import Pooling
-from ovvis.structures import Prediction, TextEmbeddings
+from ovvis.structures import Prediction, TextEmbeddings, TextRows
+
+Text = TextEmbeddings | TextRows
 
 
 class Classifier(nn.Module):
@@ -24,7 +26,7 @@ class Classifier(nn.Module):
     one_frame = False
 
     @abstractmethod
-    def forward(self, prediction: Prediction, text: TextEmbeddings) -> Tensor:
+    def forward(self, prediction: Prediction, text: Text) -> Tensor:
         """Return the class logits of a batch of windows, (B, Q, K), float32; one more where it learnt a "none"."""
 
     def vectors(self, prediction: Prediction) -> Tensor | None:
@@ -35,7 +37,7 @@ class Classifier(nn.Module):
         del prediction
         return None
 
-    def compared(self, vectors: Tensor, text: TextEmbeddings) -> Tensor:
+    def compared(self, vectors: Tensor, text: Text) -> Tensor:
         """Return the class logits (..., K) of `vectors` (..., E), float32."""
         raise NotImplementedError(f"{type(self).__name__} makes names of more than a vector a query")
 
@@ -61,7 +63,7 @@ class MaskPooledClassifier(Classifier):
         self.blind_without_cells = not hasattr(clip.visual, "trunk")
 
     @torch.no_grad()
-    def forward(self, prediction: Prediction, text: TextEmbeddings) -> Tensor:
+    def forward(self, prediction: Prediction, text: Text) -> Tensor:
         """Return class logits (B, Q, K) of windows of one frame.
 
         Raises:
@@ -79,7 +81,7 @@ class MaskPooledClassifier(Classifier):
         pooled, empty = self.pooled(prediction)
         return pooled.masked_fill(empty[..., None], 0.0) if self.blind_without_cells else pooled
 
-    def seen(self, prediction: Prediction, text: TextEmbeddings) -> tuple[Tensor, Tensor]:
+    def seen(self, prediction: Prediction, text: Text) -> tuple[Tensor, Tensor]:
         """Return class logits (B, Q, K) of windows of one frame, and whose mask covers no cell (B, Q).
 
         Those of a query whose mask covers no cell mean nothing.
@@ -90,14 +92,14 @@ class MaskPooledClassifier(Classifier):
         pooled, empty = self.pooled(prediction)
         return self.compared(pooled, text), empty
 
-    def logits_of(self, means: Tensor, text: TextEmbeddings) -> Tensor:
+    def logits_of(self, means: Tensor, text: Text) -> Tensor:
         """Return class logits (Q, K) of mean features (Q, C) under masks, for a CLIP that pools by the mean."""
         assert isinstance(self.pool, TrunkMeanPooling)
         return self.compared(self.pool.project(means[None])[0], text)
 
-    def compared(self, vectors: Tensor, text: TextEmbeddings) -> Tensor:
+    def compared(self, vectors: Tensor, text: Text) -> Tensor:
         """Return the class logits (..., K) of embeddings (..., E), not normalised; of zeros 0 everywhere."""
-        return best_synonym(self._clip[0].logit_scale * cosine(vectors, text.vectors), text)
+        return best_synonym(self._clip[0].scale * cosine(vectors, text.vectors), text)
 
     def cells(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
         """Return CLIP's features of windows of one frame (B, C, h, w) and the cells of each mask (B, Q, h, w).
@@ -137,7 +139,7 @@ class EmbeddingClassifier(Classifier):
         super().__init__()
         self.scale = scale
 
-    def forward(self, prediction: Prediction, text: TextEmbeddings) -> Tensor:
+    def forward(self, prediction: Prediction, text: Text) -> Tensor:
         """Return class logits (B, Q, K) of windows.
 
         Raises:
@@ -155,7 +157,7 @@ class EmbeddingClassifier(Classifier):
             raise ValueError("naming by embeddings needs a network with a class head")
         return prediction.class_embeddings
 
-    def compared(self, vectors: Tensor, text: TextEmbeddings) -> Tensor:
+    def compared(self, vectors: Tensor, text: Text) -> Tensor:
         """Return class logits (..., K) of class embeddings (..., E), not normalised; with gradient, for training."""
         return best_synonym(self.scale * cosine(vectors, text.vectors), text)
 
@@ -165,8 +167,12 @@ def cosine(embeddings: Tensor, vectors: Tensor) -> Tensor:
     return F.normalize(embeddings.float(), dim=-1) @ vectors.to(embeddings.device, torch.float32).T
 
 
-def best_synonym(logits: Tensor, text: TextEmbeddings) -> Tensor:
+def best_synonym(logits: Tensor, text: Text) -> Tensor:
     """Return for each label the largest logit of its synonyms: (..., P) to (..., K)."""
+    if isinstance(text, TextRows):
+        picked = logits.index_select(-1, text.rows.flatten())
+        best: Tensor = picked.unflatten(-1, (text.rows.shape[0], text.rows.shape[1])).amax(-1)
+        return best
     labels = len(text.labels)
     if logits.shape[-1] == labels:
         return logits

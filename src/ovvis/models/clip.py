@@ -122,7 +122,13 @@ class FrozenClip(nn.Module):
     @property
     def logit_scale(self) -> float:
         """The factor from cosine to logit, at most 100."""
-        return min(float(self.model.logit_scale.exp()), MAX_LOGIT_SCALE)
+        return float(self.scale)
+
+    @property
+    def scale(self) -> Tensor:
+        """The same where the weights are: a graph can hold it, and a GPU need not be waited for."""
+        scale: Tensor = self.model.logit_scale.detach().exp().clamp(max=MAX_LOGIT_SCALE)
+        return scale
 
     def train(self, mode: bool = True) -> FrozenClip:
         """Stay in evaluation mode while frozen: a frozen model keeps its statistics."""
@@ -195,7 +201,8 @@ class FrozenClip(nn.Module):
         weight = next(self.visual.parameters())
         mean, std = (torch.tensor(x, device=weight.device).view(3, 1, 1) for x in (CLIP_MEAN, CLIP_STD))
         parts = []
-        for part in views.flatten(0, -4).split(IMAGES_AT_ONCE):
+        flat = views.flatten(0, -4)
+        for part in (flat,) if torch.compiler.is_exporting() else flat.split(IMAGES_AT_ONCE):
             pixels = (part.to(weight.device).float() - mean) / std
             parts.append(self.visual(pixels.to(weight.dtype)).float())
         out: Tensor = torch.cat(parts).unflatten(0, views.shape[:-3])

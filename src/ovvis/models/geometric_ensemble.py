@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ovvis.models.classifiers import Classifier, MaskPooledClassifier, best_synonym, cosine
+from ovvis.models.classifiers import Classifier, MaskPooledClassifier, Text, best_synonym, cosine
 from ovvis.models.clip import MAX_LOGIT_SCALE, FrozenClip
-from ovvis.structures import Prediction, TextEmbeddings
+from ovvis.structures import Prediction, TextRows
 
 FIRST_SCALE = math.log(1 / 0.07)
 """What the trained head's scale begins with, before its exponential."""
@@ -49,7 +49,7 @@ class EnsembleClassifier(Classifier):
         # Whether CLIP names the tubes of a learnt tracker once for the whole video, as released with a ConvNeXt.
         self.over_video = not self.outer.blind_without_cells
 
-    def forward(self, prediction: Prediction, text: TextEmbeddings) -> Tensor:
+    def forward(self, prediction: Prediction, text: Text) -> Tensor:
         """Return the logarithms of the labels' and, last, the void's probabilities (B, Q, K + 1), float32.
 
         Raises:
@@ -64,7 +64,7 @@ class EnsembleClassifier(Classifier):
             share = torch.where(empty[..., None], 0.0, share)
         return combine(self.inner(prediction.class_embeddings, text), outer, share)
 
-    def inner(self, embeddings: Tensor, text: TextEmbeddings) -> Tensor:
+    def inner(self, embeddings: Tensor, text: Text) -> Tensor:
         """Return the trained head's logits (..., K + 1) of class embeddings (..., E); the void's is the last."""
         raw = self.scale if self.loaded_scale else torch.tensor(FIRST_SCALE, device=embeddings.device)
         scale = raw.float().exp().clamp(max=MAX_LOGIT_SCALE)
@@ -72,8 +72,11 @@ class EnsembleClassifier(Classifier):
         labels = best_synonym(cosine(embeddings, text.vectors), text)
         return scale * torch.cat([labels, cosine(embeddings, void)], -1)
 
-    def exponents(self, text: TextEmbeddings, device: torch.device) -> Tensor:
+    def exponents(self, text: Text, device: torch.device) -> Tensor:
         """Return the exponent of CLIP's answer for each label (K)."""
+        if isinstance(text, TextRows):
+            assert text.exponents is not None
+            return text.exponents
         synonyms = text.synonyms or tuple((label,) for label in text.labels)
         kinds = [self.alpha if self.trained.intersection(words) else self.beta for words in synonyms]
         return torch.tensor(kinds, device=device)

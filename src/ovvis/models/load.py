@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from ovvis.models.checkpoint import CLASSES, Checkpoint, read_checkpoint, write_
 from ovvis.models.convert import decoder_depth, has_clip, query_count
 from ovvis.models.default import candidates
 from ovvis.models.devices import pick_device, pick_precision
+from ovvis.models.export.names import is_exported
 from ovvis.models.families import FAMILIES, build_model
 from ovvis.models.model import Model
 from ovvis.models.own_clip import pretrained_clip
@@ -33,6 +34,9 @@ from ovvis.structures import TextEmbeddings
 from ovvis.version import __version__
 from ovvis.vocabulary import Vocabulary
 
+if TYPE_CHECKING:
+    from ovvis.models.export.exported import ExportedModel
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,13 +49,14 @@ def load_model(
     on_progress: download.Progress | None = None,
     ignore_unused: bool = False,
     **options: Any,
-) -> Model:
+) -> Model | ExportedModel:
     """Return a model, ready to run.
 
     Args:
-        name: a name of the zoo; None takes the model that the checkpoint is of; without one too, the best whose weights
-            are here, else the best openly licensed one, which is fetched, else the small one in the package
-            (`models.default`); a logged line says which and why.
+        name: a name of the zoo, or a file that `ovvis models export` wrote (.onnx), which ONNX Runtime runs. None takes
+            the model that the checkpoint is of; without one too, the best whose weights are here, else the best openly
+            licensed one, which is fetched, else the small one in the package (`models.default`); a logged line says
+            which and why.
         weights: a checkpoint (the authors' `.pth` or our `.safetensors`); None takes the model's own, which lie in the
             package or are fetched on first use; "untrained" takes none, for trying the machinery.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the best there is.
@@ -64,6 +69,8 @@ def load_model(
         InputError: an unknown model, option, device or precision; a checkpoint that is not this model's.
         ResourceError: the weights are not here and cannot be fetched.
     """
+    if name is not None and is_exported(name):
+        return _exported(name, weights, device, precision, on_progress, options)
     where = pick_device(device)
     dtype = pick_precision(precision, where)
     given = None if weights in (None, UNTRAINED) else read_checkpoint(weights)
@@ -83,6 +90,24 @@ def load_model(
             pinned = pinned or entry.config.decoder_layers
         model = build_from(given, entry, pinned, options, on_progress, ignore_unused=ignore_unused)
     return model.for_inference(where, dtype)
+
+
+def _exported(
+    name: str,
+    weights: str | Path | None,
+    device: str,
+    precision: str,
+    on_progress: download.Progress | None,
+    options: Mapping[str, Any],
+) -> ExportedModel:
+    """Return the model of an exported file, which leaves nothing to choose but the device."""
+    from ovvis.models.export.exported import load_exported
+
+    if weights is not None:
+        raise InputError(f"model {name!r} holds its own weights: leave {str(weights)!r} out, or name the model")
+    if options:
+        raise InputError(f"option {next(iter(options))!r}: model {name!r} is as it was exported; set it there")
+    return load_exported(name, device, precision, on_progress)
 
 
 def _with_own_weights(

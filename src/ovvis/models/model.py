@@ -63,6 +63,7 @@ class Model(nn.Module):
         self.source = "untrained"
         self.texts: TextEmbeddings | None = None
         self.notes: tuple[str, ...] = ()  # what was changed in reading them
+        self.runtime: str | None = None  # what runs the network, where it is not PyTorch
         self.clip = clip
         self.network = network
         self.classifier = classifier
@@ -117,6 +118,18 @@ class Model(nn.Module):
         """
         images = None if images is None else images.to(self.device, self.dtype)
         return self.network(pixels.to(self.device, self.dtype), every_layer, images)  # type: ignore[no-any-return]
+
+    def see(self, pixels: Tensor, views: Tensor | None, text: TextEmbeddings) -> Prediction:  # noqa: ARG002
+        """Return the prediction of a batch of windows, from what they carry.
+
+        Args:
+            pixels: B, T, 3, H, W.
+            views: B, T, 3, S, S; uint8; None for a model without a `view_side`.
+            text: the vocabulary, which this network does not see; one that names as it looks does.
+        """
+        images = None if views is None else self.clip.embed_images(views)
+        found: Prediction = self(pixels, images=images)
+        return found
 
     def for_inference(self, device: torch.device, dtype: torch.dtype) -> Model:
         """Make the model as fast as it can be without training it, in place, and return it.

@@ -128,7 +128,8 @@ class Segmenter(nn.Module):
             levels: strides 32, 16, 8, each N, D, h, w.
             dense: N, C, h, w, or None: see `Pyramid`.
         """
-        if torch.is_grad_enabled() or len(pixels) <= IMAGES_AT_ONCE:
+        whole = torch.is_grad_enabled() or torch.compiler.is_exporting()  # an exported batch is of any size
+        if whole or len(pixels) <= IMAGES_AT_ONCE:
             pyramid = self.backbone(pixels)
             return (*self._decode_pixels(pyramid.levels), pyramid.dense)
         fine, levels, dense = zip(*map(self._see, pixels.split(IMAGES_AT_ONCE)), strict=True)

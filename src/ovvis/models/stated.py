@@ -43,6 +43,22 @@ def stated_config(kind: type[Config], values: Mapping[str, Any], state: Mapping[
     Raises:
         InputError: a value is of another kind or absurd, an architecture is unknown, or the tensors are not of it.
     """
+    config = sound_config(kind, values, where)
+    _check_count(config, state, where)
+    return config
+
+
+def sound_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:
+    """Return a configuration that a file states, whose tensors are not looked at.
+
+    Args:
+        kind: the family's.
+        values: the settings by name, all of them known.
+        where: the file, for the error.
+
+    Raises:
+        InputError: a value is of another kind or absurd, or an architecture is unknown.
+    """
     hints = get_type_hints(kind)
     for field in fields(kind):
         if field.name in values and (rule := _broken(field.name, hints[field.name], values[field.name])):
@@ -56,7 +72,6 @@ def stated_config(kind: type[Config], values: Mapping[str, Any], state: Mapping[
             raise InputError(f"{where}: its setting {name} is {_short(architecture)}, which is none that is known")
     if config.width % config.heads or config.width % 4:
         raise InputError(f"{where}: its width {config.width} is no multiple of its {config.heads} heads, or of 4")
-    _check_count(config, state, where)
     return config
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 
 from ovvis.errors import InputError
-from ovvis.models.clip import FrozenClip, ensemble
+from ovvis.models.clip import ensemble
 from ovvis.models.text_cache import TextCache
 from ovvis.models.text_file import check_labels, check_width, digest, text_from_file
 from ovvis.paths import cache_folder
@@ -83,8 +83,11 @@ class ReadsWords(Protocol):
     """What `embed_words` needs of a model."""
 
     name: str
-    clip: FrozenClip
     texts: TextEmbeddings | None  # the vocabulary that came with the weights
+
+    @property
+    def clip(self) -> TextTower:
+        """What reads words."""
 
 
 def read_words(

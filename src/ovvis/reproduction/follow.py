@@ -14,6 +14,7 @@ from ovvis.inference.recording import Recording
 from ovvis.inference.tubes import Tubes
 from ovvis.inference.video_names import VideoNames
 from ovvis.models.classifiers import Classifier, MaskPooledClassifier
+from ovvis.models.clip import FrozenClip
 from ovvis.models.settings import Pooling
 from ovvis.reproduction.experiments import Given, Way
 from ovvis.reproduction.proposed import ProposedWays, is_proposed
@@ -64,6 +65,7 @@ class Follower:
         self._classifiers: dict[Pooling | None, Classifier] = {None: segmenter.model.classifier}
         for way in ways:
             if way.pooling is not None:
+                assert isinstance(segmenter.model.clip, FrozenClip)  # an exported file names in one way
                 self._classifiers[way.pooling] = MaskPooledClassifier(segmenter.model.clip, way.pooling)
 
     @torch.no_grad()

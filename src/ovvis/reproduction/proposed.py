@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ovvis.errors import InputError
 from ovvis.inference.associations import association_of
 from ovvis.inference.crops import CropNamer
 from ovvis.inference.followed import Gatherer, geometric
 from ovvis.inference.look import Look, Seen
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.proposals import Detecting, detected_in, final_of
+from ovvis.models.clip import FrozenClip
 from ovvis.models.settings import Following
 from ovvis.reproduction.experiments import Way
 from ovvis.structures import Detected, Track, Window
@@ -60,6 +62,8 @@ class ProposedWays:
         if way.crops is None:
             return found
         clip = self._segmenter.model.clip
+        if not isinstance(clip, FrozenClip):
+            raise InputError(f"{self._segmenter.model.name}: an exported file holds no CLIP that looks at crops")
         alone = way.crops == "alone"
         namer = CropNamer(clip, self._segmenter.text, alone, SCALES[way.crops], settings.none_logit)
         return [namer(frame.image, detected) for frame, detected in zip(window.frames, found, strict=True)]

@@ -7,7 +7,7 @@ L decoder states, N instances of a window.
 from ovvis.structures.detected import NOTHING, Detected, Followed
 from ovvis.structures.frames import Frame, FrameSource, Region, SourceInfo
 from ovvis.structures.instances import FrameResult, Instance, LiveFrame
-from ovvis.structures.network import LayeredPrediction, Prediction, Target, TextEmbeddings, Window
+from ovvis.structures.network import LayeredPrediction, Prediction, Target, TextEmbeddings, TextRows, Window
 from ovvis.structures.result import Span, Storage, VideoResult
 from ovvis.structures.track import SHOWN_SCORE, Track, one_label_each
 
@@ -29,6 +29,7 @@ __all__ = [
     "Storage",
     "Target",
     "TextEmbeddings",
+    "TextRows",
     "Track",
     "VideoResult",
     "Window",

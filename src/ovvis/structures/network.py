@@ -36,6 +36,7 @@ class Prediction:
     class_embeddings: Tensor | None = None  # B, Q, E; the queries in CLIP's space, for naming (OVFormer, FC-CLIP)
     states: Tensor | None = None  # B, Q, D; the queries before the decoder's last norm, for a learnt tracker
     mask_features: Tensor | None = None  # B, T, D, h, w; stride 4, likewise
+    class_logits: Tensor | None = None  # B, Q, K; of a network that names as it looks (an exported one)
 
     def window(self, index: int) -> Prediction:
         """Return one window of the batch, as a batch of one."""
@@ -112,3 +113,12 @@ class TextEmbeddings:
     label_of_row: Tensor  # P; int64, ascending
     labels: tuple[str, ...]  # K
     synonyms: tuple[tuple[str, ...], ...] = ()  # K; the words asked with for each; empty: the labels themselves
+
+
+@dataclass(frozen=True, slots=True)
+class TextRows:
+    """A vocabulary as an exported graph is given it: in tensors alone."""
+
+    vectors: Tensor  # P, E; unit length; a row for each synonym
+    rows: Tensor  # K, S; int64; which rows are a label's; one with fewer than S repeats its last
+    exponents: Tensor | None = None  # K; in [0, 1]; how much CLIP's own answer counts, where two heads name (FC-CLIP)

@@ -26,7 +26,7 @@ from ovvis.models.settings import Precision
 from ovvis.plain import visible
 
 if TYPE_CHECKING:
-    from ovvis.models.model import Model
+    from ovvis.models.export.exported import AnyModel
 
 KEPT_MODELS = 2  # in memory; the one that was used longest ago goes first
 
@@ -92,9 +92,9 @@ class Models:
 
     def __init__(self, device: str, precision: str) -> None:
         self._device, self._precision = device, precision
-        self._kept: OrderedDict[str, Model] = OrderedDict()
+        self._kept: OrderedDict[str, AnyModel] = OrderedDict()
 
-    def get(self, name: str, told: Told) -> Model:
+    def get(self, name: str, told: Told) -> AnyModel:
         """Return a model, loaded if it is not there.
 
         Raises:

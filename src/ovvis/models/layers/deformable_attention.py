@@ -21,8 +21,9 @@ _AT_ONCE = 2**18  # numbers of the aim that are worked on together where nothing
 class DeformableAttention(nn.Module):
     """Each token looks at a few learned points of every level.
 
-    Two samplers compute the same sum: `BagSampler` reads whole rows of channels and is an order of magnitude faster
-    on a CPU; `GridSampler` uses `grid_sample`, which accelerators have kernels for.
+    Three samplers compute the same sum: `BagSampler` reads whole rows of channels and is an order of magnitude faster
+    on a CPU; `GridSampler` uses `grid_sample`, which accelerators have kernels for; `GatherSampler` is what goes into
+    an exported graph.
 
     Args:
         width: width of the tokens.
@@ -60,6 +61,8 @@ class DeformableAttention(nn.Module):
     def sampler(self, tokens: Tensor, shapes: Shapes) -> Sampler:
         """Return what `forward` samples: the values of all tokens (B, N, D), the levels one after another."""
         value = self.value(tokens).unflatten(-1, (self.heads, -1))  # B, N, heads, D / heads
+        if torch.compiler.is_exporting():
+            return GatherSampler(value, shapes)
         return BagSampler(value, shapes, self.compiled) if value.device.type == "cpu" else GridSampler(value, shapes)
 
     def forward(self, query: Tensor, reference: Tensor, sampler: Sampler, add: Tensor | None = None) -> Tensor:
@@ -316,3 +319,42 @@ class GridSampler(Sampler):
         share = weights.flatten(3).transpose(1, 2).flatten(0, 1)  # B * heads, M, levels * points
         out: Tensor = (sampled * share[:, None]).sum(-1)  # B * heads, C, M
         return out.view(b, heads * self.channels, -1).transpose(1, 2).to(self.value.dtype)
+
+
+class GatherSampler(Sampler):
+    """Gathered rows and bilinear weights, in operations that every runtime of exported graphs has.
+
+    Not `grid_sample`: TensorRT 10 builds engines of ONNX's GridSample that run and are wrong, without a word
+    (NVIDIA/TensorRT issues 4646, 4813). A corner outside of the level counts nothing, and its row is one inside.
+    """
+
+    def __call__(self, places: Tensor, weights: Tensor) -> Tensor:
+        """Sample at places (B, M, 2, P) with weights (B, M, P)."""
+        b, cells, heads, channels = self.value.shape
+        device, split = places.device, (heads, len(self.shapes), -1)
+        table = self.value.flatten(0, 2)  # a row for each window, cell and head
+        starts = [0]
+        for h, w in self.shapes:
+            starts.append(starts[-1] + h * w)
+        # height, width, first cell: each levels, 1, 1, which goes with B, M, heads, levels, points, corners
+        numbers = torch.tensor([(h, w, s) for (h, w), s in zip(self.shapes, starts, strict=False)], device=device)
+        height, width, start = numbers[:, :, None, None].unbind(1)
+        x, y = places.unflatten(-1, split)[..., None].unbind(2)  # B, M, heads, levels, points, 1
+        column = x.floor() + torch.tensor([0.0, 1.0, 0.0, 1.0], device=device)
+        line = y.floor() + torch.tensor([0.0, 0.0, 1.0, 1.0], device=device)
+        inside = (column >= 0) & (column < width) & (line >= 0) & (line < height)
+        shares = (1 - (x - column).abs()) * (1 - (y - line).abs()) * weights.unflatten(-1, split)[..., None]
+        shares = torch.where(inside, shares, 0.0).flatten(3, 4).to(table.dtype)  # B, M, heads, levels * points, corners
+        # Clamped as whole numbers, so that even what is no number reads a row of the table.
+        cell = start + torch.minimum(line.long().clamp(min=0), height - 1) * width
+        cell = cell + torch.minimum(column.long().clamp(min=0), width - 1)
+        window = torch.arange(b, device=device)[:, None, None, None, None] * cells
+        head = torch.arange(heads, device=device)[:, None, None]
+        rows = (window + cell.flatten(3, 4)) * heads + head
+        total = None
+        each = zip(shares.flatten(0, 2).unbind(-1), rows.flatten(0, 2).unbind(-1), strict=True)
+        for share, row in each:  # one by one: what is picked is large
+            part = share[:, None].bmm(F.embedding(row, table))  # B * M * heads, 1, C
+            total = part if total is None else total + part
+        assert total is not None
+        return total.view(b, places.shape[1], heads * channels)
