@@ -84,7 +84,7 @@ def same(one, other):
             if first is not None:
                 first, second = decode(first), decode(second)
                 apart, pixels = apart + (first != second).sum(), pixels + first.size
-    assert pixels > 0 and apart <= 1e-3 * pixels
+    assert pixels > 0 and apart <= 5e-3 * pixels  # of noise, in a network of noise
 
 
 @pytest.mark.slow
