@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ovvis.cli import main as cli
-from ovvis.cli.demo import VIDEO
 from ovvis.masks import decode
 from ovvis.outputs.formats.tracks_json import load_tracks
+from ovvis.paths import DEMO_VIDEO
 
 
 def call(monkeypatch, *arguments):
@@ -47,7 +47,7 @@ def test_a_file_that_is_no_model_is_told(monkeypatch, capsys, tmp_path, argument
     pytest.importorskip("onnx")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.onnx").write_bytes(b"\x08\x0a")
-    assert call(monkeypatch, "segment", VIDEO, "--labels", "dog", "--output", "out", *arguments) == 2
+    assert call(monkeypatch, "segment", DEMO_VIDEO, "--labels", "dog", "--output", "out", *arguments) == 2
     assert says in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
@@ -62,7 +62,7 @@ def test_the_packaged_model_finds_the_same_in_a_part_of_the_demo(monkeypatch, ca
     found = []
     for model in ("clip-vis-stickers", "small.onnx"):
         arguments = ["--model", model, "--labels", "elephant, airplane, penguin", "--max-frames", "6", "--no-video"]
-        assert call(monkeypatch, "segment", VIDEO, "--output", f"of-{model}", *arguments) == 0
+        assert call(monkeypatch, "segment", DEMO_VIDEO, "--output", f"of-{model}", *arguments) == 0
         found.append(load_tracks(tmp_path / f"of-{model}" / "tracks.json"))
     assert "small.onnx: clip-vis-stickers, float32, through ONNX Runtime" in " ".join(capsys.readouterr().err.split())
     plain, exported = found
