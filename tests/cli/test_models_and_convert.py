@@ -131,10 +131,14 @@ def test_the_zoo_as_json(published, monkeypatch, capsys):
     assert Path(listed["here"]["weights"]).stat().st_size == listed["here"]["weights_bytes"] > 0
 
 
-@pytest.mark.parametrize("verb", ["segment", "predict", "reproduce", "train", "convert", "models"])
-def test_every_verb_that_loads_a_model_takes_a_mirror(verb):
+@pytest.mark.parametrize(
+    "words", ["segment", "predict", "reproduce stickers", "reproduce papers", "train", "convert", "models fetch"]
+)
+def test_every_verb_that_loads_a_model_takes_a_mirror(words):
+    verb, *more = words.split()
     command = load(verb)
-    command = getattr(command, "commands", {}).get("fetch", command)
+    for name in more:
+        command = command.commands[name]
     assert any("--mirror" in parameter.opts for parameter in command.params)
 
 

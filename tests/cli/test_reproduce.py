@@ -99,7 +99,7 @@ def test_all_tables_then_again_without_measuring(command, measured, tmp_path):
     text = page.read_text()
     assert text.count("| everything |") == 2 and "kept" in text and "`ovvis reproduce stickers" in text
     told = (tmp_path / "reproduction" / "tables.md").read_text()
-    assert told.count("| T 11, K 7 |") == 2 and told.count("## ") == 9
+    assert told.count("| T 11, K 7 |") == 2 and told.count("## ") == 10
     tables = json.loads((tmp_path / "reproduction" / "figures.json").read_text())["tables"]
     rows = {(t["table"], t["split"], r["name"]): r for t in tables for r in t["rows"]}
     alike = [("splits", "as released"), ("weighting", "both"), ("matching", "T 9, K 5"), ("oracles", "nothing given")]
@@ -223,10 +223,20 @@ def test_trackers_of_an_ov_dvis_and_its_rows_among_the_families(command, monkeyp
     assert code == 0, err
     # On val and val-long one pass for all trackers but the refiner, which has one of its own. The families' rows are
     # among them, as it is the same network by another name.
-    assert sorted(measured) == [1, 1, 5, 5]
+    assert sorted(measured) == [1, 1, 8, 8]
     tables = json.loads((tmp_path / "reproduction" / "figures.json").read_text())["tables"]
     rows = {table["table"]: [row["name"] for row in table["rows"]] for table in tables}
-    assert rows["trackers"] == ["adjacent", "topk", "longterm", "births", "online", "offline"]
+    assert rows["trackers"] == [
+        "adjacent",
+        "topk",
+        "longterm",
+        "births",
+        "sort",
+        "overlap",
+        "propagate",
+        "online",
+        "offline",
+    ]
     assert [name for name in rows["families"] if name.startswith("OV-DVIS++")] == [
         f"OV-DVIS++, {way}" for way in ("per frame", "online", "offline")
     ]

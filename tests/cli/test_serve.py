@@ -86,8 +86,9 @@ def test_what_a_killed_server_leaves_is_cleared_by_the_next(tmp_path):
         (there,) = tmp_path.iterdir()
         assert there != left and not (there / "result").exists()
         second.send_signal(signal.SIGINT)
-        assert second.wait(30) == 128 + signal.SIGINT
-        assert "stopped; uploads and results are removed" in second.stderr.read()
+        said = second.communicate(timeout=30)[1]
+        assert second.returncode == 128 + signal.SIGINT, said
+        assert "stopped; uploads and results are removed" in said
     assert list(tmp_path.iterdir()) == []
     psutil.wait_procs(helpers, timeout=30)
     assert not any(helper.is_running() for helper in helpers)  # the model's process went with its server

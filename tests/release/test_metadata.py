@@ -1,10 +1,12 @@
 """What is said of a release in several files is the same, and its workflows and image are what they should be."""
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -119,7 +121,10 @@ def test_the_image_copies_what_the_build_needs():
 
 @pytest.mark.parametrize("command", ["zizmor --offline --quiet .github", "hadolint Dockerfile"])
 def test_linters(command):
-    if shutil.which(command.split()[0]) is None:
+    there = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    if shutil.which(command.split()[0], path=there) is None:
         pytest.skip(f"no {command.split()[0]}")
-    done = subprocess.run(shlex.split(command), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        shlex.split(command), cwd=ROOT, env=os.environ | {"PATH": there}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr

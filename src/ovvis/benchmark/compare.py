@@ -121,7 +121,7 @@ def chance_of(before: Sequence[float], after: Sequence[float]) -> float:
     middle = count * (len(ranks) + 1) / 2
     found = abs(sum(ranks[:count]) - middle)
     deals = [abs(sum(deal) - middle) >= found - 1e-9 for deal in combinations(ranks.tolist(), count)]
-    return sum(deals) / len(deals)
+    return float(sum(deals) / len(deals))
 
 
 def ratio(before: Sequence[float], after: Sequence[float]) -> float:

@@ -69,6 +69,7 @@ def papers(
         bool,
         typer.Option("--rehearse", help="Run all of it on small made-up data and networks: the test that it works."),
     ] = False,
+    mirror: shared.Mirror = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionName = "float32",
     batch: shared.Batch = None,
@@ -81,7 +82,7 @@ def papers(
     given = _networks(network or [])
     if rehearse:
         data_root, given = _rehearsal(output, data_root, given)
-    options = shared.SegmenterOptions(device=device, precision=precision, batch=batch)
+    options = shared.SegmenterOptions(mirror=mirror, device=device, precision=precision, batch=batch)
     options.check()
     needs = look_for(works, data_root, given)
     asked = dict.fromkeys((need.work.dataset, need.work.model) for need in needs if need.asks_server)

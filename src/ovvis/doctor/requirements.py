@@ -69,8 +69,9 @@ def meets(version: str, versions: str) -> bool:
     """
     try:
         from packaging.specifiers import SpecifierSet
+        from packaging.version import Version
 
-        return SpecifierSet(versions, prereleases=True).contains(version)
+        return SpecifierSet(versions, prereleases=True).contains(Version(version))
     except Exception:  # packaging is not here, or the version is none by its rules
         return True
 

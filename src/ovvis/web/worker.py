@@ -53,6 +53,8 @@ class Worker:
         self._stop_at: float | None = None  # when a cancelled task is ended by force
         self._cameras: dict[str, Camera] = {}
         self._lock = threading.Lock()
+        self._processes = threading.RLock()  # held while one begins or ends
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="ovvis-web-worker", daemon=True)
 
     def start(self) -> None:
@@ -62,7 +64,9 @@ class Worker:
     def close(self) -> None:
         """End the process and whatever it does."""
         self._jobs.close()
-        self._end_process()
+        with self._processes:
+            self._closed = True
+            self._end_process()
 
     def attach(self, job: Job, camera: Camera) -> None:
         """Give a camera's job what brings its frames."""
@@ -120,6 +124,8 @@ class Worker:
             if camera is not None:
                 ends = self._feed(job, camera, ends)
             try:
+                if self._closed:
+                    return
                 if not self._line.poll(_GLANCE if camera is None else 0.005):
                     continue
                 what, *rest = self._line.recv()
@@ -162,8 +168,10 @@ class Worker:
             camera.on_refused(*rest)
 
     def _died(self, job: Job) -> None:
-        self._process.join(PROMPT)
-        code = self._process.exitcode
+        if (process := self._process) is None:  # the server has ended it, and ends itself
+            return
+        process.join(PROMPT)
+        code = process.exitcode
         how = "" if code is None else f" (signal {-code})" if code < 0 else f" (code {code})"
         self._end_process()
         self._jobs.end(
@@ -175,6 +183,8 @@ class Worker:
 
     def _send(self, *what: Any) -> bool:
         self._ensure_process()
+        if self._closed:
+            return False
         try:
             self._line.send(what)
         except OSError:
@@ -182,26 +192,28 @@ class Worker:
         return True
 
     def _ensure_process(self) -> None:
-        if self._process is not None and self._process.is_alive():
-            return
-        self._end_process()
-        self._line, far = self._context.Pipe()
-        self._process = self._context.Process(
-            target=work.run,
-            args=(far, self._cancelled, *self._settings),
-            name="ovvis-web-model",
-            daemon=True,
-        )
-        self._process.start()
-        far.close()
+        with self._processes:
+            if self._closed or (self._process is not None and self._process.is_alive()):
+                return
+            self._end_process()
+            self._line, far = self._context.Pipe()
+            self._process = self._context.Process(
+                target=work.run,
+                args=(far, self._cancelled, *self._settings),
+                name="ovvis-web-model",
+                daemon=True,
+            )
+            self._process.start()
+            far.close()
 
     def _end_process(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        process.join(PROMPT)
-        if process.is_alive():
-            process.kill()
-            process.join()
-        self._line.close()
+        with self._processes:
+            process, self._process = self._process, None
+            if process is None:
+                return
+            process.terminate()
+            process.join(PROMPT)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            self._line.close()
