@@ -6,16 +6,15 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ovvis.errors import InputError
 from ovvis.inference.spill import DEFAULT_LIMIT, Spill
 from ovvis.inference.tubes import TOP_LABELS
 from ovvis.masks import Rle
 from ovvis.structures import Detected, Followed, Frame, Track
+from ovvis.structures.masks_on_demand import MasksOnDemand
 from ovvis.tracking.detected import Association
 
 UNNAMED = "object"
@@ -154,7 +153,7 @@ class _Tube:
             self.by_label[(detected.labels[i] if detected.labels else "") or UNNAMED] += score  # type: ignore[assignment]
 
 
-class _Shown(Sequence[Rle | None]):
+class _Shown(MasksOnDemand):
     """The masks of a tube, read when asked for."""
 
     def __init__(self, codes: Spill, tube: _Tube, frames: int, size: tuple[int, int]) -> None:
@@ -164,22 +163,13 @@ class _Shown(Sequence[Rle | None]):
     def __len__(self) -> int:
         return self._frames
 
-    @overload
-    def __getitem__(self, index: int) -> Rle | None: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Rle | None]: ...
-    def __getitem__(self, index: int | slice) -> Rle | list[Rle | None] | None:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"frame {index} of a track of {len(self)} frames")
-        if self._codes.closed:
-            raise InputError("the result is closed: its masks are gone; ask before close(), or save() what is wanted")
-        index %= len(self)
-        place = int(np.searchsorted(self._where, index))
-        if place == len(self._where) or self._where[place] != index:
+    def mask(self, place: int) -> Rle | None:
+        """Return the mask at a place, in [0, T)."""
+        self._codes.check_open()
+        rank = int(np.searchsorted(self._where, place))
+        if rank == len(self._where) or self._where[rank] != place:
             return None
-        return {"size": list(self._size), "counts": self._codes[int(self._numbers[place])]}
+        return {"size": list(self._size), "counts": self._codes[int(self._numbers[rank])]}
 
 
 def follow(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from ovvis.masks import BoolArray, Rle, decode, encode_columns
 from ovvis.structures import Region, SourceInfo
+from ovvis.structures.masks_on_demand import MasksOnDemand
 
 _OUTSIDE = (124, 116, 104)  # about the mean colour that the networks subtract: nothing to see
 
@@ -50,7 +50,7 @@ def placed(mask: Rle | None, region: Region | None, size: tuple[int, int]) -> Rl
     return encode_columns(part.T, (region.top, region.left), size) if part.any() else None
 
 
-class PlacedMasks(Sequence[Rle | None]):
+class PlacedMasks(MasksOnDemand):
     """The masks of a track in the whole picture, made when they are asked for.
 
     Args:
@@ -65,11 +65,6 @@ class PlacedMasks(Sequence[Rle | None]):
     def __len__(self) -> int:
         return len(self._masks)
 
-    @overload
-    def __getitem__(self, index: int) -> Rle | None: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Rle | None]: ...
-    def __getitem__(self, index: int | slice) -> Rle | list[Rle | None] | None:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        return placed(self._masks[index], self._region, self._size)
+    def mask(self, place: int) -> Rle | None:
+        """Return the mask at a place, in [0, T)."""
+        return placed(self._masks[place], self._region, self._size)

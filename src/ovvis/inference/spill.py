@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ovvis.errors import DISK_FULL, ResourceError
+from ovvis.errors import DISK_FULL, InputError, ResourceError
 
 DEFAULT_LIMIT = 32 * 2**20  # bytes of records that stay in memory
 
@@ -57,10 +57,14 @@ class Spill:
         for number in range(len(self)):
             yield pickle.loads(self[number])
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be read any more."""
-        return self._file.closed
+    def check_open(self) -> None:
+        """Refuse to read a result's masks that were let go.
+
+        Raises:
+            InputError: it is closed.
+        """
+        if self._file.closed:
+            raise InputError("the result is closed: its masks are gone; ask before close(), or save() what is wanted")
 
     def close(self) -> None:
         """Free the memory or the file."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovvis.errors import InputError
 from ovvis.inference import scoring
 from ovvis.inference.final_masks import mask_confidence
 from ovvis.inference.look import Seen, class_key
@@ -20,6 +18,7 @@ from ovvis.inference.spill import Spill
 from ovvis.masks import Rle
 from ovvis.models.settings import VideoSettings
 from ovvis.structures import Track
+from ovvis.structures.masks_on_demand import MasksOnDemand
 
 TOP_LABELS = 5  # names that a track lists
 
@@ -236,8 +235,7 @@ class MaskStore:
 
     def get(self, frame: int, row: int) -> Rle | None:
         """Return the mask of a chosen tube (by its rank) in a frame."""
-        if self._codes.closed:
-            raise InputError("the result is closed: its masks are gone; ask before close(), or save() what is wanted")
+        self._codes.check_open()
         number = self._numbers[frame * len(self._row) + row]
         return None if number < 0 else {"size": list(self._size), "counts": self._codes[number]}
 
@@ -246,7 +244,7 @@ class MaskStore:
         self._codes.close()
 
 
-class TubeMasks(Sequence[Rle | None]):
+class TubeMasks(MasksOnDemand):
     """The masks of one track, read when asked for.
 
     Args:
@@ -261,14 +259,6 @@ class TubeMasks(Sequence[Rle | None]):
     def __len__(self) -> int:
         return self._store.frames
 
-    @overload
-    def __getitem__(self, index: int) -> Rle | None: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Rle | None]: ...
-    def __getitem__(self, index: int | slice) -> Rle | list[Rle | None] | None:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"frame {index} of a track of {len(self)} frames")
-        index %= len(self)
-        return None if self._silent[index] else self._store.get(index, self._row)
+    def mask(self, place: int) -> Rle | None:
+        """Return the mask at a place, in [0, T)."""
+        return None if self._silent[place] else self._store.get(place, self._row)

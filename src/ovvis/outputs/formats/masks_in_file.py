@@ -7,7 +7,7 @@ import mmap
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import msgspec
 
@@ -15,6 +15,7 @@ from ovvis import masks
 from ovvis.errors import InputError
 from ovvis.fields import JsonFile, short
 from ovvis.masks import Rle
+from ovvis.structures.masks_on_demand import MasksOnDemand
 
 LARGE = 256 << 20
 """Bytes of a file from which on its masks stay there; read whole it takes about five times as much memory."""
@@ -29,7 +30,7 @@ class _Code(msgspec.Struct):
     counts: str
 
 
-class MasksInFile(Sequence[Rle | None]):
+class MasksInFile(MasksOnDemand):
     """A track's masks, each read and checked when it is asked for; the file must not be changed in place meanwhile.
 
     Args:
@@ -51,16 +52,8 @@ class MasksInFile(Sequence[Rle | None]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    @overload
-    def __getitem__(self, index: int) -> Rle | None: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Rle | None]: ...
-    def __getitem__(self, index: int | slice) -> Rle | list[Rle | None] | None:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        place = index if index >= 0 else index + len(self)
-        if not 0 <= place < len(self):
-            raise IndexError(index)
+    def mask(self, place: int) -> Rle | None:
+        """Return the mask at a place, in [0, T)."""
         if not self._first <= place < self._first + len(self._held):
             # Who asks for one after another is given many at once: checking them together takes a tenth of the time.
             count = _TOGETHER if place == self._last + 1 else 1
