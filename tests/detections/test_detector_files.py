@@ -110,6 +110,7 @@ def test_categories_have_names(tmp_path):
         ([{"image_id": 0, "score": 1}], "[0] must have a segmentation or a bbox"),
         ([entry(0, bbox=[1, 2, 3])], "[0] must have a segmentation or a bbox of four numbers"),
         ([entry(0, bbox=[1, 2, -3, 4])], "[0].bbox must be x, y, width and height in pixels"),
+        ([entry(0, bbox=[1e308, 2, 1e308, 4])], "[0].bbox must be x, y, width and height in pixels"),
         ([{"score": 1}], "image_id is missing"),
         ([entry(0, bbox=[1, 2, 3, 4], embedding=e) for e in ([1, 2], [1])], "an embedding must be 2 finite numbers"),
         ({"images": []}, "must be a list of results, or have a field annotations"),

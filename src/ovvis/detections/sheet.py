@@ -123,7 +123,8 @@ class Sheet:
         Raises:
             InputError: it is no box.
         """
-        if not (all(map(math.isfinite, (x, y, width, height))) and width >= 0 and height >= 0):
+        ends = x + width, y + height  # of finite numbers, too, they may be none
+        if not (all(map(math.isfinite, (x, y, width, height, *ends))) and width >= 0 and height >= 0):
             raise InputError(
                 f"{self.path}: {where} must be x, y, width and height in pixels, and is {x:g}, {y:g}, {width:g}, "
                 f"{height:g}: {REMEDY}"
@@ -131,7 +132,7 @@ class Sheet:
         self.notes[BOXES] += 1
         rows, columns = self.size
         # The pixels whose centres lie in the box.
-        left, top, right, bottom = (math.ceil(v - 0.5) for v in (x, y, x + width, y + height))
+        left, top, right, bottom = (math.ceil(v - 0.5) for v in (x, y, *ends))
         if not (left >= 0 and top >= 0 and right <= columns and bottom <= rows):
             self.notes[CLIPPED] += 1
         left, top, right, bottom = max(left, 0), max(top, 0), min(right, columns), min(bottom, rows)
