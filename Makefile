@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTEST_ARGS ?= -n logical --maxprocesses 4 --dist loadfile
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format benchmark browser clean
+.PHONY: demo test lint format lock browser clean
 .DEFAULT_GOAL := help
 
 help:
@@ -45,19 +45,28 @@ format: $(VENV)/.ready-dev
 clean:
 	rm -rf $(VENV) demo .pytest_cache .ruff_cache .mypy_cache
 
+# Newer versions of what we use: run the tests with them, then commit both files.
+lock:
+	uv lock --upgrade
+	uv export --quiet --frozen --extra dev --prune torch --prune torchvision \
+		--no-hashes --no-emit-workspace --no-annotate --no-header \
+		| sed "s/ ; sys_platform == 'darwin' or sys_platform == 'linux' or sys_platform == 'win32'$$//" > constraints.txt
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else \
 		f"ovvis needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}; call make with PYTHON=python3.12")'
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
+# With the versions of uv.lock: what another project publishes today breaks nobody's tests. PyTorch alone is left to
+# the machine, which may have an index of its own for it (CPU only, or another CUDA).
+$(VENV)/.ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV): some minutes and 5 GB the first time, most of it PyTorch."
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e .
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.ready-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV): some minutes and 5 GB the first time, most of it PyTorch."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'trackeval>=1.3' tabulate || echo "No trackeval: its tests are skipped"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'trackers>=2.6' 'pydeprecate>=0.8' || echo "No trackers: the test against its SORT is skipped"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps trackeval==1.3.0 tabulate==0.10.0 || echo "No trackeval: its tests are skipped"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps trackers==2.6.1 pydeprecate==0.14.0 || echo "No trackers: the test against its SORT is skipped"
 	@touch $@ $(VENV)/.ready

@@ -218,7 +218,8 @@ class JsonFile:
         """Return the error of a file that is no JSON, with the line of the damage if that is known."""
         if isinstance(error, RecursionError):
             return InputError(f"{self.path} must be JSON, but it is not (it is nested too deep): {self.remedy}")
-        if not isinstance(error, msgspec.MsgspecError):
+        # msgspec before 0.23 raises UnicodeDecodeError here, later ones an error of their own.
+        if not isinstance(error, msgspec.MsgspecError) or "UTF-8" in str(error):
             return InputError(f"{self.path} must be JSON, but it is not (it is no UTF-8 text): {self.remedy}")
         told = re.fullmatch(r"(?:JSON is malformed: )?(.*?)(?: \(byte ([0-9]+)\))?", str(error), re.DOTALL)
         assert told is not None

@@ -1,5 +1,6 @@
 """What is said of a release in several files is the same, and its workflows and image are what they should be."""
 
+import itertools
 import json
 import os
 import re
@@ -53,8 +54,19 @@ def test_the_lock_names_the_public_registry_and_has_every_hash():
     assert all(file["url"].startswith("https://files.pythonhosted.org/packages/") for file in files)
     assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", file["hash"]) for file in files)
     locked = {one["name"] for one in outside}
-    asked = {re.match(r"[\w.-]+", line)[0].replace("_", "-").lower() for line in PROJECT["dependencies"]}
-    assert asked <= locked
+    lines = [*PROJECT["dependencies"], *itertools.chain(*PROJECT["optional-dependencies"].values())]
+    asked = {re.match(r"[\w.-]+", line)[0].replace("_", "-").lower() for line in lines}
+    assert asked - {"ovvis", "ovvis-comparison"} <= locked
+
+
+def test_make_installs_what_the_lock_names():
+    """`make lock` writes both files: one of them alone is a mistake."""
+    locked = {(one["name"], one["version"]) for one in tomllib.loads(text("uv.lock"))["package"] if "version" in one}
+    pinned = [re.match(r"([\w.-]+)==(\S+)", line).groups() for line in text("constraints.txt").splitlines()]
+    assert set(pinned) <= locked and {"msgspec", "pytest", "ruff", "mypy"} <= {name for name, _ in pinned}
+    for line in PROJECT["optional-dependencies"]["dev"]:
+        if exact := re.match(r"([\w.-]+)==(.+)", line):
+            assert exact.groups() in pinned
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
