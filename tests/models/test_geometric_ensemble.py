@@ -46,6 +46,9 @@ def test_a_label_was_trained_if_one_of_its_words_was(synonyms, exponents):
     classifier = build_tiny_fc_clip().classifier
     text = TextEmbeddings(torch.zeros(3, 4), torch.arange(3), ("dog", "kettle", "cat"), synonyms)
     assert classifier.exponents(text, torch.device("cpu")).tolist() == pytest.approx(exponents)
+    other = TextEmbeddings(torch.zeros(1, 4), torch.arange(1), ("hot kettle",))
+    assert classifier.exponents(other, torch.device("cpu")).tolist() == pytest.approx([0.8])
+    assert classifier.exponents(text, torch.device("cpu")).tolist() == pytest.approx(exponents)
 
 
 def test_the_words_of_coco():

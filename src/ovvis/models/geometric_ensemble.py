@@ -48,6 +48,7 @@ class EnsembleClassifier(Classifier):
         self.outer = MaskPooledClassifier(clip)
         # Whether CLIP names the tubes of a learnt tracker once for the whole video, as released with a ConvNeXt.
         self.over_video = not self.outer.blind_without_cells
+        self._last: tuple[Text, Tensor] | None = None  # every window of a video has the same text
 
     def forward(self, prediction: Prediction, text: Text) -> Tensor:
         """Return the logarithms of the labels' and, last, the void's probabilities (B, Q, K + 1), float32.
@@ -77,9 +78,10 @@ class EnsembleClassifier(Classifier):
         if isinstance(text, TextRows):
             assert text.exponents is not None
             return text.exponents
-        synonyms = text.synonyms or tuple((label,) for label in text.labels)
-        kinds = [self.alpha if self.trained.intersection(words) else self.beta for words in synonyms]
-        return torch.tensor(kinds, device=device)
+        if self._last is None or self._last[0] is not text:
+            synonyms = text.synonyms or tuple((label,) for label in text.labels)
+            self._last = (text, torch.tensor([bool(self.trained.intersection(words)) for words in synonyms]))
+        return torch.where(self._last[1].to(device), self.alpha, self.beta)
 
 
 def combine(inner: Tensor, outer: Tensor, share: Tensor) -> Tensor:
