@@ -194,6 +194,47 @@ def test_the_decoders_of_another_family(home):
     assert "decoders of their own: give one of the two" in refused(home, "--output", str(home / "two"), *two)
 
 
+def test_two_stages_from_the_other_familys_weights(home):
+    """OVFormer in its two stages: the first begins with all of an OV2Seg's network, the second with the first's."""
+    network = {**NETWORK, "backbone": "clip"}
+    every = "model.taken=[backbone,pixel_decoder,query_decoder,object_head,class_head]"
+    said = {}
+    for name, model, more in (
+        ("ov2seg", "ov2seg-r50", []),
+        ("images", "ovformer-r50-lvis", [f"model.decoders={home / 'ov2seg'}", every]),
+        ("video", "ovformer-r50", [f"model.weights={home / 'images'}", "data.sampling.frames=2"]),
+    ):
+        recipe = {**RECIPE, "model": {"name": model, "weights": "untrained", "network": network}}
+        (home / "tiny.yaml").write_text(yaml.safe_dump(recipe))
+        words = [word for setting in (*more, "run.carry_clip=true", "run.steps=1") for word in ("--set", setting)]
+        said[name] = " ".join(train(home, "--output", str(home / name), *words).output.split())
+        if name == "images":
+            begun = starting_model(load_config(home / "tiny.yaml", more))
+    given, own = checkpoint.latest(home / "ov2seg").weights, begun.state_dict()
+    network_of = {key for key in own if key.startswith("network.")}
+    assert {key for key in network_of if key not in given} == {key for key in network_of if ".alignment." in key}
+    assert all(torch.equal(own[key], given[key]) for key in network_of & given.keys())
+    head, queries = begun.network.class_head, torch.randn(1, 6, 32)
+    same = head.alignment.norm(head.mlp(queries))  # the frames say nothing yet
+    assert torch.equal(head(queries, torch.randn(1, 1, same.shape[-1])), same)
+    assert "The network begins with" not in said["ov2seg"]
+    assert "class_head 4, object_head 4," in said["images"] and "adds nothing at first" in said["images"]
+    assert "as drawn: class_head 10 tensors" in said["images"]
+    assert f"The network begins with {home / 'images'}: backbone" in said["video"]
+    assert "class_head 14, object_head 4," in said["video"] and "as drawn" not in said["video"]
+
+
+def test_parts_that_cannot_be_taken_from_another_family(home):
+    train(home, "--output", str(home / "first"), "--set", "run.steps=1")  # a CLIP-VIS, which has no class head
+    asked = {"name": "ovformer-r50", "weights": "untrained", "network": {**NETWORK, "backbone": "clip"}}
+    (home / "tiny.yaml").write_text(yaml.safe_dump({**RECIPE, "model": asked}))
+    first = f"model.decoders={home / 'first'}"
+    for part, said in (("class_head", "first has no 'class_head'"), ("iou_head", "the network has no 'iou_head'")):
+        words = ["--set", first, "--set", f"model.taken=[{part}]"]
+        assert said in refused(home, "--output", str(home / "other"), *words)
+    assert "model.decoders, which says whose" in refused(home, "--set", "model.taken=[object_head]")
+
+
 def test_weights_to_begin_with(home, monkeypatch):
     """A checkpoint of an earlier run is taken; one that is spoilt, or of another family, is refused before training."""
     train(home, "--output", str(home / "first"), "--set", "run.steps=1", "--set", "run.carry_clip=true")

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -31,12 +31,24 @@ STICKERS = (
     "clip-vis-stickers",
     "clip-vis-stickers-gpu",
     "ovformer-stickers",
+    "ovformer-stickers-images",
+    "ovformer-stickers-images-short",
+    "ovformer-stickers-video",
+    "ovformer-stickers-video-short",
     "ov2seg-stickers",
+)
+
+UNPUBLISHED = (  # runs of the papers whose weights are not published
+    "clip-vis-r50-coco",
+    "clip-vis-convnext-b-coco",
+    "ovformer-r50-ytvis19",
+    "ovformer-r50-ytvis19-closed",
+    "ov2seg-r50-lvvis",
 )
 
 
 def test_there_is_one_for_each_published_run():
-    assert set(recipes()) == {*PUBLISHED, *STICKERS, "clip-vis-r50-coco", "clip-vis-convnext-b-coco", "finetune-own"}
+    assert set(recipes()) == {*PUBLISHED, *UNPUBLISHED, *STICKERS, "finetune-own"}
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -54,7 +66,11 @@ def test_a_recipe_is_short_and_says_what_it_is_for(name):
 @pytest.mark.parametrize("name", recipes())
 def test_a_recipe_names_datasets_and_a_model_that_there_are(name):
     config = load_config(name)
-    assert config.model.network == ZOO[config.model.name].config
+    network, own = asdict(config.model.network), asdict(ZOO[config.model.name].config)
+    if name.startswith("ovformer-stickers-images"):  # what no tensor tells, as the image-trained models have it
+        images = asdict(ZOO["ovformer-r50-lvis"].config)
+        own |= {key: images[key] for key in ("temporal", "window", "momentum", "choice")}
+    assert network == own
     for dataset in (*config.data.train, config.validation.dataset):
         if dataset not in ("own.json", "", *LIVE):
             entry(dataset)
@@ -109,6 +125,39 @@ def test_the_published_schedule_of_ovformer(backbone):
     assert [round(share * ov2seg.run.steps) for share in ov2seg.optimizer.decay_at] == [327_778, 355_093]
     assert (ov2seg.model.network.queries, ov2seg.model.network.decoder_layers) == (300, 6)
     assert (images.model.network.temporal, video.model.network.temporal) == (False, True)
+
+
+def test_the_papers_other_runs_on_video():
+    """OVFormer on YouTube-VIS 2019, open and closed (Table 3), and OV2Seg fine-tuned frame by frame (Table 1)."""
+    video = load_config("ovformer-r50-lvvis")
+    runs = {name: load_config(name) for name in UNPUBLISHED[2:]}
+    for config in runs.values():
+        assert (config.optimizer, config.run, config.loss) == (video.optimizer, video.run, video.loss)
+        assert config.data.augment == video.data.augment and config.data.choice.keep_empty
+        assert config.validation.short_edge == config.model.network.short_edge
+    opened, closed, ov2seg = runs.values()
+    assert opened.model == closed.model == video.model
+    assert opened.data.train == closed.data.train == ("ytvis_2019_train",)
+    assert (opened.data.choice.groups, closed.data.choice.groups) == (("base",), ())
+    assert entry("ytvis_2019_train").vocabulary == "ytvis_2019"  # which tells base and novel
+    assert (opened.data.sampling.frames, ov2seg.data.sampling.frames) == (2, 1)
+    assert (ov2seg.model.name, ov2seg.model.weights) == ("ov2seg-r50", "published")
+    assert ov2seg.data.train == ("lvvis_train_base",)
+
+
+@pytest.mark.parametrize("length", ["", "-short"])
+def test_the_two_stages_of_the_small_ovformer(length):
+    """Images with alignment from OV2Seg's weights, then windows of two for a short time, as the paper trains it."""
+    images, video = (load_config(f"ovformer-stickers-{stage}{length}") for stage in ("images", "video"))
+    assert (images.model.decoders, images.model.weights) == ("ov2seg-stickers", "clip")
+    assert (images.data.sampling.frames, video.data.sampling.frames) == (1, 2)
+    assert images.model.network.alignment == video.model.network.alignment == "released"
+    assert video.model.weights == f"ovvis-train-ovformer-stickers-images{length}"  # what stage one leaves by default
+    assert video.model.network == ZOO["ovformer-stickers"].config
+    assert images.optimizer.backbone_rate == video.optimizer.backbone_rate == 0.1
+    assert (video.optimizer.schedule, video.optimizer.decay_at) == ("steps", (0.5,))
+    assert video.optimizer.rate < images.optimizer.rate
+    assert video.run.steps < images.run.steps
 
 
 def test_the_small_models_of_all_families_see_the_same_world():

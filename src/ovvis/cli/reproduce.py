@@ -32,7 +32,16 @@ from ovvis.models.zoo import ZOO
 from ovvis.paths import user_path
 from ovvis.predictions.folder import Shard
 from ovvis.reproduction.earlier import refuse_others
-from ovvis.reproduction.experiments import EXPERIMENTS, LONG, MODEL, OV2SEG, OVFORMER, Experiment, choose
+from ovvis.reproduction.experiments import (
+    EXPERIMENTS,
+    LONG,
+    MODEL,
+    OV2SEG,
+    OVFORMER,
+    OVFORMER_WINDOWS,
+    Experiment,
+    choose,
+)
 from ovvis.reproduction.figures import Outcome
 from ovvis.reproduction.tables import as_json, fill, page, rich_table
 from ovvis.version import __version__
@@ -45,7 +54,11 @@ if TYPE_CHECKING:
 STICKERS = "clip-vis-stickers"
 WAIT = 600.0  # seconds for another shard that writes the tables
 PARTS, TABLES_MD, FIGURES_JSON = "parts", "tables.md", "figures.json"
-PACKAGED = {OVFORMER: "ovformer-stickers", OV2SEG: "ov2seg-stickers"}  # where --network does not say otherwise
+PACKAGED = {  # where --network does not say otherwise
+    OVFORMER: "ovformer-stickers",
+    OVFORMER_WINDOWS: "ovformer-stickers",
+    OV2SEG: "ov2seg-stickers",
+}
 app = typer.Typer(
     help="The papers' tables on real data, and their ablations on the project's own world.",
     no_args_is_help=True,

@@ -60,7 +60,7 @@ def _run(config: TrainConfig, fabric: Fabric, folder: Path) -> None:
     first = fabric.is_global_zero
     with (
         _alone(folder if first else None),
-        _model(config, fabric) as built,
+        _model(config, fabric, say=first and not checkpoint.checkpoints(folder)) as built,
         _politely_stopped() as stop,
         _shown(config, first) as (show, look),
     ):
@@ -137,10 +137,14 @@ def _alone(folder: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def _model(config: TrainConfig, fabric: Fabric) -> Iterator[Built]:
-    """Yield the task, with a bar while weights are fetched."""
+def _model(config: TrainConfig, fabric: Fabric, say: bool = True) -> Iterator[Built]:
+    """Yield the task, with a bar while weights are fetched; say what the network begins with."""
+    said: list[str] = []
     with progress(f"fetching {config.model.name}", "B") as fetched:
-        model = starting_model(config, fetched)
+        model = starting_model(config, fetched, said.append)
+    if say:
+        for line in said:
+            out.print(escape(line), soft_wrap=True)
     yield build_task(config, model, fabric)
 
 

@@ -118,6 +118,18 @@ class ClassHead(nn.Module):
         out: Tensor = aligned.unflatten(1, (-1, count)).transpose(0, 1).reshape(*layers, batch, count, -1)
         return out
 
+    def begin_unaligned(self) -> bool:
+        """Let the alignment add nothing until it has learnt: queries keep the names that the MLP knows, but for a norm.
+
+        For an MLP that is taken from a head without alignment. Returns whether there is an alignment that can: the
+        paper's has no residual, so that nothing of the MLP's embedding would be left.
+        """
+        if not isinstance(self.alignment, _ReleasedAlignment):
+            return False
+        nn.init.zeros_(self.alignment.attention.out.weight)
+        nn.init.zeros_(self.alignment.attention.out.bias)
+        return True
+
 
 class PooledClassHead(nn.Module):
     """Gives each query an embedding in CLIP's space from itself and from what lies under its mask (FC-CLIP).

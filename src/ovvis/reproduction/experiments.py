@@ -19,6 +19,8 @@ BESIDE = {VAL: "lvvis_val", LONG: "ovis_val"}  # the dataset whose published fig
 MODEL, IOU_PIXELS = "model", "iou-pixels"  # networks: the one asked for; one trained with `iou_from="pixels"`
 OVFORMER, OV2SEG, FC_CLIP, OV_DVIS = "ovformer", "ov2seg", "fc-clip", "ov-dvis"  # of the other families
 OVFORMER_IMAGES = "ovformer-images"  # an OVFormer that saw no windows yet: trained on images, with alignment
+OVFORMER_VIDEO = "ovformer-video"  # the same after its second stage, on windows
+OVFORMER_WINDOWS = "ovformer-windows"  # one that saw windows alone
 
 
 _RELEASED: Mapping[str, Any] = {"birth": None, "names": 0.0}
@@ -117,6 +119,21 @@ _PUBLISHED_SORT = Following(patience=1, min_frames=3)
 _NAMES: frozenset[Given] = frozenset({"names"})
 _IDENTITIES: frozenset[Given] = frozenset({"identities"})
 _MASKS: frozenset[Given] = frozenset({"masks"})
+_STAGES = (  # row, network, window, and the row of OVFormer's Table 3
+    ("baseline: OV2Seg-style", OV2SEG, 1, "Baseline"),
+    ("images, with alignment, online", OVFORMER_IMAGES, 1, "alignment"),
+    ("then windows, offline", OVFORMER_VIDEO, None, "video"),
+    ("then windows, of 5", OVFORMER_VIDEO, 5, "semi-online"),
+    ("then windows, of 1", OVFORMER_VIDEO, 1, ""),
+    ("windows alone, offline", OVFORMER_WINDOWS, None, ""),
+    ("windows alone, of 5", OVFORMER_WINDOWS, 5, ""),
+)
+_STAGE_ORACLES: tuple[tuple[str, frozenset[Given]], ...] = (
+    ("nothing", frozenset()),
+    ("names", _NAMES),
+    ("identities", _IDENTITIES),
+    ("both", _NAMES | _IDENTITIES),
+)
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     Experiment(
@@ -247,6 +264,30 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         ),
         "OV2Seg-style",
         speed=True,
+    ),
+    Experiment(
+        "stages",
+        "OVFormer in two stages (OVFormer Table 3)",
+        "As the paper trains it: images with alignment, then windows of two; and one that saw windows alone. The "
+        "paper's figures: LV-VIS val.",
+        (VAL,),
+        tuple(
+            Row(name, {"window": window}, network, published=f"ovformer-3: {printed}" if printed else "")
+            for name, network, window, printed in _STAGES
+        ),
+        _STAGES[0][0],
+    ),
+    Experiment(
+        "stages-oracles",
+        "OVFormer in two stages: where AP is lost",
+        "The same networks, given names, identities or both, as in the table of oracles.",
+        (VAL,),
+        tuple(
+            Row(f"{name}; {title}", {"window": window}, network, given=given)
+            for name, network, window, _ in _STAGES
+            if window is not None and name != "then windows, of 1"
+            for title, given in _STAGE_ORACLES
+        ),
     ),
     Experiment(
         "systems",

@@ -174,7 +174,8 @@ class Measurement:
                 figures[id(one), way] = self._figures(one, way, parts)
                 done += 1
                 advance(done, total)
-        return [self._outcome(e, split, figures, costs) for e in self._experiments for split in e.splits]
+        made = [e for e in self._experiments if self._rows(e)]  # a table whose rows are all left out is none
+        return [self._outcome(e, split, figures, costs) for e in made for split in e.splits]
 
     @staticmethod
     def _figures(one: Pass, way: Way, parts: Sequence[Part]) -> Figures:

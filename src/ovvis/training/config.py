@@ -19,6 +19,7 @@ from ovvis.training.loss.criterion import LossConfig
 from ovvis.training.optimizer import OptimizerConfig
 
 FRESH = ("clip", UNTRAINED)  # `model.weights` that leave the network as drawn
+DECODERS = ("pixel_decoder", "query_decoder")  # parts that every family has alike
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -63,6 +64,7 @@ class ModelConfig:
     # What the decoders begin with where the rest is fresh: a name of the zoo, a checkpoint file or the folder of an
     # earlier run, of any family; empty: as drawn
     decoders: str = ""
+    taken: tuple[str, ...] = DECODERS  # the parts that `decoders` brings: further ones where both have them
     # Parts of the network that are trained, such as iou_head or class_head; none: all
     parts: tuple[str, ...] = ()
     text_embeddings: str = ""  # file in place of CLIP's own texts of the training set's labels; see `ovvis predict`
@@ -74,6 +76,10 @@ class ModelConfig:
             raise ValueError(
                 f"model.decoders is {self.decoders!r}, but model.weights {self.weights!r} bring decoders of their own: "
                 "give one of the two"
+            )
+        if not self.decoders and self.taken != DECODERS:
+            raise ValueError(
+                f"model.taken is {list(self.taken)}, but model.decoders, which says whose, is empty: give it"
             )
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ovvis.errors import InputError, ResourceError
+from ovvis.errors import InputError, ResourceError, nearest
 from ovvis.models.backbones.conv_clip import TrainedClipBackbone
 from ovvis.models.backbones.pretrained import start_backbone
 from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.download import Progress
 from ovvis.models.families import build_model
+from ovvis.models.heads import ClassHead
 from ovvis.models.load import build_from, own_weights
 from ovvis.models.model import Model
 from ovvis.models.own_clip import pretrained_clip
@@ -28,7 +30,8 @@ from ovvis.training.logbook import METRICS
 from ovvis.training.recipes import CONFIG_FILE, load_config
 
 EXPORT = "model.safetensors"
-DECODERS = ("network.pixel_decoder.", "network.query_decoder.")  # what every family has alike
+NETWORK = "network."  # what the names of a network's tensors begin with
+Say = Callable[[str], None]
 
 
 def export_path(run: Path) -> Path:
@@ -61,26 +64,31 @@ def refuse_foreign(folder: Path) -> None:
         raise InputError(f"{folder} holds a {METRICS} and no run of ovvis: {remedy}")
 
 
-def starting_model(config: TrainConfig, on_progress: Progress | None = None) -> Model:
+def starting_model(config: TrainConfig, on_progress: Progress | None = None, say: Say | None = None) -> Model:
     """Return the model that a run begins with, on the CPU, in float32, its CLIP frozen.
 
     Args:
         config: the run's settings; `config.model.weights` says which weights.
         on_progress: called with bytes done and in all while weights are fetched.
+        say: told in a line which of the network's tensors were taken from where, and which are as drawn.
 
     Raises:
         InputError: the weights are of another architecture, or not there.
         ResourceError: weights cannot be fetched.
     """
     try:
-        return _starting_model(config, on_progress)
+        return _starting_model(config, on_progress, say or _untold)
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"model.network cannot be built: {error}; change it") from error
 
 
-def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
+def _untold(line: str) -> None:
+    del line
+
+
+def _starting_model(config: TrainConfig, on_progress: Progress | None, say: Say) -> Model:
     asked = config.model
     if asked.weights in FRESH:
         with torch.random.fork_rng(devices=[]):
@@ -100,14 +108,47 @@ def _starting_model(config: TrainConfig, on_progress: Progress | None) -> Model:
             if asked.backbone:
                 _start_backbone(model, asked, on_progress)
         if asked.decoders:
-            found = _made_before(asked.decoders, on_progress)
-            decoders = {name: tensor for name, tensor in found.state.items() if name.startswith(DECODERS)}
-            load_strictly(model, {**model.state_dict(), **decoders}, f"decoders of {asked.decoders}")
+            _take_parts(model, asked, _made_before(asked.decoders, on_progress).state, say)
         return model
     entry = replace(find_model(asked.name), config=asked.network)
-    found = _made_before(asked.name if asked.weights == "published" else asked.weights, on_progress)
+    place = asked.name if asked.weights == "published" else asked.weights
+    found = _made_before(place, on_progress)
     # The tensors must fit; settings that no tensor tells, such as a code of time, are the recipe's to change.
-    return build_from(replace(found, config=None), entry, asked.network.decoder_layers, asdict(asked.network))
+    model = build_from(replace(found, config=None), entry, asked.network.decoder_layers, asdict(asked.network))
+    say(f"The network begins with {place}: {_counted(found.state)}")
+    return model
+
+
+def _take_parts(model: Model, asked: ModelConfig, found: Mapping[str, Tensor], say: Say) -> None:
+    """Put parts of another network into a fresh one."""
+    own, place = model.state_dict(), f"decoders of {asked.decoders}"
+    known = {name.split(".")[1] for name in own if name.startswith(NETWORK)}
+    for part in asked.taken:
+        for whose, names in (("the network", own), (asked.decoders, found)):
+            if not _of(part, names):
+                raise InputError(f"model.taken: {whose} has no {part!r}; {nearest(part, known)}")
+    taken = {name: tensor for part in asked.taken for name, tensor in _of(part, found).items()}
+    load_strictly(model, {**own, **taken}, place)
+    rest = {name for name in own if name.startswith(NETWORK) and name not in taken}
+    line = f"The network begins with parts of {asked.decoders}: {_counted(taken)}"
+    if asked.weights == "clip" and asked.backbone and (begun := rest & _of("backbone", own).keys()):
+        rest -= begun
+        line += f"; of model.backbone {asked.backbone}: {_counted(begun)}"
+    line += f"; as drawn: {_counted(rest)}"
+    head = model.network.class_head
+    if isinstance(head, ClassHead) and _of("class_head", taken) and not _of("class_head.alignment", taken):
+        line += "; the alignment adds nothing at first" if head.begin_unaligned() else ""
+    say(line)
+
+
+def _of(part: str, names: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in names.items() if name.startswith(f"{NETWORK}{part}.")}
+
+
+def _counted(names: Collection[str]) -> str:
+    """Return how many tensors of each part of a network are among names."""
+    counts = Counter(name.split(".")[1] for name in names if name.startswith(NETWORK))
+    return ", ".join(f"{part} {count}" for part, count in sorted(counts.items())) + " tensors" if counts else "nothing"
 
 
 def _start_backbone(model: Model, asked: ModelConfig, on_progress: Progress | None) -> None:
