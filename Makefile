@@ -5,13 +5,14 @@ VENV ?= .venv
 PYTEST_ARGS ?= -n logical --maxprocesses 4 --dist loadfile
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format lock browser clean
+.PHONY: demo test lint docs format lock browser clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    set up, then segment the packaged video with the packaged model"
 	@echo "make test    set up, then run the tests"
 	@echo "make lint    set up, then ruff and mypy"
+	@echo "make docs    set up, then build the documentation's site: build/manual/site/index.html"
 
 demo: $(VENV)/.ready
 	@$(BIN)/ovvis demo --output demo/result --overwrite
@@ -38,12 +39,15 @@ lint: $(VENV)/.ready-dev
 		[ ! -x $(BIN)/$${linter%% *} ] || { echo "$$linter"; $(BIN)/$$linter; } || exit 1; \
 	done
 
+docs: $(VENV)/.ready-dev
+	$(BIN)/python tools/manual/build.py
+
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) demo build/manual .pytest_cache .ruff_cache .mypy_cache
 
 # Newer versions of what we use: run the tests with them, then commit both files.
 lock:
