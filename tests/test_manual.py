@@ -14,11 +14,12 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools" / "manual"))
 
 import manual_commands  # noqa: E402
+import manual_files  # noqa: E402
 import manual_names  # noqa: E402
 import manual_pages  # noqa: E402
 
 CONFIG = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
-MADE = {"command_line.md", "python.md"}
+MADE = {"command_line.md", "python.md", "files.md"}
 
 
 def named(entries):
@@ -105,6 +106,13 @@ def test_the_python_page_has_every_public_name():
     for member in ("VideoSegmenter.stream", "VideoResult.counts", "Track.mask"):
         assert f"#### `{member}`" in page
     assert "```pycon\n>>> " in page
+
+
+def test_the_page_of_files_says_what_each_is_for():
+    page = manual_files.page()
+    told = re.findall(r"^- \[`([\w/]+\.py)`\]\(\S+\): \S", page, re.MULTILINE)
+    files = {path.relative_to(manual_files.SOURCE).as_posix() for path in manual_files.SOURCE.rglob("*.py")}
+    assert [name for name in files - {*told} if not name.endswith("__init__.py")] == []
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Make the documentation's site: `python tools/manual/build.py`, into `build/manual/site`, or below a folder given.
 
-The pages of the repository and two that are made from the program (command line, Python) go into one folder, of which
-zensical makes the site. A warning is an error.
+The pages of the repository and those that are made from the program (command line, Python, files) go into one folder,
+of which zensical makes the site. A warning is an error.
 """
 
 import os
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import manual_commands
+import manual_files
 import manual_names
 from manual_pages import ROOT, BrokenLinksError, followed, pages
 
@@ -25,7 +26,8 @@ def stage(folder: Path) -> None:
     """
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("*.md", "*.ipynb"))
-    made = {"command_line.md": manual_commands.page(), "python.md": manual_names.page()}
+    makers = {"command_line.md": manual_commands, "python.md": manual_names, "files.md": manual_files}
+    made = {name: maker.page() for name, maker in makers.items()}
     broken = []
     for path, name in pages().items():
         try:
