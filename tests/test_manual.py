@@ -72,6 +72,22 @@ def test_links_are_followed(small):
     )
 
 
+def test_bars_in_a_tables_code_are_bars(small):
+    row = r"| `a \| b` | `c` | d \| e |"
+    assert manual_pages.followed("docs/a.md", row, small) == r"| `a | b` | `c` | d \| e |"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a_b* [x]", r"a\_b\* \[x\]"),
+        ("0<=x & `a_b<`", "0&lt;=x &amp; `a_b<`"),
+    ],
+)
+def test_help_is_shown_as_it_is(text, shown):
+    assert manual_commands.plain(text) == shown
+
+
 @pytest.mark.parametrize(
     ("link", "why"),
     [

@@ -45,7 +45,7 @@ def page() -> str:
 def section(name: str, command: Any) -> str:
     """Return what the page says of one verb."""
     context = command.make_context(name, [], resilient_parsing=True)
-    usage = " ".join(piece for piece in command.collect_usage_pieces(context))
+    usage = re.sub(r"\{(.+?)\}(\.\.\.)?", r"\1", " ".join(command.collect_usage_pieces(context)))
     lines = [f"### ovvis {name}", "", plain(" ".join((command.help or "").split())), ""]
     lines += ["```text", f"ovvis {name} {usage}", "```", ""]
     panels: dict[str, list[str]] = {}
@@ -62,4 +62,5 @@ def section(name: str, command: Any) -> str:
 def plain(text: str) -> str:
     """Return text of a help as Markdown that shows just that."""
     pieces = CODE.split(text.replace("\\[", "["))
-    return "".join(p if i % 2 else re.sub(r"([\\*_<>\[\]|~])", r"\\\1", p) for i, p in enumerate(pieces))
+    shown = {character: "\\" + character for character in "\\*_[]"} | {"<": "&lt;", "&": "&amp;"}
+    return "".join(p if i % 2 else "".join(shown.get(c, c) for c in p) for i, p in enumerate(pieces))

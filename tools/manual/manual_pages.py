@@ -16,6 +16,9 @@ BESIDE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGE
 FENCE = re.compile(r"^( *)(`{3,}|~{3,}).*?^\1\2 *$", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"(`+)(?:(?!`).)(?:.*?[^`])??\1(?!`)")
 LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^()\s]+(?:\([^()]*\))?)\)")
+BAR = re.compile(
+    r"(?<=[| (])`[^`\n]*\\\|[^`\n]*`"
+)  # code in a table: GitHub wants its bars escaped, the site shows that
 HEADING = re.compile(r"^#{1,6} +(.+?) *#* *$", re.MULTILINE)
 ADDRESS = re.compile(r"https?://[a-z0-9.-]+\.[a-z]{2,}(:\d+)?(/[^\s<>\"]*)?(#\S*)?|mailto:\S+@\S+", re.IGNORECASE)
 
@@ -93,4 +96,4 @@ def followed(path: str, text: str, root: Path = ROOT) -> str:
         at = link.end(2)
     if broken:
         raise BrokenLinksError("\n".join(broken))
-    return "".join([*made, text[at:]])
+    return BAR.sub(lambda code: code[0].replace("\\|", "|"), "".join([*made, text[at:]]))
