@@ -147,6 +147,7 @@ class FakeModel(nn.Module):
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self.view_side = None
         self.tracker = self.refiner = self.texts = self.runtime = None
+        self.accelerated = ()
         self.batches: list[int] = []  # windows of each call
 
     def forward(self, pixels: torch.Tensor, images: torch.Tensor | None = None) -> Prediction:

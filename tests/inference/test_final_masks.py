@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ovvis.inference.final_masks import mask_confidence, resize_matrix, rle_from_logits
+from ovvis.inference.final_masks import mask_bits, mask_confidence, resize_matrix, rle_from_bits, rle_from_logits
 from ovvis.masks import decode, encode
 
 
@@ -104,3 +104,13 @@ def test_confidence_is_the_mean_sigmoid_of_the_pixels_of_the_result():
     wanted = (full.sigmoid() * inside).sum() / (inside.sum() + 1e-6)
     assert mask_confidence(logits, padded, kept, size) == pytest.approx(wanted.item(), abs=1e-5)
     assert mask_confidence(-logits.abs(), padded, kept, size) == 0
+
+
+@pytest.mark.parametrize("kind", ["noise", "smooth", "sparse"])
+@pytest.mark.parametrize("size", [(60, 80), (61, 83), (17, 9)])
+def test_masks_made_where_the_logits_lie_are_the_same(kind, size):
+    padded, kept = (64, 96), (60, 90)
+    logits = torch.stack([noise(16, 24, seed, kind) for seed in range(3)] + [torch.full((16, 24), -1.0)])
+    found = [rle_from_bits(row, size) for row in mask_bits(logits, padded, kept, size)]
+    assert found == [rle_from_logits(one, padded, kept, size) for one in logits]
+    assert found[3] is None

@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ovvis.inference import mask_code
 from ovvis.inference.final_masks import rle_from_logits
-from ovvis.inference.mask_code import near_edge, pack, unpack
+from ovvis.inference.mask_code import Sketch, near_edge, pack, pack_bits, unpack, unpack_bits, unpack_on
 
 KINDS = ("noise", "sparse", "blobs", "flat", "zeros")
 
@@ -83,3 +84,37 @@ def test_near_edge_by_hand():
     wanted = torch.zeros(6, 6, dtype=torch.bool)
     wanted[:3, :3] = True
     assert torch.equal(near_edge(corner)[0], wanted)
+
+
+def same_code(x, usual, monkeypatch):
+    monkeypatch.setattr(mask_code, "_USUAL", usual)
+    sketch, wanted = Sketch(x, x > 0), pack(x)
+    found = sketch.code(**{name: part.clone() for name, part in sketch.parts.items()})
+    assert found.shape == wanted.shape and found.signs == wanted.signs
+    for one, other in ((found.slots, wanted.slots), (found.values, wanted.values), (found.starts, wanted.starts)):
+        assert one.dtype == other.dtype and np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("usual", [1, 2, 1000])  # room for all values, for half of them, for next to none
+def test_a_sketch_by_steps_of_fixed_sizes_is_the_same_code(kind, usual, monkeypatch):
+    for size in ((5, 7), (24, 30), (1, 9)):
+        same_code(logits(kind, 4, *size, seed=3), usual, monkeypatch)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_code_is_unpacked_on_a_device_as_on_the_cpu(kind):
+    code = pack(logits(kind, 5, 12, 17, seed=1))
+    wanted = unpack(code, np.array([0, 2, 3]))
+    queries, found = unpack_on(code, np.array([0, 2, 3]), torch.device("cpu"))
+    assert queries == list(wanted)
+    for query, one in zip(queries, found, strict=True):
+        assert torch.equal(one, wanted[query])
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 31])
+def test_bits_there_and_back(count):
+    bools = torch.rand(3, count, generator=torch.Generator().manual_seed(0)) > 0.5
+    bits = pack_bits(bools)
+    assert np.array_equal(bits.numpy(), np.packbits(bools.numpy(), axis=1))
+    assert torch.equal(unpack_bits(bits, count), bools)

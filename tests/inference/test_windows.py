@@ -5,7 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ovvis.inference.windows import groups, make_window, resize
+from ovvis.inference import windows
+from ovvis.inference.resize_on_device import resize_exactly
+from ovvis.inference.windows import groups, make_window, place_window, read_window, resize
 from ovvis.pixels import clip_view
 from ovvis.structures import Frame
 
@@ -20,6 +22,32 @@ def test_resize_is_pillows(size):
     wanted = np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BILINEAR))
     assert np.array_equal(resize(frame, size), wanted)
     assert resize(frame, size).shape == (*size, 3)
+
+
+@pytest.mark.parametrize(
+    "size", [(20, 30), (7, 5), (41, 33), (20, 31), (1, 1), (9, 30), (20, 300), (19, 31), (21, 29), (21, 300), (40, 7)]
+)
+def test_resize_where_the_network_computes_is_pillows_to_the_bit(size):
+    frames = np.stack([image(20, 30), np.full((20, 30, 3), 255, np.uint8), image(20, 30, 1) // 200 * 255])
+    found = resize_exactly(torch.from_numpy(frames), size).numpy()
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, np.stack([resize(frame, size) for frame in frames]))
+
+
+def test_a_pillow_that_does_it_otherwise_does_it_itself(monkeypatch):
+    monkeypatch.setattr(windows, "axes_in_turn", lambda source, size: None)
+    raw = read_window((Frame(image(40, 50), 0, 0.0),), (33, 64), resized=False)
+    assert np.array_equal(raw.images[0].numpy(), resize(image(40, 50), (33, 64)))
+
+
+def test_a_window_that_is_resized_later_is_the_same():
+    frames = tuple(Frame(image(40, 50, i), i, float(i)) for i in range(2))
+    mean, std = torch.full((3, 1, 1), 9.0), torch.full((3, 1, 1), 3.0)
+    raw = read_window(frames, (33, 64), 24, resized=False)
+    assert raw.images.shape == (2, 40, 50, 3)
+    later, now = place_window(raw, mean, std), make_window(frames, (33, 64), mean, std, 24)
+    assert torch.equal(later.pixels, now.pixels) and torch.equal(later.views, now.views)
+    assert (later.image_size, later.frames) == (now.image_size, now.frames)
 
 
 def test_window():

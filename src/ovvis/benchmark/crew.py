@@ -57,6 +57,15 @@ class Member:
         self._send(b"run")
         return self.answer()
 
+    def take(self, row: Row) -> Answer:
+        """Have it get ready for another row in place of its own."""
+        self._send(msgspec.json.encode(Task(row=row)))
+        return self.answer()
+
+    def stop(self) -> None:
+        """End what it does; from any thread: whoever waits for an answer is told so."""
+        self._process.kill()
+
     def resident_mib(self) -> float:
         """Return the memory that it holds now; 0 where the system does not say."""
         try:

@@ -11,7 +11,7 @@ import msgspec
 from ovvis.errors import InputError, nearest
 from ovvis.models.zoo import find_model
 
-Task = Literal["video", "text", "yardstick"]
+Task = Literal["video", "network", "text", "yardstick"]
 
 AXES = ("size", "words", "frames", "precision", "device")
 """What a row may differ in, the model aside; each is a list of which the first value is the base."""
@@ -34,7 +34,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """One thing that is measured, in a process of its own; two runs with equal rows can be compared."""
 
     model: str
-    task: Task = "video"  # a whole video; the texts of words alone; a piece of work that is none of ours
+    task: Task = "video"  # a whole video; its windows through the network alone; texts alone; work that is none of ours
     height: Edge = 0  # pixels of the frames
     width: Edge = 0
     words: Count = 1196  # labels, a synonym each
@@ -45,6 +45,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     short_edge: Edge = 0  # pixels of a frame's short edge in the network; 0: the frame's own
     tracker: str = ""  # of `settings.TRACKERS`; empty: the model's own
     weights: str = "untrained"  # or "own": those in the package, or published
+    accelerate: str = ""  # of `accelerations.ACCELERATIONS`, with commas between
     way: str = "ovvis"  # another way through the same network, which a program in benchmarks/ knows
 
     @property

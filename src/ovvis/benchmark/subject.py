@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch.utils.hooks import RemovableHandle
 
 from ovvis.benchmark.machine import peak_mib
 from ovvis.benchmark.plan import Row
@@ -17,6 +18,7 @@ from ovvis.benchmark.records import Sample
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.models.accelerations import accelerations
 from ovvis.models.devices import pick_device, pick_precision
 from ovvis.models.families import build_model
 from ovvis.models.layers.deformable_attention import DeformableAttention
@@ -25,9 +27,11 @@ from ovvis.models.model import Model
 from ovvis.models.settings import Precision, with_tracker
 from ovvis.models.text import embed_vocabulary
 from ovvis.models.zoo import find_model
+from ovvis.pixels import network_size, padded_size
 from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import Vocabulary
 
+LONG_EDGE = 1333  # pixels, as `VideoSegmenter` has it
 PARTS = ("backbone", "pixel_decoder", "query_decoder")
 Build = Callable[[Row], Model]
 
@@ -37,11 +41,13 @@ def build(row: Row) -> Model:
     if row.way != "ovvis":
         raise InputError(f"way {row.way!r}: the program in benchmarks/ that measured it knows it; run that one again")
     if row.weights == "own":
-        model = load_model(row.model, device=row.device, precision=cast(Precision, row.precision))
+        precision = cast(Precision, row.precision)
+        model = load_model(row.model, device=row.device, precision=precision, accelerate=row.accelerate)
         assert isinstance(model, Model)  # its name is one of the zoo
         return model
     device = pick_device(row.device)
-    return untrained(row).for_inference(device, pick_precision(row.precision, device))
+    ways = accelerations(row.accelerate)
+    return untrained(row).for_inference(device, pick_precision(row.precision, device), ways)
 
 
 def untrained(row: Row) -> Model:
@@ -82,7 +88,9 @@ class VideoSubject:
             settings=settings,
         )
         self._segmenter.text = random_words(row.words, model)
-        self._parts = watch_parts(model)
+        # A network that is compiled or replayed has no parts that one could see by themselves.
+        whole = {"compile", "graph"} & {*model.accelerated}
+        self._parts, self._hooks = (Stopwatch(), []) if whole else watch_parts(model)
         self._warm_up = self._segmenter.batch * max(2, settings.window or 1)
 
     def warm_up(self) -> None:
@@ -101,14 +109,61 @@ class VideoSubject:
             spent = time.perf_counter() - start
             stages = {stage: seconds / row.frames for stage, seconds in result.seconds.items()}
         network = stages.pop("network", 0.0)
-        parts = {part.replace("_", " "): self._parts.seconds.get(part, 0.0) / row.frames for part in PARTS}
+        parts = {name.replace("_", " "): took / row.frames for name, took in self._parts.seconds.items()}
+        rest = {"other network" if parts else "network": max(network - sum(parts.values()), 0.0)}
         gpu = torch.cuda.max_memory_allocated(self._device) / 2**20 if cuda else None
-        return Sample(
-            seconds=spent / row.frames,
-            stages={**parts, "other network": max(network - sum(parts.values()), 0.0), **stages},
-            peak_mib=peak_mib(),
-            gpu_mib=gpu,
-        )
+        return Sample(seconds=spent / row.frames, stages={**parts, **rest, **stages}, peak_mib=peak_mib(), gpu_mib=gpu)
+
+    def close(self) -> None:
+        """Let go of the model's parts."""
+        for hook in self._hooks:
+            hook.remove()
+
+
+class NetworkSubject:
+    """Windows of one shape through the network, one after another; no frames are read, nothing is named or followed.
+
+    Args:
+        row: what is measured; its frames are the windows' in all.
+        build: makes the model.
+    """
+
+    def __init__(self, row: Row, build: Build = build) -> None:
+        self.row, self._model = row, build(row)
+        window, batch = self._model.video.window or 1, row.batch or self._model.batch
+        height, width = padded_size(network_size(row.height, row.width, row.short_edge or None, LONG_EDGE))
+        device, side = self._model.device, self._model.view_side
+        draw = torch.Generator().manual_seed(0)
+        self._pixels = torch.randn(batch, window, 3, height, width, generator=draw).to(device)
+        self._views = None if side is None else torch.zeros(batch, window, 3, side, side, dtype=torch.uint8).to(device)
+        self._text = random_words(1, self._model)  # the network does not see words
+        self._times = max(1, round(row.frames / (window * batch)))
+
+    def _run(self, times: int) -> None:
+        with torch.no_grad():
+            for _ in range(times):
+                self._model.see(self._pixels, self._views, self._text)
+        if self._model.device.type == "cuda":
+            torch.cuda.synchronize(self._model.device)
+
+    def warm_up(self) -> None:
+        """Run a few windows: libraries choose their algorithms, and what is recorded is recorded."""
+        self._run(3)
+
+    def sample(self) -> Sample:
+        """Run all windows once."""
+        cuda = self._model.device.type == "cuda"
+        if cuda:
+            torch.cuda.reset_peak_memory_stats(self._model.device)
+        start = time.perf_counter()
+        self._run(self._times)
+        spent = time.perf_counter() - start
+        gpu = torch.cuda.max_memory_allocated(self._model.device) / 2**20 if cuda else None
+        frames = self._times * self._pixels.shape[0] * self._pixels.shape[1]
+        return Sample(seconds=spent / frames, peak_mib=peak_mib(), gpu_mib=gpu)
+
+    def close(self) -> None:
+        """Let go of nothing: it changed nothing."""
 
 
 class TextSubject:
@@ -133,6 +188,9 @@ class TextSubject:
         embed_vocabulary(self._model.clip, Vocabulary(self._words))
         return Sample(seconds=time.perf_counter() - start, peak_mib=peak_mib())
 
+    def close(self) -> None:
+        """Let go of nothing: it changed nothing."""
+
 
 class Yardstick:
     """Products of matrices and copies of memory by NumPy: about as much of either as a network does."""
@@ -154,20 +212,25 @@ class Yardstick:
             self._block.copy()
         return Sample(seconds=time.perf_counter() - start)
 
+    def close(self) -> None:
+        """Let go of nothing: it changed nothing."""
 
-Subject = VideoSubject | TextSubject | Yardstick
+
+Subject = VideoSubject | NetworkSubject | TextSubject | Yardstick
 
 
 def subject(row: Row, build: Build = build) -> Subject:
     """Return what a row measures."""
     if row.task == "yardstick":
         return Yardstick()
+    if row.task == "network":
+        return NetworkSubject(row, build)
     return TextSubject(row, build) if row.task == "text" else VideoSubject(row, build)
 
 
-def watch_parts(model: Model) -> Stopwatch:
-    """Return a stopwatch that adds up the time of the network's parts."""
-    watch = Stopwatch(model.device)
+def watch_parts(model: Model) -> tuple[Stopwatch, list[RemovableHandle]]:
+    """Return a stopwatch that adds up the time of the network's parts, and the hooks by which it does."""
+    watch, hooks = Stopwatch(model.device), []
     for name in PARTS:
         running: list[Any] = []
 
@@ -179,9 +242,8 @@ def watch_parts(model: Model) -> Stopwatch:
             running.pop().__exit__(None, None, None)
 
         part = getattr(model.network, name)
-        part.register_forward_pre_hook(begin)
-        part.register_forward_hook(end)
-    return watch
+        hooks += [part.register_forward_pre_hook(begin), part.register_forward_hook(end)]
+    return watch, hooks
 
 
 def random_words(count: int, model: Model) -> TextEmbeddings:

@@ -42,7 +42,10 @@ def tables(record: Record) -> list[Table]:
     """Return everything that a run found."""
     videos = [result for result in record.measured if result.row.task == "video"]
     texts = [result for result in record.measured if result.row.task == "text"]
+    alone = [result for result in record.measured if result.row.task == "network"]
     found = [_speed(videos), _stages(videos)] if videos else []
+    if alone:
+        found.append(_speed(alone, "The network alone, seconds a frame"))
     if texts:
         found.append(_texts(texts))
     return [*found, *_costs(record.costs)]
@@ -118,12 +121,15 @@ def _parts(row: Row) -> list[str]:
     parts = [row.model]
     if row.task == "text":
         parts.append(f"texts of {row.words:,} words")
+    elif row.task == "network":
+        parts.append(row.size)
     else:
         parts += [row.size, f"{row.words:,} words", f"{row.frames:,} frames"]
     parts += [row.device] if row.device != "cpu" else []
     parts.append(row.precision)
     parts += [f"batch {row.batch}"] if row.batch else []
     parts += [f"short edge {row.short_edge}"] if row.short_edge else []
+    parts += [row.accelerate.replace(",", " + ")] if row.accelerate else []
     return parts + [part for part in (row.tracker, row.way if row.way != "ovvis" else "") if part]
 
 
@@ -139,8 +145,8 @@ def seconds(value: float) -> str:
     return f"{value:.1f}" if value >= 100 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
-def _speed(results: Sequence[Result]) -> Table:
-    head, names = _headed("Seconds a frame", results)
+def _speed(results: Sequence[Result], what: str = "Seconds a frame") -> Table:
+    head, names = _headed(what, results)
     table = Table(head, ["row", "median", "range", "frames/s", "loaded MiB", "peak MiB"])
     for name, result in zip(names, results, strict=True):
         peak, loaded = result.peak_mib, result.loaded_mib

@@ -1,7 +1,7 @@
 """The process of one row: it loads, then runs once for each line that it is sent, and answers in lines of JSON.
 
-Its first line is a task as JSON; it ends when nobody writes to it any more. Libraries print to standard
-error.
+Its first line is a task as JSON, and so may later ones be, whose row then takes the place of the one before; it ends
+when nobody writes to it any more. Libraries print to standard error.
 """
 
 from __future__ import annotations
@@ -66,12 +66,22 @@ def _serve(row: Row, asked: BinaryIO, say: Callable[[Answer], None], build: Call
     from ovvis.benchmark import subject as subjects
     from ovvis.benchmark.machine import peak_mib
 
-    made = subjects.subject(row, build or subjects.build)  # type: ignore[arg-type]
-    held = peak_mib()
-    made.warm_up()
-    say(Answer(loaded_mib=held))
-    while asked.readline():
-        say(Answer(sample=made.sample()))
+    def ready(row: Row) -> subjects.Subject:
+        made = subjects.subject(row, build or subjects.build)  # type: ignore[arg-type]
+        held = peak_mib()
+        made.warm_up()
+        say(Answer(loaded_mib=held))
+        return made
+
+    made = ready(row)
+    while line := asked.readline():
+        if line.strip() == b"run":
+            say(Answer(sample=made.sample()))
+            continue
+        task = msgspec.json.decode(line, type=Task)
+        assert task.row is not None
+        made.close()
+        made = ready(task.row)
 
 
 def main(build: Callable[..., object] | None = None) -> None:

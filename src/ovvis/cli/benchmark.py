@@ -22,6 +22,7 @@ from ovvis.cli.options import Overwrite, completing
 from ovvis.cli.process import Interrupted, quiet_libraries
 from ovvis.errors import InputError, nearest
 from ovvis.files.output import OutputFolder
+from ovvis.models.accelerations import ACCELERATIONS, accelerations
 from ovvis.models.settings import TRACKERS, Precision
 from ovvis.models.zoo import SMALL_MODEL, ZOO, find_model
 
@@ -74,6 +75,12 @@ def benchmark(
     tracker: Annotated[
         str | None, typer.Option(help=f"The model's own, or {', '.join(TRACKERS)}.", rich_help_panel=WHAT)
     ] = None,
+    accelerate: Annotated[
+        str,
+        typer.Option(
+            help=f"Ways to be faster, with commas between: {', '.join(ACCELERATIONS)}; or all.", rich_help_panel=WHAT
+        ),
+    ] = "",
     text: Annotated[
         bool, typer.Option("--text", help="The texts of so many new words, too.", rich_help_panel=WHAT)
     ] = False,
@@ -108,6 +115,7 @@ def benchmark(
     names = list(dict.fromkeys(models or ()))
     for name in names:
         find_model(name)
+    ways = ",".join(accelerations(accelerate))
     asked = _axes(size, words, frames, precision, device, sweep)
     if tracker is not None and tracker not in TRACKERS:
         raise InputError(f"--tracker {tracker!r}: {nearest(tracker, TRACKERS)}")
@@ -122,7 +130,7 @@ def benchmark(
     quiet_libraries()
     rows = [result.row for result in before.results] if before is not None and not names else None
     if rows is None:
-        more = {"batch": batch, "short_edge": short_edge, "tracker": tracker or ""}
+        more = {"batch": batch, "short_edge": short_edge, "tracker": tracker or "", "accelerate": ways}
         rows = grid(names or [SMALL_MODEL], asked, combine, **more, **({"weights": "own"} if own_weights else {}))
         rows = _resolved(rows)
         if text:
@@ -178,7 +186,16 @@ def _texts(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of the texts of as many words as the videos' rows have."""
     from msgspec.structs import replace
 
-    still = {"task": "text", "height": 0, "width": 0, "frames": 0, "batch": 0, "short_edge": 0, "tracker": ""}
+    still = {
+        "task": "text",
+        "height": 0,
+        "width": 0,
+        "frames": 0,
+        "batch": 0,
+        "short_edge": 0,
+        "tracker": "",
+        "accelerate": "",
+    }
     return list(dict.fromkeys(replace(row, **still) for row in rows))
 
 
@@ -285,7 +302,7 @@ def _keep_seconds(record: Record) -> None:
 
     for result in record.measured:
         row = result.row
-        if row.task == "video" and not row.batch and not row.tracker:
+        if row.task == "video" and not (row.batch or row.tracker or row.accelerate):
             size = network_size(row.height, row.width, row.short_edge or None, LONG_EDGE)
             frames = row.frames * len(result.samples)
             device = shared.device_title(row.device)

@@ -15,6 +15,7 @@ from ovvis.cli.process import keep_freed_memory, quiet_libraries
 from ovvis.errors import InputError
 from ovvis.files.signals import uninterrupted
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.models.accelerations import ACCELERATIONS, ALL, accelerations
 from ovvis.models.default import default_model, small_model_warning
 from ovvis.models.download import sha256
 from ovvis.models.export.names import exported_path, is_exported
@@ -171,6 +172,16 @@ Batch = Annotated[
         rich_help_panel=NETWORK,
     ),
 ]
+Accelerate = Annotated[
+    str,
+    typer.Option(
+        "--accelerate",
+        help=f"Ways to be faster, with commas between: {', '.join(ACCELERATIONS)}; or all. One that differs from the "
+        "plain way here is left out and told (docs/gpu.md).",
+        autocompletion=completing(lambda: [*ACCELERATIONS, ALL]),
+        rich_help_panel=NETWORK,
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +193,7 @@ class SegmenterOptions:
     mirror: Mirror = None
     device: Device = "auto"
     precision: PrecisionName = "float32"
+    accelerate: Accelerate = ""
     min_score: MinScore = 0.0
     max_tracks: MaxTracks = None
     short_edge: ShortEdge = None
@@ -205,6 +217,7 @@ class SegmenterOptions:
                 cannot be used.
         """
         use_mirror(self.mirror)
+        accelerations(self.accelerate)
         if is_exported(self.model):
             exported_path(str(self.model))
             if self.weights is not None:
@@ -300,6 +313,7 @@ class SegmenterOptions:
                 device=self.device,
                 precision=cast(Precision, self.precision),
                 on_progress=fetched,
+                accelerate=self.accelerate,
             )
         for told in network.notes:
             note(told)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ovvis.inference.mask_code import pack_bits
 from ovvis.inference.region import placed
 from ovvis.masks import Rle, encode_columns
 from ovvis.structures import Window
@@ -69,6 +70,46 @@ def _resized(x: Tensor, start: Tensor, shares: Tensor) -> Tensor:
     out = x.index_select(0, start).mul_(shares[0])
     for i in range(1, len(shares)):
         out.addcmul_(x.index_select(0, start + i), shares[i])
+    return out
+
+
+def mask_bits(logits: Tensor, padded: tuple[int, int], kept: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Return final masks where the logits lie, as bits in columns: what `rle_from_bits` reads.
+
+    Args:
+        logits: n, h, w; mask logits of one frame, float32.
+        padded: height and width of the network's input, padding included.
+        kept: height and width of the network's input without its padding.
+        size: height and width of the video.
+
+    Returns:
+        n, ceil(W * H / 8); uint8.
+    """
+    down, across = (_axis_on(*each, logits.device) for each in zip(logits.shape[1:], padded, kept, size, strict=True))
+    columns = _resized_all(_resized_all(logits, *down).transpose(1, 2).contiguous(), *across)  # n, W, H
+    return pack_bits((columns > 0).flatten(1))
+
+
+def rle_from_bits(bits: Tensor, size: tuple[int, int]) -> Rle | None:
+    """Return the run-length code of a mask's bits (one row of `mask_bits`, on the CPU), or None of an empty one."""
+    if not bits.any():
+        return None
+    mask = np.unpackbits(bits.numpy(), count=size[0] * size[1]).view(np.bool_).reshape(size[1], size[0])
+    return encode_columns(mask, (0, 0), size)
+
+
+@lru_cache(maxsize=32)
+def _axis_on(cells: int, padded: int, kept: int, pixels: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return `start` and `shares` of an axis on a device; kept, as a copy to a GPU waits for it."""
+    axis = _axis(cells, padded, kept, pixels)
+    return axis.start.to(device), axis.shares.to(device)
+
+
+def _resized_all(x: Tensor, start: Tensor, shares: Tensor) -> Tensor:
+    """Return `_resized` of each of several (n, cells, m): (n, p, m)."""
+    out = x.index_select(1, start).mul_(shares[0])
+    for i in range(1, len(shares)):
+        out.addcmul_(x.index_select(1, start + i), shares[i])
     return out
 
 

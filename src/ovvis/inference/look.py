@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +13,12 @@ from torch import Tensor
 
 from ovvis.errors import InputError
 from ovvis.inference import scoring
+from ovvis.inference.ahead import read_ahead
 from ovvis.inference.refined import refine
 from ovvis.inference.region import shown_size
 from ovvis.inference.spill import DEFAULT_LIMIT
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.inference.windows import groups, make_window
+from ovvis.inference.windows import groups, place_window, read_window
 from ovvis.models.export.exported import AnyModel
 from ovvis.models.settings import ClassScore, VideoSettings
 from ovvis.pixels import network_size, padded_size
@@ -23,6 +26,9 @@ from ovvis.sources.source import Source
 from ovvis.structures import Prediction, TextEmbeddings, Window
 from ovvis.tracking.learnt import InOrder, LearntTracker
 from ovvis.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from ovvis.inference.brief import Brief
 
 WIDE = 4096  # labels; of more a frame keeps what its class scores are made of, and not them
 ClassKey = tuple[ClassScore, float | None]
@@ -43,12 +49,20 @@ class Seen:
         class_logits: 1, Q, K; with a learnt "none of these" K + 1.
         logit_scale: factor between cosine and class logit.
         vectors: Q, E; what the classifier makes the logits of, where it is that alone: see `Classifier.vectors`.
+        sound: whether the network's answer is a number everywhere, as a tensor that is read with the rest; None where
+            it was read already.
     """
 
     def __init__(
-        self, prediction: Prediction, class_logits: Tensor, logit_scale: float, vectors: Tensor | None = None
+        self,
+        prediction: Prediction,
+        class_logits: Tensor,
+        logit_scale: float,
+        vectors: Tensor | None = None,
+        sound: Tensor | None = None,
     ) -> None:
-        self.prediction = prediction
+        self.prediction, self.sound = prediction, sound
+        self.brief: Brief | None = None  # what is read back, once that has begun
         self._class_logits = class_logits
         self.vectors = vectors
         if prediction.object_logits is None:
@@ -105,6 +119,8 @@ class Seen:
 
     def followed_by(self, tracker: Tracker | InOrder, settings: VideoSettings) -> Tensor:
         """Return a tracker's tube order (Q) of the window; the settings are the tracker's."""
+        if self.brief is not None:
+            return tracker.update(self.brief["embeddings"], self.brief["objects"], self.brief.names(settings))
         names = self.names(settings) if settings.names else None
         return tracker.update(self.prediction.embeddings[0], self.objects, names)
 
@@ -137,6 +153,8 @@ class Look:
         tracker: a learnt tracker of the model's, at its beginning; the queries then come in tube order. None for none.
         refined: whether the model's refiner goes over what the tracker gives; nothing comes before the last frame.
         limit: bytes of what the refiner waits for that stay in memory.
+        ahead: whether frames are read ahead of the network in a thread, and nothing of the device is waited for: who
+            looks reads `Seen.brief`, which says where the network overflowed.
     """
 
     def __init__(
@@ -151,19 +169,22 @@ class Look:
         tracker: LearntTracker | None = None,
         refined: bool = False,
         limit: int = DEFAULT_LIMIT,
+        ahead: bool = False,
     ) -> None:
         info = source.info
         self._model, self._source = model, source
+        self._scale = model.clip.logit_scale  # read once: it waits for a device
         self.text = text  # may be replaced between two windows: the network does not see it
         self._window, self._batch = window, batch
         self._tracker, self._refined, self._limit = tracker, refined, limit
+        self._ahead = ahead
         self.watch = watch or Stopwatch(model.device)
         height, width = shown_size(info)
         self.size = network_size(height, width, *edges, info.pixel_aspect)  # of the network's input
         self.padded = padded_size(self.size)
 
     @torch.no_grad()
-    def __iter__(self) -> Iterator[tuple[Window, Seen]]:
+    def __iter__(self) -> Generator[tuple[Window, Seen]]:
         """Yield each window with what the network says of it.
 
         Raises:
@@ -171,7 +192,10 @@ class Look:
         """
         if self._tracker is None:
             for windows, predictions in self._predicted():
-                yield from self._named(windows, predictions)
+                sound = _sound(predictions)
+                if not self._ahead:
+                    self._check(bool(sound))
+                yield from self._named(windows, predictions, sound if self._ahead else None)
             return
         followed: Iterable[tuple[Window, Prediction]] = ((w, p) for w, _, p in self._followed(self._tracker))
         if self._refined:
@@ -183,17 +207,22 @@ class Look:
         """Yield each batch of windows with what the network says of it."""
         model = self._model
         frames = groups(self._source, self._window)
-        info = self._source.info
-        look = (self.size, model.pixel_mean, model.pixel_std, model.view_side, info.pixel_aspect, info.region)
-        made = (make_window(group, *look) for group in frames)
-        for batch in self.watch.each("read", _batches(made, self._batch)):
-            with self.watch("network"):
-                predictions = self._predict(batch)
-            yield batch, predictions
+        info, on_cpu = self._source.info, model.device.type == "cpu"
+        resized, pinned = on_cpu or not self._ahead, self._ahead and model.device.type == "cuda"
+        look = (self.size, model.view_side, info.pixel_aspect, info.region)
+        read = (read_window(group, *look, resized=resized, pinned=pinned) for group in frames)
+        with ExitStack() as stack:
+            raw = stack.enter_context(closing(read_ahead(read, 2 * self._batch))) if self._ahead else read
+            made = (place_window(one, model.pixel_mean, model.pixel_std) for one in raw)
+            for batch in self.watch.each("read", _batches(made, self._batch)):
+                with self.watch("network"):
+                    predictions = self._predict(batch)
+                yield batch, predictions
 
     def _followed(self, tracker: LearntTracker) -> Iterator[tuple[Window, Tensor, Prediction]]:
         """Yield each window with its own states and with its prediction in tube order."""
         for windows, predictions in self._predicted():
+            self._check(bool(_sound(predictions)))
             for i, window in enumerate(windows):
                 prediction = predictions.window(i)
                 assert prediction.states is not None
@@ -201,13 +230,15 @@ class Look:
                     followed = tracker.update(prediction)
                 yield window, prediction.states, followed
 
-    def _named(self, windows: Sequence[Window], predictions: Prediction) -> Iterator[tuple[Window, Seen]]:
+    def _named(
+        self, windows: Sequence[Window], predictions: Prediction, sound: Tensor | None = None
+    ) -> Iterator[tuple[Window, Seen]]:
         """Yield the windows of a batch with their names."""
         with self.watch("names"):
             class_logits, vectors = self._compared(predictions)
         for i, window in enumerate(windows):
             own = None if vectors is None else vectors[i]
-            yield window, Seen(predictions.window(i), class_logits[i : i + 1], self._model.clip.logit_scale, own)
+            yield window, Seen(predictions.window(i), class_logits[i : i + 1], self._scale, own, sound)
 
     def _compared(self, predictions: Prediction) -> tuple[Tensor, Tensor | None]:
         """Return the class logits of a batch of windows, and what they are made of where that is less than they are."""
@@ -225,10 +256,27 @@ class Look:
         predictions = self._model.see(pixels, torch.stack(views) if views else None, self.text)
         if self._model.dtype == torch.float32:  # a forward under autocast may answer in less
             predictions = predictions.float()
-        if not predictions.embeddings.isfinite().all():
-            kind = str(self._model.dtype).removeprefix("torch.")
-            raise InputError(f"the network overflows in {kind}: use bfloat16 or float32, or check the weights")
         return predictions
+
+    def _check(self, sound: bool) -> None:
+        """Refuse what is no number.
+
+        Raises:
+            InputError: the network overflows.
+        """
+        if not sound:
+            raise overflow(self._model.dtype)
+
+
+def _sound(predictions: Prediction) -> Tensor:
+    """Return whether the network's answer is a number everywhere, where it lies."""
+    return predictions.embeddings.isfinite().all()
+
+
+def overflow(dtype: torch.dtype) -> InputError:
+    """Return the error of a network whose answer is no number."""
+    kind = str(dtype).removeprefix("torch.")
+    return InputError(f"the network overflows in {kind}: use bfloat16 or float32, or check the weights")
 
 
 def _batches(windows: Iterator[Window], count: int) -> Iterator[tuple[Window, ...]]:

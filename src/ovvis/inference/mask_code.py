@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ovvis.inference.fetched import sent
+
+_USUAL = 2  # of so many cells one is near a change of sign, or fewer; what is more takes another copy
 REACH = 2  # cells; two bilinear resizes in a row mix at most three neighbouring cells
 
 
@@ -50,6 +54,82 @@ def pack(logits: Tensor, positive: Tensor | None = None) -> MaskCode:
         values=values,
         starts=starts,
     )
+
+
+class Sketch:
+    """A frame's masks shortened on the device that they lie on, by steps of fixed sizes, so that nothing is waited for.
+
+    Args:
+        logits: Q, h, w; mask logits.
+        positive: Q, h, w; which of them are.
+    """
+
+    def __init__(self, logits: Tensor, positive: Tensor) -> None:
+        self._shape = (logits.shape[1], logits.shape[2])
+        near = near_edge(positive).flatten()
+        # Each value near a change of sign goes to its place among them; the others share a place behind all.
+        place = torch.where(near, near.cumsum(0) - 1, near.numel())
+        self._values = logits.new_zeros(near.numel() + 1, dtype=torch.float32)
+        self._values.scatter_(0, place, logits.flatten().float())
+        self._first = max(near.numel() // _USUAL, 1)
+        self.parts = {
+            "bits": pack_bits(positive.flatten(1)),
+            "counts": near.view(len(logits), -1).sum(1, dtype=torch.int32),
+            "values": self._values[: self._first],
+        }
+
+    def code(self, bits: Tensor, counts: Tensor, values: Tensor) -> MaskCode:
+        """Return what `pack` returns, from `parts` once they are on the CPU."""
+        signs, number = bits.numpy(), counts.numpy().astype(np.int64)
+        slots = np.flatnonzero(signs.any(1))
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(number[slots])])
+        total = int(starts[-1])
+        if total > self._first:  # more than usual: the rest is asked for, and waited for
+            values = torch.cat([values, self._values[self._first : total].cpu()])
+        return MaskCode(
+            shape=self._shape,
+            slots=slots.astype(np.int32),
+            signs=zlib.compress(signs[slots].tobytes(), 1),
+            values=values[:total].numpy().copy(),
+            starts=starts,
+        )
+
+
+def pack_bits(bools: Tensor) -> Tensor:
+    """Return rows of bools (N, n) as bits (N, ceil(n / 8)), uint8, where they lie: the same as `np.packbits`.
+
+    >>> pack_bits(torch.tensor([[True, False, False, False, False, False, True, True, True]]))
+    tensor([[131, 128]], dtype=torch.uint8)
+    """
+    whole = torch.nn.functional.pad(bools.to(torch.uint8), (0, -bools.shape[1] % 8))
+    bits: Tensor = (whole.unflatten(1, (-1, 8)) * _powers(bools.device)).sum(2, dtype=torch.uint8)
+    return bits
+
+
+def unpack_bits(bits: Tensor, count: int) -> Tensor:
+    """Return the first `count` bools (N, count) of bits (N, n), where they lie: `np.unpackbits`."""
+    return ((bits[..., None] & _powers(bits.device)) != 0).flatten(1)[:, :count]
+
+
+@lru_cache(maxsize=8)
+def _powers(device: torch.device) -> Tensor:
+    """Return what the bits of a byte count; kept, as a copy to a GPU waits for it."""
+    with torch.inference_mode(False):
+        return torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=device)
+
+
+def unpack_on(code: MaskCode, wanted: NDArray[Any], device: torch.device) -> tuple[list[int], Tensor]:
+    """Return what `unpack` does, on a device: the queries, and their mask logits (n, h, w)."""
+    rows = np.flatnonzero(np.isin(code.slots, wanted))
+    h, w = code.shape
+    bits = np.frombuffer(zlib.decompress(code.signs), dtype=np.uint8).reshape(len(code.slots), -1)[rows]
+    near_values = [code.values[code.starts[r] : code.starts[r + 1]] for r in rows]
+    values = sent(torch.from_numpy(np.concatenate([*near_values, np.zeros(1, np.float32)])), device)
+    positive = unpack_bits(sent(torch.from_numpy(bits.copy()), device), h * w).view(len(rows), h, w)
+    near = near_edge(positive)
+    place = (near.flatten().cumsum(0) - 1).clamp(min=0).view_as(near)
+    logits = torch.where(near, values[place], positive.float() * 2 - 1)
+    return [int(slot) for slot in code.slots[rows]], logits
 
 
 def unpack(code: MaskCode, wanted: NDArray[Any]) -> dict[int, Tensor]:

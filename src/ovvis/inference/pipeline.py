@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from ovvis.errors import InputError
 from ovvis.inference.associations import build_association
+from ovvis.inference.brief import Brief
+from ovvis.inference.fetched import late
 from ovvis.inference.final_masks import masks_of
 from ovvis.inference.followed import Gatherer, follow
 from ovvis.inference.look import Look, Seen
@@ -154,7 +156,9 @@ class VideoSegmenter:
     def _ask(self, asked: EmbeddedWords) -> None:
         """Take words as those to look for."""
         self.vocabulary, self.prompts, self._text_digest = asked.vocabulary, asked.words.prompts, asked.digest
-        self.text = replace(asked.text, vectors=asked.text.vectors.to(self.model.device))
+        there = self.model.device
+        vectors, rows = asked.text.vectors.to(there), asked.text.label_of_row.to(there)
+        self.text = replace(asked.text, vectors=vectors, label_of_row=rows)
 
     @property
     def max_tracks(self) -> int:
@@ -395,8 +399,13 @@ class VideoSegmenter:
             stack.enter_context(torch.autocast(kind, enabled=False))
         return stack
 
-    def look(self, source: Source) -> Look:
-        """Return the network's pass over a video, for whoever follows its queries in ways of their own."""
+    def look(self, source: Source, ahead: bool = False) -> Look:
+        """Return the network's pass over a video, for whoever follows its queries in ways of their own.
+
+        Args:
+            source: the video.
+            ahead: see `Look`.
+        """
         model, settings = self.model, self.settings
         tracker = None if settings.learnt == "none" else build_learnt(model, settings)
         return Look(
@@ -409,6 +418,7 @@ class VideoSegmenter:
             tracker=tracker,
             refined=settings.learnt == "offline",
             limit=self.memory_limit,
+            ahead=ahead,
         )
 
     def _known(self, window: Window, seen: Seen, order: Tensor, run: _Run, least: float) -> Iterator[FrameResult]:
@@ -436,6 +446,7 @@ class VideoSegmenter:
             "device": str(self.model.device),
             **({} if self.model.runtime is None else {"runtime": self.model.runtime}),
             "precision": str(self.model.dtype).removeprefix("torch."),
+            **({"accelerate": list(self.model.accelerated)} if self.model.accelerated else {}),
             **({} if size is None else {"network_size": list(size)}),
             "short_edge": self.short_edge,
             "long_edge": self.long_edge,
@@ -493,18 +504,38 @@ class _Run:
     """The state of one video: its tracker and its tubes."""
 
     def __init__(self, segmenter: VideoSegmenter, source: Source, keep_frames: bool = True) -> None:
-        self.look = segmenter.look(source)
+        # A stream gives each frame as soon as it can.
+        self._ahead = keep_frames and "overlap" in segmenter.model.accelerated
+        self.look = segmenter.look(source, self._ahead)
         self.watch = self.look.watch
         self.settings = segmenter.settings
         self.tracker = build_tracker(self.settings)
         again = Again(segmenter.model.classifier, segmenter.text)
-        self.recording = Recording([segmenter.settings], segmenter.memory_limit, again=again) if keep_frames else None
+        self.recording: Recording | None = None
+        if keep_frames:
+            device = segmenter.model.device
+            elsewhere = device if self._ahead and device.type != "cpu" else None
+            settings, limit = [segmenter.settings], segmenter.memory_limit
+            self.recording = Recording(settings, limit, again=again, device=elsewhere)
         self.tubes = Tubes(segmenter.text.labels, segmenter.settings, self.recording)
         self.names = video_names(segmenter, self.settings) if keep_frames else None  # a stream names frame by frame
 
     def windows(self) -> Iterator[tuple[Window, Seen, Tensor]]:
         """Yield each window, what the network says of it, and its tube order (Q)."""
-        for window, seen in self.look:
+        with closing(self._begun()) as begun:
+            yield from self._followed(late(begun, int(self._ahead)))
+
+    def _begun(self) -> Generator[tuple[Window, Seen]]:
+        """Yield each window once what is wanted of it is on its way."""
+        with closing(iter(self.look)) as look:  # which ends the thread that reads ahead
+            for window, seen in look:
+                if self._ahead:
+                    with self.watch("tubes"):
+                        seen.brief = Brief(seen, [self.settings])
+                yield window, seen
+
+    def _followed(self, windows: Iterable[tuple[Window, Seen]]) -> Iterator[tuple[Window, Seen, Tensor]]:
+        for window, seen in windows:
             with self.watch("tracking"):
                 order = seen.followed_by(self.tracker, self.settings)
             with self.watch("tubes"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovvis.inference import scoring
-from ovvis.inference.final_masks import rle_from_logits
+from ovvis.inference.brief import OF_LOGITS, rest
+from ovvis.inference.fetched import Fetched
+from ovvis.inference.final_masks import mask_bits, rle_from_bits, rle_from_logits
 from ovvis.inference.look import ClassKey, Seen, class_key
-from ovvis.inference.mask_code import MaskCode, pack, unpack
+from ovvis.inference.mask_code import MaskCode, pack, unpack, unpack_on
 from ovvis.inference.spill import DEFAULT_LIMIT, Spill
 from ovvis.masks import Rle
 from ovvis.models.classifiers import Classifier
@@ -96,6 +98,7 @@ class Recording:
         limit: bytes of records that stay in memory; the rest goes to a temporary file.
         remember: keep the final masks once they are made, for the next tubes that want them.
         again: compares the vectors of windows that have them (`Seen.vectors`) with some labels.
+        device: where the final masks are made; None for the CPU.
     """
 
     def __init__(
@@ -105,8 +108,9 @@ class Recording:
         *,
         remember: bool = False,
         again: Again | None = None,
+        device: torch.device | None = None,
     ) -> None:
-        self._again = again
+        self._again, self._device = again, device
         self.limit = limit
         self._spill = Spill(limit)
         self.alone: Tensor | None = None  # mask logits (Q, h, w) of the only frame so far
@@ -118,11 +122,17 @@ class Recording:
 
     def add(self, seen: Seen) -> None:
         """Keep what is needed of the frames of the next window."""
+        brief = seen.brief
         classes = self._classes(seen)
-        self.alone = seen.masks[:, 0].cpu() if not len(self) and seen.masks.shape[1] == 1 else None
-        objects, confidence, pixels = (x.cpu().numpy() for x in (seen.objects, seen.confidence, seen.pixels))
-        for t in range(seen.masks.shape[1]):
-            masks = pack(seen.masks[:, t], seen.positive[:, t])
+        self.alone = seen.masks[:, 0] if not len(self) and seen.masks.shape[1] == 1 else None
+        if brief is None:
+            few = (seen.objects.cpu(), seen.confidence.cpu(), seen.pixels.cpu())
+            codes = [pack(seen.masks[:, t], seen.positive[:, t]) for t in range(seen.masks.shape[1])]
+        else:
+            few = (brief["objects"], brief["confidence"], brief["pixels"])
+            codes = brief.codes()
+        objects, confidence, pixels = (x.numpy() for x in few)
+        for t, masks in enumerate(codes):
             self._spill.append_object(FrameRecord(objects, confidence[:, t], pixels[:, t], masks, classes))
 
     def __iter__(self) -> Iterator[FrameRecord]:
@@ -160,10 +170,16 @@ class Recording:
             shares[key] = max(share, shares[key][0] if key in shares else 0), settings
         kept: dict[ClassKey, KeptClasses | KeptVectors] = {}
         for key, (share, settings) in shares.items():
-            if self._again is not None and seen.vectors is not None and settings.class_score in ("softmax", "sigmoid"):
-                kept[key] = _vectors(seen, seen.vectors, share, settings)
+            brief = seen.brief
+            objects = seen.objects if brief is None else brief["objects"]
+            if self._again is not None and seen.vectors is not None and settings.class_score in OF_LOGITS:
+                apart = (
+                    (seen.vectors, rest(seen, settings)) if brief is None else (brief["vectors"], brief.rest(settings))
+                )
+                kept[key] = _vectors(objects, *apart, share, settings)
                 continue
-            queries, rows = scoring.undecided(seen.evidence(settings), seen.objects, share, settings.class_score)
+            evidence = seen.evidence(settings) if brief is None else brief.evidence(settings)
+            queries, rows = scoring.undecided(evidence, objects, share, settings.class_score)
             kept[key] = KeptClasses(queries.cpu().numpy(), zlib.compress(rows.cpu().numpy().tobytes(), 1))
         return kept
 
@@ -194,18 +210,37 @@ class Recording:
         asked = ((query, known[number, query]) for query in queries.tolist())
         return {query: mask for query, mask in asked if mask is not None}
 
+    def masks_later(
+        self,
+        number: int,
+        code: MaskCode,
+        queries: NDArray[np.int64],
+        sizes: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
+    ) -> Callable[[], dict[int, Rle]]:
+        """Return what gives the final masks; a device makes them meanwhile, where one does. Arguments as in `masks`."""
+        if self._device is None or self._made is not None:
+            made = self.masks(number, code, queries, sizes)
+            return lambda: made
+        found, logits = unpack_on(code, queries, self._device)
+        if not found:
+            return dict
+        bits = Fetched({"bits": mask_bits(logits, *sizes)})
+
+        def read() -> dict[int, Rle]:
+            made = zip(found, bits["bits"], strict=True)
+            return {query: mask for query, row in made if (mask := rle_from_bits(row, sizes[2])) is not None}
+
+        return read
+
     def close(self) -> None:
         """Free the records."""
         self._spill.close()
         self._made = self.alone = None
 
 
-def _vectors(seen: Seen, vectors: Tensor, share: float, settings: VideoSettings) -> KeptVectors:
+def _vectors(objects: Tensor, vectors: Tensor, rest: Tensor, share: float, settings: VideoSettings) -> KeptVectors:
     """Return what a window's class scores are made of, of the queries for which they can matter."""
-    rest = torch.zeros(len(vectors), device=vectors.device)
     queries = torch.arange(len(vectors), device=vectors.device)
     if settings.class_score == "softmax":
-        queries = torch.nonzero(scoring.needs_classes(seen.objects, share)).flatten()
-        best, label = seen.logits.max(-1)
-        rest = best - seen.classes(settings).gather(1, label[:, None])[:, 0].log()
+        queries = torch.nonzero(scoring.needs_classes(objects, share)).flatten()
     return KeptVectors(*(x.cpu().numpy() for x in (queries, vectors[queries].float(), rest[queries])))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovvis.inference import scoring
+from ovvis.inference.fetched import sent
 from ovvis.inference.final_masks import mask_confidence
 from ovvis.inference.look import Seen, class_key
 from ovvis.inference.recording import FrameRecord, Recording
@@ -52,7 +54,7 @@ class Tubes:
             seen: the window.
             order: Q; the query that continues each tube.
         """
-        here = order.to(seen.objects.device)
+        here = sent(order, seen.objects.device)
         scores = seen.scores(self._settings)
         if not self._windows:
             self._start(scores)
@@ -146,6 +148,14 @@ class Tubes:
             silent = array("b")
             confidence, pixels = np.zeros(len(pairs.tubes)), np.zeros(len(pairs.tubes))
             orders = np.frombuffer(self._orders, dtype=np.int16).reshape(len(recording), -1)
+            making = deque[tuple[NDArray[np.int64], NDArray[np.int16], Callable[[], dict[int, Rle]]]]()
+
+            def put(behind: int) -> None:
+                while len(making) > behind:  # a device makes those of the next frame meanwhile
+                    made, queries, read = making.popleft()
+                    found = read()
+                    store.add({t: found[query] for t, query in zip(made, queries, strict=True) if query in found})
+
             for number, (record, order) in enumerate(zip(recording, orders, strict=True)):
                 queries = order[pairs.tubes]
                 hidden = self._silenced(record, queries, pairs)
@@ -153,13 +163,15 @@ class Tubes:
                 pixels += np.where(hidden, 0, record.pixels[queries])
                 silent.frombytes(hidden[:count].tobytes())
                 seen = np.unique(tubes[~hidden[:count]])
-                found = recording.masks(number, record.masks, order[seen].astype(np.int64), sizes)
-                store.add({tube: found[query] for tube, query in zip(seen, order[seen], strict=True) if query in found})
+                later = recording.masks_later(number, record.masks, order[seen].astype(np.int64), sizes)
+                making.append((seen, order[seen], later))
+                put(behind=1)
+            put(behind=0)
         except BaseException:
             store.close()
             raise
         if self.single_image and recording.alone is not None:
-            of_tube = {t: mask_confidence(recording.alone[orders[0][t]], *sizes) for t in chosen.tolist()}
+            of_tube = {t: mask_confidence(recording.alone[orders[0][t]].cpu(), *sizes) for t in chosen.tolist()}
             quality = np.array([of_tube[t] for t in pairs.tubes.tolist()])
         else:
             quality = confidence / (pixels + 1e-6) if self._settings.mask_quality else np.ones(len(pairs.tubes))

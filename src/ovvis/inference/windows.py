@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from typing import TypeVar
@@ -14,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ovvis.inference.region import cut
+from ovvis.inference.resize_on_device import axes_in_turn, resize_exactly
 from ovvis.pixels import SQUARE, clip_view, normalise, pad, padded_size
 from ovvis.structures import Frame, Region, Window
 
@@ -27,6 +29,69 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A window as it is read, before it is where the network computes."""
+
+    frames: tuple[Frame, ...]  # T
+    images: Tensor  # T, H, W, 3; uint8; resized already, or not
+    size: tuple[int, int]  # height and width to be resized to
+    views: Tensor | None  # T, 3, S, S; uint8: see `Window.views`
+    region: Region | None
+
+
+def read_window(
+    frames: tuple[Frame, ...],
+    size: tuple[int, int],
+    view_side: int | None = None,
+    pixel_aspect: Fraction = SQUARE,
+    region: Region | None = None,
+    *,
+    resized: bool = True,
+    pinned: bool = False,
+) -> Raw:
+    """Return frames as far as a processor prepares them.
+
+    Args:
+        frames: T frames.
+        size: height and width to resize them to.
+        view_side: pixels of CLIP's square views of the frames; None for none.
+        pixel_aspect: width of a pixel of the frames by its height; `size` heeds it already.
+        region: the part of the frames to take; None for all.
+        resized: whether they are resized here, by Pillow; else where the network computes, if that gives the same.
+        pinned: whether they lie in memory that a CUDA device reads by itself.
+    """
+    parts = [cut(frame.image, region) for frame in frames]
+    shapes = {(part.shape[0], part.shape[1]) for part in parts}
+    later = not resized and len(shapes) == 1 and axes_in_turn(*shapes, size) is not None
+    images = torch.from_numpy(np.stack(parts if later else [resize(part, size) for part in parts]))
+    views = None
+    if view_side is not None:
+        views = torch.stack([clip_view(part, view_side, pixel_aspect) for part in parts])
+    if pinned:
+        images, views = images.pin_memory(), None if views is None else views.pin_memory()
+    return Raw(frames, images, size, views, region)
+
+
+def place_window(raw: Raw, mean: Tensor, std: Tensor) -> Window:
+    """Return a window where the network computes; what lies in pinned memory is not waited for.
+
+    Args:
+        raw: what was read.
+        mean: (3, 1, 1), of the colour channels in [0, 255]; where it lies, the network computes.
+        std: likewise.
+    """
+    wait = not raw.images.is_pinned() if mean.device.type == "cuda" else True
+    images, views = raw.images.to(mean.device, non_blocking=not wait), raw.views
+    if views is not None and not wait:
+        views = views.to(mean.device, non_blocking=True)
+    if tuple(images.shape[1:3]) != raw.size:
+        images = resize_exactly(images, raw.size)
+    pixels = images.permute(0, 3, 1, 2)  # T, 3, H, W; channels-last in memory
+    shown = normalise(pad(pixels, padded_size(raw.size)), raw.size, mean, std)
+    return Window(shown, raw.size, raw.frames, views, raw.region)
+
+
 def make_window(
     frames: tuple[Frame, ...],
     size: tuple[int, int],
@@ -36,24 +101,8 @@ def make_window(
     pixel_aspect: Fraction = SQUARE,
     region: Region | None = None,
 ) -> Window:
-    """Return frames as a window.
-
-    Args:
-        frames: T frames.
-        size: height and width to resize them to.
-        mean: (3, 1, 1), of the colour channels in [0, 255].
-        std: likewise.
-        view_side: pixels of CLIP's square views of the frames; None for none.
-        pixel_aspect: width of a pixel of the frames by its height; `size` heeds it already.
-        region: the part of the frames to take; None for all.
-    """
-    parts = [cut(frame.image, region) for frame in frames]
-    images = np.stack([resize(part, size) for part in parts])
-    pixels = torch.from_numpy(images).to(mean.device).permute(0, 3, 1, 2)  # T, 3, H, W; channels-last in memory
-    views = None
-    if view_side is not None:
-        views = torch.stack([clip_view(part, view_side, pixel_aspect) for part in parts])
-    return Window(normalise(pad(pixels, padded_size(size)), size, mean, std), size, frames, views, region)
+    """Return frames as a window: see `read_window` and `place_window`."""
+    return place_window(read_window(frames, size, view_side, pixel_aspect, region), mean, std)
 
 
 def groups(items: Iterable[Item], count: int | None) -> Iterator[tuple[Item, ...]]:

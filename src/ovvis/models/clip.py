@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -199,7 +200,7 @@ class FrozenClip(nn.Module):
             views: ..., 3, S, S; uint8: what `pixels.clip_view` gives, with `image_side` S.
         """
         weight = next(self.visual.parameters())
-        mean, std = (torch.tensor(x, device=weight.device).view(3, 1, 1) for x in (CLIP_MEAN, CLIP_STD))
+        mean, std = (_colours if torch.compiler.is_exporting() else _kept_colours)(weight.device)
         parts = []
         flat = views.flatten(0, -4)
         for part in (flat,) if torch.compiler.is_exporting() else flat.split(IMAGES_AT_ONCE):
@@ -224,6 +225,16 @@ class FrozenClip(nn.Module):
     def set_image_precision(self, dtype: torch.dtype) -> None:
         """Move the image encoder alone to a floating type."""
         self.visual.to(dtype)
+
+
+def _colours(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return CLIP's mean and standard deviation of the colours (3, 1, 1)."""
+    with torch.inference_mode(False):
+        mean, std = (torch.tensor(x, device=device).view(3, 1, 1) for x in (CLIP_MEAN, CLIP_STD))
+    return mean, std
+
+
+_kept_colours = lru_cache(maxsize=8)(_colours)  # a copy to a GPU waits for it
 
 
 def _batches(order: Tensor, length: Tensor, most: int) -> Iterator[Tensor]:

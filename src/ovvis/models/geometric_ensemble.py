@@ -67,7 +67,7 @@ class EnsembleClassifier(Classifier):
 
     def inner(self, embeddings: Tensor, text: Text) -> Tensor:
         """Return the trained head's logits (..., K + 1) of class embeddings (..., E); the void's is the last."""
-        raw = self.scale if self.loaded_scale else torch.tensor(FIRST_SCALE, device=embeddings.device)
+        raw = self.scale if self.loaded_scale else torch.full_like(self.scale, FIRST_SCALE)
         scale = raw.float().exp().clamp(max=MAX_LOGIT_SCALE)
         void = F.normalize(self.void.float(), dim=-1)
         labels = best_synonym(cosine(embeddings, text.vectors), text)
@@ -81,7 +81,9 @@ class EnsembleClassifier(Classifier):
         if self._last is None or self._last[0] is not text:
             synonyms = text.synonyms or tuple((label,) for label in text.labels)
             self._last = (text, torch.tensor([bool(self.trained.intersection(words)) for words in synonyms]))
-        return torch.where(self._last[1].to(device), self.alpha, self.beta)
+        if self._last[1].device != device:
+            self._last = (text, self._last[1].to(device))
+        return torch.where(self._last[1], self.alpha, self.beta)
 
 
 def combine(inner: Tensor, outer: Tensor, share: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from ovvis.errors import InputError, OvvisError, ResourceError, nearest
 from ovvis.files.output import make_way
 from ovvis.models import download
+from ovvis.models.accelerations import accelerations
 from ovvis.models.checkpoint import CLASSES, Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.convert import decoder_depth, has_clip, query_count
 from ovvis.models.default import candidates
@@ -48,6 +49,7 @@ def load_model(
     precision: Precision = "float32",
     on_progress: download.Progress | None = None,
     ignore_unused: bool = False,
+    accelerate: str | Iterable[str] = (),
     **options: Any,
 ) -> Model | ExportedModel:
     """Return a model, ready to run.
@@ -63,19 +65,24 @@ def load_model(
         precision: floating type of the network; "auto" is bfloat16 where the device is fast in it.
         on_progress: called with bytes done and bytes in all while weights are fetched.
         ignore_unused: whether to go on without tensors of a checkpoint that the model has not.
+        accelerate: ways to be faster that are off unless they are asked for: of "kernels", "compile", "graph",
+            "overlap" (see `ovvis.models.accelerations`), or "all".
         options: fields of the model's configuration that differ from the zoo's, such as `iou_activation="relu"`.
 
     Raises:
-        InputError: an unknown model, option, device or precision; a checkpoint that is not this model's.
+        InputError: an unknown model, option, device, precision or acceleration; a checkpoint that is not this model's.
         ResourceError: the weights are not here and cannot be fetched.
     """
+    faster = accelerations(accelerate)
     if name is not None and is_exported(name):
+        if faster:
+            raise InputError(f"accelerate {', '.join(faster)}: ONNX Runtime runs model {name!r}; leave it out")
         return _exported(name, weights, device, precision, on_progress, options)
     where = pick_device(device)
     dtype = pick_precision(precision, where)
     given = None if weights in (None, UNTRAINED) else read_checkpoint(weights)
     if name is None and weights is None:
-        return _default(options, on_progress, ignore_unused).for_inference(where, dtype)
+        return _default(options, on_progress, ignore_unused).for_inference(where, dtype, faster)
     entry = _recognise(given) if name is None and given is not None else find_model(name or SMALL_MODEL)
     _check_options(entry.family, options)
     pinned = options.get("decoder_layers")
@@ -89,7 +96,7 @@ def load_model(
         if name not in (None, "clip-vis-r50", "clip-vis-convnext-b"):
             pinned = pinned or entry.config.decoder_layers
         model = build_from(given, entry, pinned, options, on_progress, ignore_unused=ignore_unused)
-    return model.for_inference(where, dtype)
+    return model.for_inference(where, dtype, faster)
 
 
 def _exported(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 from ovvis.models.backbones.fused_blocks import fuse_blocks
 from ovvis.models.classifiers import Classifier
 from ovvis.models.clip import FrozenClip
+from ovvis.models.faster import Faster, usable
 from ovvis.models.layers.folding import fold_batch_norm
+from ovvis.models.layers.kernels import use_kernels
 from ovvis.models.layers.linear import replace_linears
 from ovvis.models.referring_tracker import ReferringTracker
 from ovvis.models.segmenter import Segmenter
@@ -64,6 +67,8 @@ class Model(nn.Module):
         self.texts: TextEmbeddings | None = None
         self.notes: tuple[str, ...] = ()  # what was changed in reading them
         self.runtime: str | None = None  # what runs the network, where it is not PyTorch
+        self.accelerated: tuple[str, ...] = ()  # ways to be faster that were asked for and are taken
+        self._faster: Faster | None = None
         self.clip = clip
         self.network = network
         self.classifier = classifier
@@ -127,15 +132,24 @@ class Model(nn.Module):
             views: B, T, 3, S, S; uint8; None for a model without a `view_side`.
             text: the vocabulary, which this network does not see; one that names as it looks does.
         """
+        run = self._see if self._faster is None else self._faster
+        return run(pixels, views)
+
+    def _see(self, pixels: Tensor, views: Tensor | None) -> Prediction:
         images = None if views is None else self.clip.embed_images(views)
         found: Prediction = self(pixels, images=images)
         return found
 
-    def for_inference(self, device: torch.device, dtype: torch.dtype) -> Model:
+    def for_inference(self, device: torch.device, dtype: torch.dtype, accelerate: Sequence[str] = ()) -> Model:
         """Make the model as fast as it can be without training it, in place, and return it.
 
         Folds the frozen BatchNorms, takes the faster blocks and linear layers, orders the convolutions' weights
         channels-last, moves the networks and CLIP's image encoder to `dtype`. The text tower stays in float32.
+
+        Args:
+            device: where it computes.
+            dtype: in which floating type.
+            accelerate: of `accelerations.ACCELERATIONS`; what cannot be taken here is told in `notes`.
         """
         self.eval().requires_grad_(False)
         for part in (self.network, self.clip.visual):
@@ -147,4 +161,15 @@ class Model(nn.Module):
             if part is not None:
                 part.to(memory_format=torch.channels_last)
                 part.to(dtype)
+        self._accelerate(accelerate, device, dtype)
         return self
+
+    def _accelerate(self, asked: Sequence[str], device: torch.device, dtype: torch.dtype) -> None:
+        ways, lines = usable(asked, device)
+        if "kernels" in ways and (line := use_kernels(self.network, device, dtype)):
+            ways.remove("kernels")
+            lines.append(line)
+        if "compile" in ways or "graph" in ways:
+            self._faster = Faster(self._see, compiled="compile" in ways, recorded="graph" in ways)
+        self.accelerated = tuple(ways)
+        self.notes += tuple(lines)

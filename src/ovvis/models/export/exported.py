@@ -68,6 +68,7 @@ class ExportedModel:
         self.short_edge, self.view_side = plain.short_edge, plain.view_side
         self.source = path.name
         self.runtime: str | None = session.line
+        self.accelerated: tuple[str, ...] = ()
         self.notes = (*session.notes, f"{path.name}: {header.name}, {header.precision}, through {session.line}")
         self.network, self.tracker, self.refiner = plain.network, plain.tracker, plain.refiner
         self._ensemble = plain.classifier if isinstance(plain.classifier, EnsembleClassifier) else None

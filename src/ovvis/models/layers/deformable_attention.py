@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ovvis.models.layers.linear import Linear, linear
 
 Shapes = Sequence[tuple[int, int]]
+Kernel = Callable[[Tensor, Tensor, Tensor, tuple[tuple[int, int], ...], int], Tensor]
 _AT_ONCE = 2**18  # numbers of the aim that are worked on together where nothing is trained: 1 MiB
 
 
@@ -23,7 +24,7 @@ class DeformableAttention(nn.Module):
 
     Three samplers compute the same sum: `BagSampler` reads whole rows of channels and is an order of magnitude faster
     on a CPU; `GridSampler` uses `grid_sample`, which accelerators have kernels for; `GatherSampler` is what goes into
-    an exported graph.
+    an exported graph. On a GPU a kernel may do all of it in one pass, where that was asked for (`kernels`).
 
     Args:
         width: width of the tokens.
@@ -36,6 +37,7 @@ class DeformableAttention(nn.Module):
         super().__init__()
         self.heads, self.levels, self.points = heads, levels, points
         self.compiled = False  # whether training on a CPU compiles what PyTorch has no fast kernel for
+        self.kernel: Kernel | None = None  # takes the place of aim and samples on a GPU: see `kernels.use_kernels`
         self.offsets = nn.Linear(width, heads * levels * points * 2)
         self.weights = nn.Linear(width, heads * levels * points)
         self.value = nn.Linear(width, width)
@@ -81,12 +83,15 @@ class DeformableAttention(nn.Module):
         apart = [p.unflatten(0, (-1, 2)).transpose(0, 1).flatten(0, 1) for p in self.offsets.parameters()]
         weight, bias = (torch.cat(pair) for pair in zip(apart, self.weights.parameters(), strict=True))
         raw = linear(query, weight, bias)  # B, M, 3 * heads * levels * points
+        if self.kernel is not None and isinstance(sampler, GridSampler) and not torch.is_grad_enabled():
+            shapes = tuple(sampler.shapes)
+            return self._put_out(self.kernel(sampler.value, raw, reference, shapes, self.points), add)
         few = max(_AT_ONCE // (raw.shape[0] * raw.shape[2]), 1)
         if raw.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling() or raw.shape[1] <= few:
-            return self._put_out(sampler(*self._aim(raw, reference, sampler.shapes)), add)
+            return self._put_out(sampler(*self.aim(raw, reference, sampler.shapes)), add)
         # A few tokens at a time: what lies between the steps stays in the processor's cache.
         parts = zip(raw.split(few, 1), reference.split(few), strict=True)
-        sampled = [sampler(*self._aim(part, places, sampler.shapes)) for part, places in parts]
+        sampled = [sampler(*self.aim(part, places, sampler.shapes)) for part, places in parts]
         return self._put_out(torch.cat(sampled, 1), add)
 
     def _put_out(self, sampled: Tensor, add: Tensor | None) -> Tensor:
@@ -96,7 +101,7 @@ class DeformableAttention(nn.Module):
         out: Tensor = self.out(sampled)
         return out if add is None else out.add_(add)
 
-    def _aim(self, raw: Tensor, reference: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
+    def aim(self, raw: Tensor, reference: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
         """Return where each token looks, and how much each place counts.
 
         Args:
@@ -124,8 +129,24 @@ def _softmax(x: Tensor) -> Tensor:
 
 def _spread(rows: Sequence[tuple[int, ...]], heads: int, points: int, device: torch.device) -> Tensor:
     """Return numbers given for each level, repeated for all heads and points: (n, heads * levels * points)."""
-    table = torch.tensor(rows, device=device).T  # n, levels
-    return table[:, None, :, None].expand(-1, heads, -1, points).flatten(1)
+    if torch.compiler.is_exporting():  # an exported size is no number that could be kept
+        return _spread_anew(tuple(rows), heads, points, device)
+    return _spread_kept(tuple(rows), heads, points, device)
+
+
+def _spread_anew(rows: tuple[tuple[int, ...], ...], heads: int, points: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        table = torch.tensor(rows, device=device).T  # n, levels
+        return table[:, None, :, None].expand(-1, heads, -1, points).flatten(1)
+
+
+def _wide_and_high_anew(width: int, height: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor([width, height], dtype=dtype, device=device)
+
+
+# Kept: a copy to a GPU waits for it, and none may be recorded.
+_spread_kept, _wide_and_high = lru_cache(maxsize=32)(_spread_anew), lru_cache(maxsize=32)(_wide_and_high_anew)
 
 
 class Sampler(ABC):
@@ -310,7 +331,7 @@ class GridSampler(Sampler):
         parts = self.value.split([h * w for h, w in self.shapes], 1)
         for level, (cells, (h, w)) in enumerate(zip(parts, self.shapes, strict=True)):
             image = cells.permute(0, 2, 3, 1).reshape(b * heads, self.channels, h, w)
-            size = places.new_tensor([w, h])
+            size = _wide_and_high(w, h, places.dtype, places.device)
             place = torch.stack(places[..., level, :].unbind(2), dim=-1)  # B, M, heads, points, 2
             grid = (place + 0.5) * (2 / size) - 1  # cells -> [-1, 1]
             grid = grid.transpose(1, 2).flatten(0, 1)  # B, M, heads, points, 2 -> B * heads, M, points, 2

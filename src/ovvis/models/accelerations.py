@@ -1,0 +1,36 @@
+"""Ways to be faster that are off unless they are asked for: their names, read without PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ovvis.errors import InputError, nearest
+
+ACCELERATIONS = {
+    "kernels": "deformable attention in one kernel on a GPU, by Triton",
+    "compile": "the network compiled by PyTorch, for long videos: the first frame of each size takes minutes",
+    "graph": "the network's launches on a GPU recorded once for each size and replayed",
+    "overlap": "frames are read ahead, and what the network found is read back a frame late",
+}
+"""Each is tried against PyTorch's own way where it is asked for, and told and left out where it differs."""
+
+ALL = "all"
+
+
+def accelerations(asked: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the ways that are asked for, each once: names, or text with commas between; "all" for all of them.
+
+    Raises:
+        InputError: there is none of that name.
+
+    >>> accelerations("graph, kernels,graph")
+    ('graph', 'kernels')
+    >>> accelerations("")
+    ()
+    """
+    names = [word.strip() for word in asked.split(",")] if isinstance(asked, str) else list(asked)
+    names = [name for name in dict.fromkeys(names) if name]
+    for name in names:
+        if name not in (*ACCELERATIONS, ALL):
+            raise InputError(f"accelerate {name!r}: {nearest(name, [*ACCELERATIONS, ALL])}")
+    return tuple(ACCELERATIONS) if ALL in names else tuple(names)
