@@ -139,5 +139,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
     )
     assert made.returncode == 0, made.stdout + made.stderr
     home = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    assert "__palette" in home and "fonts.googleapis.com" not in home
+    assert "__palette" in home
+    fetched = re.findall(r"<(?:link|script|img)[^>]*(?:src|href)=[\"']?(https?://[^\"' >]+)", home)
+    assert {address for address in fetched if not address.startswith(CONFIG["site_url"])} == set()
     assert "ovvis segment" in (tmp_path / "site" / "search.json").read_text(encoding="utf-8")

@@ -26,6 +26,7 @@ def stage(folder: Path) -> None:
     """
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("*.md", "*.ipynb"))
+    shutil.copy(Path(__file__).with_name("site.css"), folder)
     makers = {"command_line.md": manual_commands, "python.md": manual_names, "files.md": manual_files}
     made = {name: maker.page() for name, maker in makers.items()}
     broken = []
