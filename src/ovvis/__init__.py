@@ -9,15 +9,13 @@ Example:
     ...         print(track.id, track.label, track.score, len(track.frames))
 """
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ovvis.cores import share_cores
 from ovvis.version import __version__
 
-if "torch" not in sys.modules:  # else it comes too late
-    share_cores()
+share_cores()
 
 if TYPE_CHECKING:
     from ovvis.detections.track import track

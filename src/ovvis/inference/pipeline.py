@@ -12,6 +12,7 @@ from typing import Any, TypeVar, Unpack
 import torch
 from torch import Tensor
 
+from ovvis.cores import CoresWatch
 from ovvis.errors import InputError
 from ovvis.inference.associations import build_association
 from ovvis.inference.brief import Brief
@@ -504,6 +505,7 @@ class _Run:
     """The state of one video: its tracker and its tubes."""
 
     def __init__(self, segmenter: VideoSegmenter, source: Source, keep_frames: bool = True) -> None:
+        self._cores = CoresWatch()
         # A stream gives each frame as soon as it can.
         self._ahead = keep_frames and "overlap" in segmenter.model.accelerated
         self.look = segmenter.look(source, self._ahead)
@@ -548,6 +550,7 @@ class _Run:
 
     def close(self) -> None:
         """Free the records."""
+        self._cores.close()
         for kept in (self.recording, self.names):
             if kept is not None:
                 kept.close()
