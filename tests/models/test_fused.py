@@ -71,9 +71,10 @@ def test_every_cpu_with_onednn_takes_one_pass():
     assert not can_fuse(torch.float64) and not can_fuse(torch.float16)
 
 
+@pytest.mark.parametrize("name", ["_in_one_pass", "dense"])
 @pytest.mark.parametrize("wrong", [lambda *given: torch.zeros(1), lambda x, *_: x])
-def test_an_operation_that_says_something_else_is_not_used(monkeypatch, wrong):
-    monkeypatch.setattr(fused, "_in_one_pass", wrong)
+def test_an_operation_that_says_something_else_is_not_used(monkeypatch, name, wrong):
+    monkeypatch.setattr(fused, name, wrong)
     can_fuse.cache_clear()
     assert not can_fuse(torch.float32)
     monkeypatch.undo()

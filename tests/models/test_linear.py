@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ovvis.models.layers.linear import Linear, linear, replace_linears
+from ovvis.models.layers import linear as linears
+from ovvis.models.layers.linear import Linear, linear, products, replace_linears
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -50,3 +51,24 @@ def test_replacing_keeps_names_parameters_and_kinds():
     assert after.keys() == before.keys()
     assert all(after[name] is before[name] for name in before)
     torch.testing.assert_close(module(x), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(7,), (3, 7), (2, 3, 7), (0, 7)])
+@pytest.mark.parametrize("order", ["as it lies", "every second", "turned"])
+def test_products_with_many_rows(monkeypatch, dtype, shape, order):
+    torch.manual_seed(0)
+    x, made = torch.randn(shape).to(dtype), torch.randn(8, 14).to(dtype)
+    rows = {"as it lies": made[:, :7].contiguous(), "every second": made[:, ::2], "turned": made.T[:7, :8].T}[order]
+    close = {torch.float32: 1e-6, torch.float64: 1e-12, torch.bfloat16: 2e-2}[dtype]
+    for many in (8, 9):  # by oneDNN, and by PyTorch
+        monkeypatch.setattr(linears, "_MANY", many)
+        got = products(x, rows)
+        assert got.dtype == dtype
+        torch.testing.assert_close(got, x @ rows.T, atol=close, rtol=close)
+
+
+def test_products_have_a_gradient(monkeypatch):
+    monkeypatch.setattr(linears, "_MANY", 1)
+    x, rows = torch.randn(2, 7, requires_grad=True), torch.randn(5, 7)
+    torch.testing.assert_close(torch.autograd.grad(products(x, rows).sum(), x)[0], rows.sum(0).expand(2, -1))

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovvis.models.clip import FrozenClip
+from ovvis.models.layers.linear import products
 from ovvis.models.mask_pooling import TrunkMeanPooling, build_mask_pooling, nearest_cell
 from ovvis.models.settings import Pooling
 from ovvis.structures import Prediction, TextEmbeddings, TextRows
@@ -164,7 +165,7 @@ class EmbeddingClassifier(Classifier):
 
 def cosine(embeddings: Tensor, vectors: Tensor) -> Tensor:
     """Return the cosines of embeddings (..., E) with unit vectors (P, E): (..., P), float32."""
-    return F.normalize(embeddings.float(), dim=-1) @ vectors.to(embeddings.device, torch.float32).T
+    return products(F.normalize(embeddings.float(), dim=-1), vectors.to(embeddings.device, torch.float32))
 
 
 def best_synonym(logits: Tensor, text: Text) -> Tensor:

@@ -1,4 +1,4 @@
-"""Convolutions with the steps behind them in the same pass: oneDNN's post-operations, for inference on a CPU.
+"""Convolutions and linear layers with the steps behind them in one pass: oneDNN's, for inference on a CPU.
 
 PyTorch has no public name for them. So they are tried before they are used: where they are missing, or say something
 else than the plain steps do, the plain steps are taken. Nothing of a weight is kept: a changed one counts at once.
@@ -46,12 +46,12 @@ def convolution(
     groups: int = 1,
 ) -> Tensor:
     """Return `F.conv2d`, then the sum with `add` (of the result's shape), then an activation."""
-    if (add is not None and groups > 1) or not _fuses(x, weight, add):  # no sums behind groups
+    if (add is not None and groups > 1) or not fuses(x, weight, add):  # no sums behind groups
         return after_plain(F.conv2d(x, weight, bias, stride, padding, dilation, groups), after, add)
     return _in_one_pass(x, weight, bias, after, add, stride, padding, dilation, groups)
 
 
-def _fuses(x: Tensor, weight: Tensor, add: Tensor | None) -> bool:
+def fuses(x: Tensor, weight: Tensor, add: Tensor | None = None) -> bool:
     """Return whether one pass can be taken: on a CPU, without a gradient, and with nobody who reads the steps."""
     if x.device.type != "cpu" or x.dtype not in _CLOSE or torch.is_autocast_enabled("cpu"):
         return False
@@ -97,6 +97,11 @@ def _in_one_pass(
     return run.binary(x, add, weight, bias, *geometry, "add", None, kind, [], None)  # type: ignore[no-any-return]
 
 
+def dense(x: Tensor, weight: Tensor) -> Tensor:
+    """Return `F.linear` without a bias by oneDNN's linear layer; where `fuses` says so."""
+    return torch.ops.mkldnn._linear_pointwise(x, weight.contiguous(), None, "none", [], "")  # type: ignore[no-any-return]
+
+
 class ConvRelu(nn.Conv2d):
     """A convolution with the ReLU behind it: the same parameters and names as the convolution's."""
 
@@ -138,9 +143,16 @@ def can_fuse(dtype: torch.dtype) -> bool:
                 got = _in_one_pass(x, weight, bias if biased else None, after, other, *size)  # type: ignore[arg-type]
                 kept = None if other is None else other.clone()
                 wanted = after_plain(plain, after, kept)  # type: ignore[arg-type]
-                if got.dtype != dtype or not torch.allclose(got, wanted, rtol=_CLOSE[dtype], atol=_CLOSE[dtype]):
-                    raise RuntimeError("it differs from the plain steps")
+                _check(got, wanted)
+                if side == groups == 1 and after == "none" and not added and not biased:
+                    _check(dense(x.permute(0, 2, 3, 1), weight[:, :, 0, 0]), wanted.permute(0, 2, 3, 1))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
         _log.debug("oneDNN's steps in one pass are not used for %s: %s", dtype, error)
         return False
     return True
+
+
+def _check(got: Tensor, wanted: Tensor) -> None:
+    close = _CLOSE[wanted.dtype]
+    if got.dtype != wanted.dtype or not torch.allclose(got, wanted, rtol=close, atol=close):
+        raise RuntimeError("it differs from the plain steps")
