@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fakes import build_tiny
 from ovvis.models import clip as clips
 from ovvis.models.clip import FrozenClip
 from ovvis.models.layers.linear import replace_linears
@@ -70,3 +71,30 @@ def test_long_texts_come_in_smaller_batches(clip, monkeypatch):
 def test_another_tower_goes_its_own_way(clip, monkeypatch):
     monkeypatch.setattr(clip.model, "text_pool_type", "last", raising=False)
     assert not can_share(clip.model)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["RN50", "tiny"])
+def test_in_bfloat16_a_text_stays_where_it_was(request, name):
+    """Cosines of 0.9998 at least to float32, whose embeddings are kept apart from it and do not change."""
+    torch.manual_seed(0)
+    clip = FrozenClip("RN50", quick_gelu=True) if name == "RN50" else request.getfixturevalue("tiny_model").clip
+    texts = TEXTS[: 42 if name == "RN50" else None]
+    wanted, key = clip.embed_texts(texts), clip.text_fingerprint()
+    clip.text_dtype = torch.bfloat16
+    try:
+        got, other = clip.embed_texts(texts), clip.text_fingerprint()
+    finally:
+        clip.text_dtype = torch.float32
+    assert got.dtype == torch.float32 and not torch.equal(got, wanted) and other != key
+    assert F.cosine_similarity(got, wanted).min() > 0.9998
+    assert torch.equal(clip.embed_texts(texts), wanted) and clip.text_fingerprint() == key
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_texts_are_in_bfloat16_where_the_model_is_and_the_device_is_fast_in_it(monkeypatch, fast):
+    monkeypatch.setattr("ovvis.models.model.pick_precision", lambda *_: torch.bfloat16 if fast else torch.float32)
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        clip = build_tiny().for_inference(torch.device("cpu"), dtype).clip
+        assert clip.text_dtype == (torch.bfloat16 if fast and dtype == torch.bfloat16 else torch.float32)
+        assert next(clip.model.transformer.parameters()).dtype == torch.float32

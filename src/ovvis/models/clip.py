@@ -17,7 +17,7 @@ from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
 from ovvis.errors import InputError
-from ovvis.models.text_tower import can_share, encode_shared
+from ovvis.models.text_tower import can_share, encode_shared, layers_in
 
 MAX_LOGIT_SCALE = 100.0
 
@@ -68,8 +68,8 @@ def _tokenizer(name: str, config: dict[str, Any]) -> Any:
 class FrozenClip(nn.Module):
     """An open_clip model that is never trained.
 
-    Its text tower stays in float32 whatever the precision of the images: it runs once for a word, and a cached
-    embedding then serves every precision.
+    Its text tower has a floating type of its own, which `Model.for_inference` chooses: embeddings are kept on disk by
+    weights and type, so that a run in float32 never reads those of another.
 
     Args:
         name: open_clip's name of the architecture.
@@ -85,6 +85,7 @@ class FrozenClip(nn.Module):
         self._tokenizer: Any = _tokenizer(name, config)
         self.model = open_clip.CLIP(**config, quick_gelu=quick_gelu)
         self.frozen = True
+        self.text_dtype = torch.float32  # of the products in the text tower; weights, sums and norms stay in float32
         self.requires_grad_(False)
         self.eval()
 
@@ -137,12 +138,14 @@ class FrozenClip(nn.Module):
         return self
 
     def text_fingerprint(self) -> str:
-        """Return a hash of the text tower's weights; equal weights give equal embeddings."""
+        """Return a hash of the text tower's weights and type; equal ones give equal embeddings."""
         digest = hashlib.blake2b(self.name.encode(), digest_size=16)
         for name, tensor in sorted(self.model.state_dict().items()):
             if not name.startswith("visual.") and name != "logit_scale":
                 digest.update(f"{name}{tuple(tensor.shape)}".encode())
                 digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        if self.text_dtype != torch.float32:
+            digest.update(str(self.text_dtype).encode())
         return digest.hexdigest()
 
     def count_tokens(self, text: str) -> int:
@@ -184,10 +187,11 @@ class FrozenClip(nn.Module):
         order = length.argsort()
         out = torch.empty(len(texts), self.width)
         shared = can_share(self.model)
+        layers = layers_in(self.model, self.text_dtype) if shared else None
         for part in _batches(order, length, batch):
             cut = tokens[part, : int(length[part].max())].to(device)
             with torch.autocast(device.type, enabled=False):  # they are kept on disk, for every later run
-                out[part] = (encode_shared(self.model, cut) if shared else self.encode(cut)).cpu()
+                out[part] = (encode_shared(self.model, cut, layers) if shared else self.encode(cut)).cpu()
             if on_batch is not None:
                 on_batch(len(part))
         return out

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ovvis.models.backbones.fused_blocks import fuse_blocks
 from ovvis.models.classifiers import Classifier
 from ovvis.models.clip import FrozenClip
+from ovvis.models.devices import pick_precision
 from ovvis.models.faster import Faster, usable
 from ovvis.models.layers.folding import fold_batch_norm
 from ovvis.models.layers.kernels import use_kernels
@@ -144,7 +145,8 @@ class Model(nn.Module):
         """Make the model as fast as it can be without training it, in place, and return it.
 
         Folds the frozen BatchNorms, takes the faster blocks and linear layers, orders the convolutions' weights
-        channels-last, moves the networks and CLIP's image encoder to `dtype`. The text tower stays in float32.
+        channels-last, moves the networks and CLIP's image encoder to `dtype`. The text tower keeps float32, and
+        multiplies in bfloat16 where that is asked for and fast.
 
         Args:
             device: where it computes.
@@ -161,6 +163,8 @@ class Model(nn.Module):
             if part is not None:
                 part.to(memory_format=torch.channels_last)
                 part.to(dtype)
+        fast = dtype == torch.bfloat16 == pick_precision("auto", device)
+        self.clip.text_dtype = torch.bfloat16 if fast else torch.float32
         self._accelerate(accelerate, device, dtype)
         return self
 

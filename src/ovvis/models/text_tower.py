@@ -8,6 +8,8 @@ texts, whose states are looked up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 
 from ovvis.models.layers.linear import linear
 
-_AT_ONCE = 512  # tokens in the feed-forward layers: what is between them stays in a processor's cache
+_AT_ONCE = 1024  # tokens in the feed-forward layers: what is between them stays in a processor's cache
 
 
 def can_share(model: Any) -> bool:
@@ -31,12 +33,19 @@ def can_share(model: Any) -> bool:
     )
 
 
-def encode_shared(model: Any, tokens: Tensor) -> Tensor:
+def layers_in(model: Any, dtype: torch.dtype) -> Sequence[Any]:
+    """Return the layers of an open_clip model's text tower in a floating type: its own, or a copy."""
+    layers = model.transformer.resblocks
+    return layers if dtype == torch.float32 else deepcopy(layers).to(dtype)  # type: ignore[no-any-return]
+
+
+def encode_shared(model: Any, tokens: Tensor, layers: Sequence[Any] | None = None) -> Tensor:
     """Return the embeddings of texts, (N, E), not normalised: to rounding what the tower gives for each by itself.
 
     Args:
         model: an open_clip model that `can_share`.
         tokens: N, L; zeros behind each text's end mark, which has the highest number.
+        layers: from `layers_in`, whose products are taken; sums and norms stay in float32. None: the model's own.
     """
     end = tokens.argmax(-1)  # N
     place, kinds, depth = beginnings(tokens, end + 1)
@@ -46,12 +55,14 @@ def encode_shared(model: Any, tokens: Tensor) -> Tensor:
     inside = torch.arange(tokens.shape[1], device=tokens.device) <= end[:, None]
     standing[place[inside]] = inside.flatten().nonzero()[:, 0]
     *blocks, last = model.transformer.resblocks
-    for block in blocks:
-        x = x + block.ls_1(_attended(block.attn, block.ln_1(x), place, standing))
-        x = x + block.ls_2(_fed_forward(block.mlp, block.ln_2(x)))
+    *inner, final = layers or model.transformer.resblocks
+    kind = final.attn.in_proj_weight.dtype
+    for block, own in zip(blocks, inner, strict=True):
+        x = x + own.ls_1(_attended(own.attn, block.ln_1(x).to(kind), place, standing))
+        x = x + own.ls_2(_fed_forward(own.mlp, block.ln_2(x).to(kind)))
     ends = place.gather(1, end[:, None])[:, 0]  # N; of the last layer only these count
-    x = x[ends] + last.ls_1(_attended_at_end(last.attn, last.ln_1(x), place, ends, inside))
-    x = x + last.ls_2(_fed_forward(last.mlp, last.ln_2(x)))
+    x = x[ends] + final.ls_1(_attended_at_end(final.attn, last.ln_1(x).to(kind), place, ends, inside))
+    x = x + final.ls_2(_fed_forward(final.mlp, last.ln_2(x).to(kind)))
     return model.ln_final(x) @ model.text_projection  # type: ignore[no-any-return]
 
 
