@@ -17,7 +17,8 @@ from ovvis.evaluation.records import ResultTrack
 from ovvis.files.lock import release_lock, take_lock
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models import load as loading
-from ovvis.reproduction.experiments import EXPERIMENTS
+from ovvis.models.devices import DTYPES
+from ovvis.reproduction.experiments import EXPERIMENTS, choose
 from ovvis.reproduction.measure import Follower
 from ovvis.sources.video import open_frames
 from tiny_world import tiny_sprites
@@ -213,6 +214,28 @@ def test_families_of_the_package(command, monkeypatch):
     loaded.clear()
     assert command(*words, "--tables", "splits", "--overwrite", model=())[0] == 0
     assert loaded == ["clip-vis-stickers"]
+
+
+def test_precisions_are_networks_of_their_own(command, monkeypatch, measured):
+    loaded = []
+
+    def load(name, *args, precision, **options):
+        loaded.append((name, precision))
+        model = build_tiny(**MODEL) if name == "clip-vis-stickers" else build_tiny_ovformer()
+        return model.for_inference(torch.device("cpu"), DTYPES[precision])
+
+    monkeypatch.setattr(loading, "load_model", load)
+    monkeypatch.setattr(segmenter, "weights_files", lambda entry: [])
+    words = ("--videos", 1, "--seeds", 0, "--short-edge", 64, "--tables", "precision", "--splits", "val")
+    code, out, err = command(*words, model=())
+    assert code == 0, err
+    names = ("clip-vis-stickers", "ovformer-stickers", "ov2seg-stickers")
+    # The first of each is for rows without a precision: the command loads before it knows them.
+    assert loaded == [(n, "float32") for n in names] + [(n, p) for n in names for p in ("float32", "bfloat16")]
+    assert len(measured) >= 4 and "against float32" in out and "worst seed" in out and "left out" not in err
+    (precision,) = choose(["precision"])
+    exported = {"model": segmenter.SegmenterOptions(model="small.onnx")}  # computes in what its export decided
+    assert reproduce._in_precisions(precision.rows, exported) == {}
 
 
 def test_trackers_of_an_ov_dvis_and_its_rows_among_the_families(command, monkeypatch, measured, tmp_path):

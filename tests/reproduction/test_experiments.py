@@ -2,9 +2,11 @@ from dataclasses import fields
 
 import pytest
 
+from ovvis.cli.reproduce import PACKAGED
 from ovvis.datasets.stickers import SPLITS
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import build_tracker
+from ovvis.models.load import load_model
 from ovvis.models.settings import TRACKERS, VideoSettings
 from ovvis.models.zoo import SMALL_MODEL, find_model
 from ovvis.reproduction.experiments import EXPERIMENTS, MODEL, choose
@@ -20,12 +22,13 @@ def test_a_table_is_sound(experiment):
     assert len(set(names)) == len(names)
     assert experiment.reference in ("", *names)
     assert set(experiment.splits) <= set(SPLITS)
-    ways = [(row.network, row.way(VideoSettings())) for row in experiment.rows]
+    assert {row.against for row in experiment.rows} <= {"", *names}
+    assert bool(experiment.against) == any(row.against for row in experiment.rows)
+    ways = [(row.loaded, row.way(VideoSettings())) for row in experiment.rows]
     assert len(set(ways)) == len(ways)  # no two rows measure the same
-    for row, (network, way) in zip(experiment.rows, ways, strict=True):
-        assert row.settings.keys() <= KNOWN and (
-            network == MODEL or experiment.name in ("iou", "families", "systems", *ONE_SPLIT)
-        )
+    several = experiment.name in ("iou", "families", "systems", "precision", "precision-float16", *ONE_SPLIT)
+    for row, (_, way) in zip(experiment.rows, ways, strict=True):
+        assert row.settings.keys() <= KNOWN and (row.network == MODEL or several)
         assert all(experiment.paper(row.name, split) is None for split in {*SPLITS} - {*experiment.splits})
         build_tracker(way.settings)
 
@@ -55,6 +58,21 @@ def test_one_row_is_the_packaged_models_own_and_one_as_released():
     assert {"birth": own.birth, "names": own.names, "silence": own.silence} == EXPERIMENTS[0].rows[-1].settings
     assert EXPERIMENTS[0].rows[0].way(VideoSettings(birth=0.5, names=0.2, silence=0.5)).settings == VideoSettings()
     assert EXPERIMENTS[0].rows[0].way(VideoSettings(silence=None)).settings.silence is None
+
+
+def test_rows_of_a_precision_are_the_models_own_and_stand_beside_float32():
+    models = {MODEL: SMALL_MODEL, **PACKAGED}
+    for name, kind in (("precision", "bfloat16"), ("precision-float16", "float16")):
+        (experiment,) = choose([name])
+        rows = {row.name: row for row in experiment.rows}
+        assert {row.network for row in rows.values()} == set(models)
+        for row in rows.values():
+            own = load_model(models[row.network]).video  # what `ovvis segment` does with the model
+            assert row.way(own).settings == own
+            if row.against:
+                whole = rows[row.against]
+                assert (row.precision, whole.precision) == (kind, "float32") and row.network == whole.network
+                assert row.settings == whole.settings and row.loaded == f"{row.network} in {kind}"
 
 
 def test_the_papers_figures_stand_beside_their_rows():

@@ -85,6 +85,24 @@ def test_a_table_without_reference_and_paper():
     assert markdown([large]).splitlines()[-1].endswith("| 9.5 | 1.50 |")
 
 
+def test_rows_with_references_of_their_own():
+    first, other = row("A, whole", (10.0, 14.0, 20.0)), row("B, whole", (50.0, 60.0, 70.0))
+    half = replace(row("A, half", (10.2, 13.4, 20.1)), row=Row("A, half", against="A, whole"))
+    last = replace(row("B, half", (50.1, 60.0, 70.0)), row=Row("B, half", against="B, whole"))
+    made = outcome(first, half, other, last, reference="")
+    made = replace(made, experiment=replace(made.experiment, against="whole", worst=True))
+    lines = markdown([made]).splitlines()
+    assert lines[2] == "|  | AP | AP50 | base | novel | against whole | worst seed |"
+    assert [line.split(" | ")[-2:] for line in lines[4:]] == [
+        ["-", "- |"],
+        ["-0.1±0.4", "-0.6 |"],
+        ["-", "- |"],
+        ["+0.0±0.1", "+0.1 |"],
+    ]
+    (table,) = as_json([made], {})["tables"]
+    assert table["reference"] == "whole" and table["rows"][1]["difference"]["mean"] == pytest.approx(-0.1)
+
+
 def test_filling_a_page():
     one, two = outcome(PLAIN, name="one"), outcome(PLAIN, name="two")
     text = "# Mine\n\n<!-- table one -->\nold\n<!-- end -->\nkept\n<!-- table other -->\nas it is\n<!-- end -->\n"

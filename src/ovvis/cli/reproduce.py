@@ -27,6 +27,7 @@ from ovvis.datasets.words import dataset_vocabulary
 from ovvis.errors import InputError, nearest
 from ovvis.files.output import OutputFolder, whole_file
 from ovvis.inference.stopwatch import Stopwatch
+from ovvis.models.export.names import is_exported
 from ovvis.models.settings import UNTRAINED
 from ovvis.models.zoo import ZOO
 from ovvis.paths import user_path
@@ -40,6 +41,7 @@ from ovvis.reproduction.experiments import (
     OVFORMER,
     OVFORMER_WINDOWS,
     Experiment,
+    Row,
     choose,
 )
 from ovvis.reproduction.figures import Outcome
@@ -136,14 +138,16 @@ def stickers(
     if into is not None:
         into = user_path(into)
         fill(_read(into), [Outcome(e, "", (0,), 0, 0, ()) for e in chosen], "")  # refuses a page without a place
-    others = _others(network or [], options, {row.network for experiment in chosen for row in experiment.rows})
+    rows = [row for experiment in chosen for row in experiment.rows]
+    needed = {MODEL: options, **_others(network or [], options, {row.network for row in rows})}
+    needed |= _in_precisions(rows, needed)
     drawn = _drawn(chosen, numbers, {LONG: long_videos}, videos)
     vocabulary = dataset_vocabulary(next(iter(drawn.values()))[0].categories)[0]
     from ovvis.reproduction.measure import Measurement, Network
 
     with share_folder(output, part, restart):
         networks = {}
-        for name, asked in {MODEL: options, **others}.items():
+        for name, asked in needed.items():
             segmenter = asked.load(vocabulary, Stopwatch())
             networks[name] = Network(segmenter, asked.weights_digest(segmenter.model.name))
         about = _about(networks)
@@ -204,6 +208,17 @@ def _others(
     return out
 
 
+def _in_precisions(
+    rows: Sequence[Row], known: Mapping[str, shared.SegmenterOptions]
+) -> dict[str, shared.SegmenterOptions]:
+    """Return how the networks of rows that name a floating type are loaded; an exported file has its own."""
+    return {
+        row.loaded: replace(known[row.network], precision=row.precision)
+        for row in rows
+        if row.precision and row.network in known and not is_exported(known[row.network].model)
+    }
+
+
 def _drawn(
     chosen: Sequence[Experiment], seeds: Sequence[int], counts: dict[str, int], videos: int
 ) -> dict[str, list[DrawnSplit]]:
@@ -258,10 +273,11 @@ def _about(networks: Mapping[str, Network]) -> dict[str, Any]:
 
 def _write(outcomes: Sequence[Outcome], output: Path, into: Path | None, about: Mapping[str, Any]) -> None:
     """Write tables and figures, then show them."""
-    weights = ", ".join(
+    told = [
         f"{about['models'][name]} {'untrained' if digest is None else digest[:12]}"
         for name, digest in about["weights_sha256"].items()
-    )
+    ]
+    weights = ", ".join(dict.fromkeys(told))
     made_by = (
         f"`{about['command']}`; weights (SHA-256): {weights}; ovvis {__version__}, torch {about['torch']}, "
         f"{about['date']}."

@@ -38,8 +38,8 @@ class Way:
     pooling: Pooling | None = None  # of features under masks; None: the model's own
     given: frozenset[Given] = frozenset()
     one_label: bool = False  # each instance under its best label only (CLIP-VIS eq. 12)
+    crops: Crops | None = None  # what CLIP sees of each mask to name it; None: the network's own names
     # of ways that take what is found in each frame for detections
-    crops: Crops | None = None  # what CLIP sees of each to name it; None: the network's own names
     how: Following | None = None  # how they are followed; None: as `ovvis track` does
 
 
@@ -56,6 +56,13 @@ class Row:
     crops: Crops | None = None
     how: Following | None = None
     published: str = ""  # the papers' row of it, as "TABLE: ROW"; "": that of the table's own ablation and name, if any
+    precision: str = ""  # of the network; "": that of the command
+    against: str = ""  # the row that its difference is taken to; "": the table's reference
+
+    @property
+    def loaded(self) -> str:
+        """The name that its network has among those that are loaded."""
+        return f"{self.network} in {self.precision}" if self.precision else self.network
 
     def way(self, own: VideoSettings) -> Way:
         """Return the row's way: the model's own settings, but those that no release has, and what the row says."""
@@ -79,8 +86,10 @@ class Experiment:
     says: str  # what is compared, and where it stands in the paper
     splits: tuple[str, ...]
     rows: tuple[Row, ...]
-    reference: str = ""  # the row that differences are taken to; "": none are
+    reference: str = ""  # the row that differences are taken to; "": none are, or each row names its own
     speed: bool = False  # tell the frames a second and the memory of each row's network
+    against: str = ""  # what the rows' own references have in common
+    worst: bool = False  # tell the difference of the seed that differs most
 
     def paper(self, row: str, split: str) -> tuple[float, float | None] | None:
         """Return the paper's AP and novel AP (percent) beside a row on a split; None where it has none.
@@ -114,6 +123,7 @@ _TOP_K = (
 )
 _ADJACENT: Mapping[str, Any] = {"memory": 1, "matched": 1}
 _BARE: Mapping[str, Any] = {"use_iou": False, "use_object": False}
+_CROPS: Mapping[str, Any] = {"class_score": "softmax", "average": "scores", "use_iou": False}  # names are CLIP's alone
 _SORT = TRACKERS["sort"]
 _PUBLISHED_SORT = Following(patience=1, min_frames=3)
 _NAMES: frozenset[Given] = frozenset({"names"})
@@ -134,6 +144,21 @@ _STAGE_ORACLES: tuple[tuple[str, frozenset[Given]], ...] = (
     ("identities", _IDENTITIES),
     ("both", _NAMES | _IDENTITIES),
 )
+
+
+def _precision(kind: str) -> tuple[Row, ...]:
+    """Return each small model with its own settings, in float32 and in another floating type."""
+    models: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+        ("CLIP-VIS", MODEL, _OWN),
+        ("OVFormer", OVFORMER, {}),
+        ("OV2Seg", OV2SEG, {}),
+    )
+    rows = []
+    for name, network, settings in models:
+        whole = Row(f"{name}, float32", settings, network, precision="float32")
+        rows += [whole, replace(whole, name=f"{name}, {kind}", precision=kind, against=whole.name)]
+    return tuple(rows)
+
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     Experiment(
@@ -310,7 +335,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             Row("Detic-OWTB", TRACKERS["overlap"], OV2SEG, published="clip-vis-1: Detic-OWTB R50"),
             Row("Detic-XMem", TRACKERS["propagate"], OV2SEG, published="clip-vis-1: Detic-XMem R50"),
             Row("MinVIS", TRACKERS["adjacent"], OV2SEG),
-            Row("OpenVIS", TRACKERS["adjacent"], crops="alone"),
+            Row("OpenVIS", {**TRACKERS["adjacent"], **_CROPS}, crops="alone"),
             Row("OV2Seg fine-tuned", TRACKERS["longterm"], OV2SEG, published="ovformer-1: OV2Seg* R50"),
             Row("OVFormer", network=OVFORMER, published="ovformer-1: OVFormer R50"),
             Row("CLIP-VIS", published="clip-vis-1: CLIP-VIS R50"),
@@ -333,6 +358,26 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             Row("everything", given=_MASKS | _IDENTITIES | _NAMES),
         ),
         "nothing given",
+    ),
+    Experiment(
+        "precision",
+        "bfloat16 against float32",
+        "Each small model with its own settings and its network in either; the same videos, so that a row's difference "
+        "is taken seed by seed.",
+        (VAL, LONG),
+        _precision("bfloat16"),
+        against="float32",
+        worst=True,
+    ),
+    Experiment(
+        "precision-float16",
+        "float16 against float32",
+        "The same in float16: a table of its own, since a processor without arithmetic for it takes five times as long "
+        "as in float32.",
+        (VAL, LONG),
+        _precision("float16"),
+        against="float32",
+        worst=True,
     ),
 )
 

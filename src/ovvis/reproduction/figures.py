@@ -77,12 +77,33 @@ class Outcome:
         """The row that differences are taken to."""
         return next((row for row in self.rows if row.row.name == self.experiment.reference), None)
 
-    def difference(self, row: RowOutcome) -> Spread | None:
-        """Return a row's AP less the reference's, seed by seed on the same videos; None where there is none."""
-        reference = self.reference
+    @property
+    def against(self) -> str:
+        """What differences are taken to; "" where none are."""
+        if self.reference is not None:
+            return self.experiment.reference
+        return self.experiment.against if any(self._reference_of(row) for row in self.rows) else ""
+
+    def _reference_of(self, row: RowOutcome) -> RowOutcome | None:
+        if not row.row.against:
+            return self.reference
+        return next((other for other in self.rows if other.row.name == row.row.against), None)
+
+    def _differences(self, row: RowOutcome) -> list[float] | None:
+        reference = self._reference_of(row)
         if reference is None or row is reference:
             return None
-        return Spread.of([a.AP - b.AP for a, b in zip(row.by_seed, reference.by_seed, strict=True)])
+        return [a.AP - b.AP for a, b in zip(row.by_seed, reference.by_seed, strict=True)]
+
+    def difference(self, row: RowOutcome) -> Spread | None:
+        """Return a row's AP less its reference's, seed by seed on the same videos; None where there is none."""
+        found = self._differences(row)
+        return None if found is None else Spread.of(found)
+
+    def worst(self, row: RowOutcome) -> float | None:
+        """Return the difference of the seed that differs most; None where there is none."""
+        found = self._differences(row)
+        return None if found is None else max(found, key=abs)
 
     def paper(self, row: RowOutcome) -> tuple[float, float | None] | None:
         """Return the paper's AP and novel AP beside a row; None where it has none."""

@@ -202,7 +202,7 @@ class Measurement:
         return Outcome(experiment, split, seeds, len(drawn[0]), drawn[0].frames, tuple(rows))
 
     def _rows(self, experiment: Experiment) -> list[Row]:
-        return [row for row in experiment.rows if row.network in self._networks and self._can(row)]
+        return [row for row in experiment.rows if row.loaded in self._networks and self._can(row)]
 
     def _can(self, row: Row) -> bool:
         """Return whether a network can do what its row asks.
@@ -210,7 +210,7 @@ class Measurement:
         Only one that names what lies under masks can do so in another way, or under other masks; and not every choice
         of settings goes with every family's own.
         """
-        segmenter = self._networks[row.network].segmenter
+        segmenter = self._networks[row.loaded].segmenter
         if (row.pooling or "masks" in row.given) and not isinstance(segmenter.model.classifier, MaskPooledClassifier):
             return False
         try:
@@ -221,7 +221,7 @@ class Measurement:
         return not (way.given and way.settings.learnt != "none")  # whose queries are other ones
 
     def _way(self, row: Row) -> Way:
-        return row.way(self._networks[row.network].segmenter.model.video)
+        return row.way(self._networks[row.loaded].segmenter.model.video)
 
 
 def _tell(advance: Advance, before: int, total: int, what: str, frames: int) -> None:
@@ -233,7 +233,7 @@ def _evaluator(videos: Videos) -> Evaluator:
 
 
 def _pass(row: Row, way: Way, drawn: Videos) -> _PassKey:
-    return row.network, way.settings.window, way.settings.learnt == "offline", drawn
+    return row.loaded, way.settings.window, way.settings.learnt == "offline", drawn
 
 
 def _about(network: Network, window: int | None, refined: bool) -> dict[str, object]:

@@ -21,8 +21,10 @@ _MARK = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end -->)", re.S)
 def header(outcome: Outcome) -> list[str]:
     """Return the names of a table's columns."""
     names = ["", *NAMES]
-    if outcome.reference is not None:
-        names.append(f"against {outcome.experiment.reference}")
+    if outcome.against:
+        names.append(f"against {outcome.against}")
+    if outcome.experiment.worst:
+        names.append("worst seed")
     if _has_paper(outcome):
         names += ["paper", "agrees"]
     return names + (["frames/s", "GiB"] if outcome.experiment.speed else [])
@@ -31,8 +33,11 @@ def header(outcome: Outcome) -> list[str]:
 def cells(outcome: Outcome, row: RowOutcome) -> list[str]:
     """Return a row's cells."""
     out = [row.row.name, *(str(row.spread(name)) for name in NAMES)]
-    if outcome.reference is not None:
+    if outcome.against:
         out.append(_signed(outcome.difference(row)))
+    if outcome.experiment.worst:
+        worst = outcome.worst(row)
+        out.append(_signed(None if worst is None else Spread.of([worst])))
     if _has_paper(outcome):
         paper = outcome.paper(row)
         known = [] if paper is None else [f"{value:.1f}" for value in paper if value is not None]
@@ -130,7 +135,7 @@ def as_json(outcomes: Sequence[Outcome], about: Mapping[str, Any]) -> dict[str, 
             rows.append(
                 {
                     "name": row.row.name,
-                    "network": row.row.network,
+                    "network": row.row.loaded,
                     "by_seed": [_plain(figures) for figures in row.by_seed],
                     **{name: _plain(row.spread(name)) for name in NAMES},
                     "difference": None if difference is None else _plain(difference),
@@ -148,7 +153,7 @@ def as_json(outcomes: Sequence[Outcome], about: Mapping[str, Any]) -> dict[str, 
                 "seeds": list(outcome.seeds),
                 "videos": outcome.videos,
                 "frames": outcome.frames,
-                "reference": outcome.experiment.reference or None,
+                "reference": outcome.against or None,
                 "rows": rows,
             }
         )
