@@ -9,11 +9,13 @@ from ovvis.datasets.drawn import DrawnSplit
 from ovvis.datasets.stickers import SPLITS
 from ovvis.datasets.words import dataset_vocabulary
 from ovvis.errors import InputError
+from ovvis.inference.final_masks import masks_of
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.masks import decode
 from ovvis.models.classifiers import MaskPooledClassifier
 from ovvis.models.settings import Following, VideoSettings, with_tracker
 from ovvis.reproduction import truth
+from ovvis.reproduction.cropped import LOOKED_AT, crop_namer, named_by_crops
 from ovvis.reproduction.experiments import Way, choose
 from ovvis.reproduction.follow import Follower
 from tiny_world import tiny_sprites
@@ -89,11 +91,11 @@ def test_trackers_under_one_segmenter_find_what_each_finds_alone(drawn, clip, re
 
 
 def test_ways_of_detections(model, drawn):
-    """As those of a run of their own; names by crops are others, whatever follows them."""
+    """As those of a run of their own; names by crops are others."""
     vocabulary, _ = dataset_vocabulary(drawn.categories)
     video = drawn.video(0)
     trackers = {name: Way(with_tracker(OWN, name)) for name in ("sort", "overlap", "propagate")}
-    cropped = [Way(with_tracker(OWN, "adjacent"), crops=crops) for crops in ("alone", "around")]
+    cropped = [Way(with_tracker(OWN, "sort"), crops=crops) for crops in ("alone", "around")]
     brief = Way(trackers["sort"].settings, how=Following(patience=0, min_frames=3))
     ways = [Way(OWN), *trackers.values(), *cropped, brief]
     found = {}
@@ -106,6 +108,33 @@ def test_ways_of_detections(model, drawn):
     assert all(sum(map(bool, codes)) >= 3 for _, _, _, codes in found[brief])
     first, second = (found[way] for way in cropped)
     assert first and second and [f[1:3] for f in first] != [f[1:3] for f in second]
+
+
+def test_queries_named_by_crops(model, drawn):
+    """Followed as they always are; a query's name is that of its mask's crop, or none where it is no object."""
+    vocabulary, _ = dataset_vocabulary(drawn.categories)
+    segmenter = VideoSegmenter(model, vocabulary, **OPTIONS)
+    video = drawn.video(0)
+    look = segmenter.look(video.source())
+    window, seen = next(iter(look))
+    seen.objects[3] = LOOKED_AT / 2
+    namer = crop_namer(segmenter, "alone")
+    made = named_by_crops(seen, window, look.padded, namer)
+    assert made.objects is seen.objects and not made.logits[3].any()
+    codes = masks_of(seen.masks, look.padded, window)[0]
+    for query, code in enumerate(codes):
+        if code is None or seen.objects[query] < LOOKED_AT:
+            assert not made.logits[query].any()
+        else:
+            wanted = namer.logits(namer.embed(window.frames[0].image, [code]))[0]
+            torch.testing.assert_close(made.logits[query], wanted)
+    assert made.logits.any(1).sum() >= 3
+    settings = replace(with_tracker(OWN, "adjacent"), silence=None)
+    plain, crops = Way(settings), Way(settings, crops="alone")
+    found = {one.way: facts(one.tracks) for one in follower(model, drawn, [plain, crops])(video, lambda _: None)}
+    shown = [{tuple(code and code["counts"] for code in codes) for *_, codes in found[way]} for way in (plain, crops)]
+    assert shown[0] & shown[1]  # the same tubes under other names
+    assert [fact[:3] for fact in found[plain]] != [fact[:3] for fact in found[crops]]
 
 
 def _with_classifier(model, classifier):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from ovvis import masks
 from ovvis.structures import NOTHING, Detected
 from ovvis.tracking.propagate import Propagate
-from ovvis.tracking.readout import MemoryReadout, patch_colours
+from ovvis.tracking.readout import MemoryReadout, _nearest, _reach, patch_colours
 
 SIZE = (40, 60)
 PICTURE = np.zeros((*SIZE, 3), np.uint8)
@@ -109,6 +110,25 @@ def test_colours_carry_masks_on():
     assert set(readout.carry(picture(37, 7))) == {5}
     readout.reset()
     assert readout.carry(picture(37, 7)) == {}
+
+
+@pytest.mark.parametrize("grid", [(3, 4), (4, 30), (12, 17)])
+def test_the_nearest_cells_are_those_of_the_definition(grid):
+    generator = torch.Generator().manual_seed(0)
+    now, then = (torch.rand(grid[0] * grid[1], 5, generator=generator) for _ in range(2))
+    value, place = _nearest(now, then, grid)
+    reach = _reach(grid)
+    for i in range(len(now)):
+        inside = [
+            j
+            for j in range(len(then))
+            if abs(i // grid[1] - j // grid[1]) <= reach and abs(i % grid[1] - j % grid[1]) <= reach
+        ]
+        distances = sorted((float((now[i] - then[j]).square().sum()), j) for j in inside)[: value.shape[1]]
+        count = len(distances)
+        assert value[i, :count].tolist() == pytest.approx([d for d, _ in distances], abs=1e-5)
+        assert place[i, :count].tolist() == [j for _, j in distances]
+        assert value[i, count:].isinf().all()
 
 
 def test_patches():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -82,17 +84,26 @@ class CropNamer:
         if not count:
             width = 0 if self.text is None else len(self.text.labels)
             return detected if self.text is None else replace(detected, names=np.zeros((0, width), np.float32))
-        side = self.clip.image_side
-        views = [square_crop(image, mask, side, scale, self.alone) for scale in self.scales for mask in detected.masks]
-        found = torch.nn.functional.normalize(self.clip.embed_images(torch.stack(views)).float(), dim=-1)
-        embeddings = torch.nn.functional.normalize(found.unflatten(0, (len(self.scales), count)).sum(0), dim=-1)
+        embeddings = self.embed(image, detected.masks)
         seen = detected
         if detected.embeddings is None:  # whoever gave some knows better who is who
             seen = replace(detected, embeddings=embeddings.cpu().numpy())
         if self.text is None:
             return seen
-        logits = best_synonym(self.clip.logit_scale * cosine(embeddings, self.text.vectors), self.text)
-        return replace(seen, names=class_scores(logits, "softmax", none_logit=self.none_logit).cpu().numpy())
+        names = class_scores(self.logits(embeddings), "softmax", none_logit=self.none_logit)
+        return replace(seen, names=names.cpu().numpy())
+
+    def embed(self, image: NDArray[np.uint8], codes: Sequence[Rle]) -> Tensor:
+        """Return the embeddings (N, E), of unit length, of what masks of an image (H, W, 3) show; one or more."""
+        side = self.clip.image_side
+        views = [square_crop(image, mask, side, scale, self.alone) for scale in self.scales for mask in codes]
+        found = F.normalize(self.clip.embed_images(torch.stack(views)).float(), dim=-1)
+        return F.normalize(found.unflatten(0, (len(self.scales), len(codes))).sum(0), dim=-1)
+
+    def logits(self, embeddings: Tensor) -> Tensor:
+        """Return the class logits (N, K) of embeddings (N, E) of unit length; there must be a vocabulary."""
+        assert self.text is not None, "nothing to compare with"
+        return best_synonym(self.clip.logit_scale * cosine(embeddings, self.text.vectors), self.text)
 
     def describe(self) -> dict[str, Any]:
         """Return what decides the names, as JSON knows it."""

@@ -16,17 +16,19 @@ from ovvis.inference.video_names import VideoNames
 from ovvis.models.classifiers import Classifier, MaskPooledClassifier
 from ovvis.models.clip import FrozenClip
 from ovvis.models.settings import Pooling
-from ovvis.reproduction.experiments import Given, Way
+from ovvis.reproduction.cropped import crop_namer, named_by_crops
+from ovvis.reproduction.experiments import Crops, Given, Way
 from ovvis.reproduction.proposed import ProposedWays, is_proposed
 from ovvis.reproduction.truth import WindowTruth
 from ovvis.reproduction.videos import Shown
-from ovvis.structures import Prediction, Track, one_label_each
+from ovvis.structures import Prediction, Track, Window, one_label_each
 from ovvis.tracking.association import SharedMatches
 from ovvis.tracking.learnt import InOrder, LearntTracker
 from ovvis.tracking.tracker import Tracker
 
-# What decides masks and class logits; the last is a way that stands for those of one learnt tracker.
-_View = tuple[Pooling | None, frozenset[Given], Way | None]
+# What decides masks and class logits; the third is a way that stands for those of one learnt tracker.
+_View = tuple[Pooling | None, frozenset[Given], Way | None, Crops | None]
+_OWN: _View = (None, frozenset(), None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Follower:
             for window, seen in look:
                 frames = [frame.index for frame in window.frames]
                 followed = {way: self._named(tracker.update(seen.prediction)) for way, tracker in learnt.items()}
-                views = _Views(self._classifiers, segmenter, seen, followed)
+                views = _Views(self._classifiers, segmenter, seen, followed, window, look.padded)
                 if any(way.given for way in self._ways):
                     if video.owners is None:
                         raise ValueError("a way is given a part of the truth, and this video's is not known by pixel")
@@ -130,23 +132,28 @@ class _Views:
         segmenter: VideoSegmenter,
         seen: Seen,
         followed: Mapping[Way, Seen],
+        window: Window,
+        padded: tuple[int, int],
     ) -> None:
         self._classifiers, self._segmenter, self.seen = classifiers, segmenter, seen
+        self._window, self._padded = window, padded
         self.truth: WindowTruth | None = None
-        self._made: dict[_View, Seen] = {(None, frozenset(), None): seen}
-        self._made |= {(None, frozenset(), way): other for way, other in followed.items()}
+        self._made: dict[_View, Seen] = {_OWN: seen}
+        self._made |= {(None, frozenset(), way, None): other for way, other in followed.items()}
         self._order: Tensor | None = None
 
     def of(self, view: _View) -> Seen:
         """Return what a view sees."""
         if view not in self._made:
-            pooling, given, _ = view
+            pooling, given, _, crops = view
             prediction, made = self.seen.prediction, self.seen
             if "masks" in given:
                 prediction = self.known.masked(prediction)
             if "masks" in given or pooling is not None:
                 logits = self._classifiers[pooling](prediction, self._segmenter.text)
                 made = Seen(prediction, logits, self.seen.logit_scale)
+            if crops is not None:
+                made = named_by_crops(made, self._window, self._padded, crop_namer(self._segmenter, crops))
             self._made[view] = self.known.named(made) if "names" in given else made
         return self._made[view]
 
@@ -223,7 +230,7 @@ class _Pass:
 
 def _view(way: Way) -> _View:
     learnt = _tracking(way) if way.settings.learnt == "online" else None
-    return way.pooling, way.given - {"identities"}, learnt
+    return way.pooling, way.given - {"identities"}, learnt, way.crops
 
 
 def _tracking(way: Way) -> Way:

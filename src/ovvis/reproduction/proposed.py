@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ovvis.errors import InputError
 from ovvis.inference.associations import association_of
-from ovvis.inference.crops import CropNamer
 from ovvis.inference.followed import Gatherer, geometric
 from ovvis.inference.look import Look, Seen
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.proposals import Detecting, detected_in, final_of
-from ovvis.models.clip import FrozenClip
 from ovvis.models.settings import Following
+from ovvis.reproduction.cropped import crop_namer
 from ovvis.reproduction.experiments import Way
 from ovvis.structures import Detected, Track, Window
-
-SCALES = {"alone": (1.0,), "around": (1.0, 1.5)}
-"""Of the crops: of a mask alone as OpenVIS has them, with what is around it as ViLD and DetPro do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +56,7 @@ class ProposedWays:
         found = detected_in(window, seen, look.padded, settings, how)
         if way.crops is None:
             return found
-        clip = self._segmenter.model.clip
-        if not isinstance(clip, FrozenClip):
-            raise InputError(f"{self._segmenter.model.name}: an exported file holds no CLIP that looks at crops")
-        alone = way.crops == "alone"
-        namer = CropNamer(clip, self._segmenter.text, alone, SCALES[way.crops], settings.none_logit)
+        namer = crop_namer(self._segmenter, way.crops, settings.none_logit)
         return [namer(frame.image, detected) for frame, detected in zip(window.frames, found, strict=True)]
 
     def finish(self, max_tracks: int) -> Iterator[tuple[Way, list[Track]]]:
@@ -87,7 +78,7 @@ class ProposedWays:
 
 def is_proposed(way: Way) -> bool:
     """Return whether a way takes a network's queries for detections."""
-    return way.settings.followed != "queries" or way.crops is not None
+    return way.settings.followed != "queries"
 
 
 def _view(way: Way) -> _Seen:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -90,8 +89,7 @@ class MemoryReadout:
         told: list[Tensor] = []
         for frame in self._frames:
             held = torch.stack([frame.shares.get(tube, torch.zeros(len(now))) for tube in tubes])  # n, h * w
-            distance = torch.cdist(now, frame.features).square().masked_fill(_far(grid), torch.inf)
-            value, place = distance.topk(min(_BEST, len(now)), largest=False)
+            value, place = _nearest(now, frame.features, grid)
             best.append(value)
             told.append(held[:, place])
         weights = (-torch.cat(best, 1) / _SHARP**2).softmax(1)  # h * w, k
@@ -130,10 +128,31 @@ def _share(mask: Rle, grid: tuple[int, int]) -> Tensor:
     return F.adaptive_avg_pool2d(drawn[None, None], grid).flatten()
 
 
-@lru_cache(maxsize=2)
-def _far(grid: tuple[int, int]) -> Tensor:
-    """Return which cells of a grid are too far from each other (h * w, h * w)."""
-    rows, columns = (part.flatten() for part in torch.meshgrid(*map(torch.arange, grid), indexing="ij"))
-    reach = max(round(_FAR * max(grid)), 2)
-    away = torch.maximum((rows[:, None] - rows).abs(), (columns[:, None] - columns).abs())
-    return away > reach
+def _nearest(now: Tensor, then: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return of each cell (h * w, C) the remembered cells (h * w, C) near it that look most alike.
+
+    Returns:
+        Their squared distances in looks, and where they are: h * w, k; a cell outside of the grid is infinitely far.
+    """
+    (h, w), reach = grid, _reach(grid)
+    wide, side = w + 2 * reach, 2 * reach + 1
+    # One more feature makes the distance a product: |a - b|^2 = |a|^2 + (|b|^2 - 2 a b). What is outside is never near.
+    asked = torch.cat([-2 * now, torch.ones(len(now), 1)], 1)
+    known = torch.cat([then, then.square().sum(1, keepdim=True)], 1).T.unflatten(1, grid)
+    known = F.pad(known, (reach,) * 4)
+    known[-1] = F.pad(known[-1, reach:-reach, reach:-reach], (reach,) * 4, value=torch.inf)
+    # Row by row of the grid: its cells ask the rows within reach, of which each cell sees its own square.
+    rows = known.unfold(1, side, 1).permute(1, 0, 3, 2).flatten(2)  # h, C + 1, side * wide
+    seen = torch.bmm(asked.view(h, w, -1), rows).view(h, w, side, wide)
+    square = seen.as_strided((h, w, side, side), (w * side * wide, side * wide + 1, wide, 1))
+    value, place = square.flatten(2).flatten(0, 1).topk(min(_BEST, side * side, h * w), largest=False)
+    value = (value + now.square().sum(1, keepdim=True)).clamp(min=0)
+    down, across = place // side - reach, place % side - reach
+    cell = torch.arange(h * w)[:, None]
+    away = (cell // w + down).clamp(0, h - 1) * w + (cell % w + across).clamp(0, w - 1)
+    return value, away
+
+
+def _reach(grid: tuple[int, int]) -> int:
+    """Return how many cells away a cell may ask."""
+    return max(round(_FAR * max(grid)), 2)
