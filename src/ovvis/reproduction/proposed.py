@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ovvis.inference.associations import association_of
 from ovvis.inference.followed import Gatherer, geometric
@@ -44,20 +44,15 @@ class ProposedWays:
         """Take the next window."""
         made: dict[_Seen, list[Detected]] = {}
         for way, (association, gatherer) in self._ways.items():
-            view = _view(way)
-            if view not in made:
-                made[view] = self._detected(way, window, seen, look)
+            view, plain, settings = _view(way), _view(replace(way, crops=None)), way.settings
+            if plain not in made:
+                how = Detecting(quality=settings.mask_quality)
+                made[plain] = detected_in(window, seen, look.padded, settings, how)
+            if way.crops is not None and view not in made:
+                namer = crop_namer(self._segmenter, way.crops, settings.none_logit)
+                made[view] = [namer(frame.image, one) for frame, one in zip(window.frames, made[plain], strict=True)]
             for frame, detected in zip(window.frames, made[view], strict=True):
                 gatherer.add(detected, association.update(detected, frame.image))
-
-    def _detected(self, way: Way, window: Window, seen: Seen, look: Look) -> list[Detected]:
-        settings = way.settings
-        how = Detecting(quality=settings.mask_quality)
-        found = detected_in(window, seen, look.padded, settings, how)
-        if way.crops is None:
-            return found
-        namer = crop_namer(self._segmenter, way.crops, settings.none_logit)
-        return [namer(frame.image, detected) for frame, detected in zip(window.frames, found, strict=True)]
 
     def finish(self, max_tracks: int) -> Iterator[tuple[Way, list[Track]]]:
         """Yield the tracks of each way; their masks can be read until the next is asked for."""
