@@ -81,6 +81,14 @@ def test_names_of_a_vocabulary(options, wanted):
     assert all(len(track.top_labels) == 2 for track in tracks)
 
 
+def test_a_tube_may_be_named_in_some_of_its_frames():
+    """Its names are the mean over those; a tube that nobody named is no track of a vocabulary."""
+    gatherer = Gatherer(SIZE, ("a", "b"))
+    gatherer.add(found((0, 1.0, ""), (1, 0.25, ""), names=np.array([[0.64, 0.16], [np.nan] * 2])), followed(0, 1))
+    gatherer.add(found((0, 0.25, ""), names=np.full((1, 2), np.nan)), followed(0))
+    assert told(gatherer.finish()[0]) == [(1, "a", 0.6325, [0, 1])]  # sqrt(0.64 x 0.625)
+
+
 def test_sure_masks_count():
     gatherer = Gatherer(SIZE, ("a", "b"))
     quality = np.array([0.5, 1], dtype=np.float32)

@@ -1,6 +1,7 @@
 from copy import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,13 +12,15 @@ from ovvis.datasets.words import dataset_vocabulary
 from ovvis.errors import InputError
 from ovvis.inference.final_masks import masks_of
 from ovvis.inference.pipeline import VideoSegmenter
-from ovvis.masks import decode
+from ovvis.masks import decode, encode
 from ovvis.models.classifiers import MaskPooledClassifier
 from ovvis.models.settings import Following, VideoSettings, with_tracker
 from ovvis.reproduction import truth
 from ovvis.reproduction.cropped import LOOKED_AT, crop_namer, named_by_crops
 from ovvis.reproduction.experiments import Way, choose
 from ovvis.reproduction.follow import Follower
+from ovvis.reproduction.proposed import ProposedWays
+from ovvis.structures import Detected, Followed, Frame
 from tiny_world import tiny_sprites
 
 SHORT = replace(SPLITS["val"], config=replace(SPLITS["val"].config, frames=5))
@@ -108,6 +111,23 @@ def test_ways_of_detections(model, drawn):
     assert all(sum(map(bool, codes)) >= 3 for _, _, _, codes in found[brief])
     first, second = (found[way] for way in cropped)
     assert first and second and [f[1:3] for f in first] != [f[1:3] for f in second]
+
+
+def test_a_tube_is_named_by_crops_in_each_fourth_of_its_frames(model, drawn):
+    vocabulary, _ = dataset_vocabulary(drawn.categories)
+    way = Way(with_tracker(OWN, "sort"), crops="around")
+    ways = ProposedWays([way], VideoSegmenter(model, vocabulary, **OPTIONS), drawn.size)
+    image = drawn.video(0).images[0]
+    masks = tuple(
+        encode(np.pad(np.ones((9, 9), bool), ((0, image.shape[0] - 9), (0, image.shape[1] - 9)))) for _ in "ab"
+    )
+    named = []
+    for frame in range(6):  # the second tube begins later, and a thing of no tube is not named
+        tubes = np.array([0, 1 if frame >= 2 else -1])
+        found = ways._named(way, Frame(image, frame, 0.0), Detected(masks, np.ones(2)), Followed(tubes))
+        named.append((~np.isnan(found.names).any(1)).tolist())
+    assert [row[0] for row in named] == [True, False, False, False, True, False]
+    assert [row[1] for row in named] == [False, False, True, False, False, False]
 
 
 def test_queries_named_by_crops(model, drawn):

@@ -82,6 +82,8 @@ class Gatherer:
             min_frames: tubes in fewer frames are left out.
         """
         tubes = [tube for tube in self._tubes if len(tube.shown) >= min_frames and tube.seen]
+        if self.labels is not None:
+            tubes = [tube for tube in tubes if tube.named]
         if self.labels is None:
             labels = tuple(dict.fromkeys(label for tube in tubes for label in tube.by_label)) or (UNNAMED,)
             places = {label: place for place, label in enumerate(labels)}
@@ -98,7 +100,7 @@ class Gatherer:
         """Return of each tube the labels that may be its tracks', with their scores."""
         if not tubes:
             return []
-        names = np.stack([tube.names / tube.seen for tube in tubes])
+        names = np.stack([tube.names / tube.named for tube in tubes])
         scores = np.array([tube.score / tube.seen for tube in tubes])
         table = final(names, scores) * np.array([tube.quality / tube.seen for tube in tubes])[:, None]
         for tube, row in zip(tubes, table, strict=True):
@@ -132,6 +134,7 @@ class _Tube:
         self.id = id  # from 1
         self.shown, self.codes = array("q"), array("q")  # frames, ascending, and the numbers of their codes
         self.seen = 0  # frames in which a thing showed it; in others its mask was carried
+        self.named = 0  # those of them in which it was named by a vocabulary
         self.score = self.quality = 0.0
         self.by_label: Counter[str] = Counter()
         self.names: Floats = np.zeros(0)
@@ -148,7 +151,9 @@ class _Tube:
         self.quality += 1.0 if detected.quality is None else float(detected.quality[i])
         if detected.names is not None:
             row = detected.names[i].astype(np.float64)
-            self.names = row if not len(self.names) else self.names + row
+            if not np.isnan(row).any():
+                self.named += 1
+                self.names = row if not len(self.names) else self.names + row
         else:
             self.by_label[(detected.labels[i] if detected.labels else "") or UNNAMED] += score  # type: ignore[assignment]
 

@@ -17,6 +17,7 @@ from ovvis.structures import Window
 SCALES = {"alone": (1.0,), "around": (1.0, 1.5)}
 """Of the crops: of a mask alone as OpenVIS has them, with what is around it as ViLD and DetPro do."""
 LOOKED_AT = 0.1  # object score from which a query's mask is cut out: others are no part of any track worth a name
+LOOK_EVERY = 4  # frames: in one of so many CLIP looks at crops, which take as long as all else
 
 
 def crop_namer(segmenter: VideoSegmenter, crops: Crops, none_logit: float | None = None) -> CropNamer:
@@ -35,7 +36,8 @@ def named_by_crops(seen: Seen, window: Window, padded: tuple[int, int], namer: C
     """Return what the network says of a window with names by crops.
 
     Embeddings of a window's frames are added up. A query that is hardly an object, or has no mask, is like no word
-    more than another.
+    more than another; so is every query in the frames between those that are looked at, which lowers the scores of all
+    tubes alike and leaves their order.
 
     Args:
         seen: what the network says.
@@ -45,7 +47,11 @@ def named_by_crops(seen: Seen, window: Window, padded: tuple[int, int], namer: C
     """
     queries = torch.nonzero(seen.objects >= LOOKED_AT).flatten()
     looks = torch.zeros(len(queries), namer.clip.width)
-    for frame, codes in zip(window.frames, masks_of(seen.masks[queries], padded, window), strict=True):
+    looked = [frame.index % LOOK_EVERY == 0 for frame in window.frames]
+    found = masks_of(seen.masks[queries], padded, window) if any(looked) else []
+    for frame, codes, now in zip(window.frames, found, looked, strict=False):
+        if not now:
+            continue
         rows = [row for row, code in enumerate(codes) if code is not None]
         if rows:
             looks[rows] += namer.embed(frame.image, [code for code in codes if code is not None]).cpu()

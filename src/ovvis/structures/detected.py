@@ -19,7 +19,8 @@ class Detected:
     scores: NDArray[np.float64]  # N; in [0, 1]
     labels: tuple[str, ...] = ()  # N; "" where there is none; empty: nobody named them
     embeddings: NDArray[np.float32] | None = None  # N, D; how they look
-    names: NDArray[np.float32] | None = None  # N, K; scores of a vocabulary's labels, in place of `labels`
+    # N, K; scores of a vocabulary's labels, in place of `labels`; nan of what nobody named in this frame
+    names: NDArray[np.float32] | None = None
     quality: NDArray[np.float32] | None = None  # N; how sure the masks' pixels are, in [0, 1]; None: 1
 
     def __len__(self) -> int:
