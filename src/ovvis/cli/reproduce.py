@@ -138,9 +138,9 @@ def stickers(
     if into is not None:
         into = user_path(into)
         fill(_read(into), [Outcome(e, "", (0,), 0, 0, ()) for e in chosen], "")  # refuses a page without a place
-    rows = [row for experiment in chosen for row in experiment.rows]
-    needed = {MODEL: options, **_others(network or [], options, {row.network for row in rows})}
-    needed |= _in_precisions(rows, needed)
+    wanted = [row for experiment in chosen for row in experiment.rows]
+    needed = {MODEL: options, **_others(network or [], options, {row.network for row in wanted})}
+    needed |= _in_precisions(wanted, needed)
     drawn = _drawn(chosen, numbers, {LONG: long_videos}, videos)
     vocabulary = dataset_vocabulary(next(iter(drawn.values()))[0].categories)[0]
     from ovvis.reproduction.measure import Measurement, Network
