@@ -8,11 +8,15 @@ from dataclasses import fields
 import pytest
 from typer.testing import CliRunner
 
+from ovvis.cli.following import FollowingOptions
 from ovvis.cli.lazy import load
 from ovvis.cli.main import VERBS, app, run
 from ovvis.cli.predict import predict
 from ovvis.cli.segment import segment
 from ovvis.cli.segmenter import SegmenterOptions
+from ovvis.cli.track import track
+from ovvis.errors import InputError
+from ovvis.models.settings import Following
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -121,9 +125,35 @@ def test_help_and_wrong_arguments_need_no_pytorch(tmp_path):
 
 
 def test_verbs_that_run_a_model_share_its_options():
-    """One record holds them: whatever is added to it, both verbs have, and neither has one of its own by that name."""
-    shared = [field.name for field in fields(SegmenterOptions)]
-    for verb in (segment, predict):
+    """A record holds them: whatever is added to it, the verbs have, and none has one of its own by that name."""
+    options = [field.name for field in fields(SegmenterOptions) if field.name != "following"]
+    following = [field.name for field in fields(FollowingOptions)]
+    for verb, records in ((segment, (options, following)), (predict, (options, following)), (track, (following,))):
         parameters = list(inspect.signature(verb).parameters)
-        assert [name for name in parameters if name in shared] == shared
-        assert "options" not in parameters
+        for shared in records:
+            assert [name for name in parameters if name in shared] == shared
+        assert "options" not in parameters and "following" not in parameters
+
+
+@pytest.mark.parametrize(
+    ("tracker", "given", "wanted"),
+    [
+        ("sort", {}, Following()),
+        ("sort", {"patience": 1, "min_frames": 3, "overlap": 0.5}, Following(0.5, 1, min_frames=3)),
+        ("propagate", {"propagator": "sam2-tiny", "start_score": 0.2}, Following(start=0.2, propagator="sam2-tiny")),
+        (None, {}, Following()),
+        # what nobody would use is refused
+        (None, {"patience": 1}, "--patience 1: the model's own tracker has no use for it; leave it out, or give"),
+        ("adjacent", {"overlap": 0.0}, "--overlap 0.0: --tracker adjacent has no use"),
+        ("sort", {"propagator": "colours"}, "--propagator colours: --tracker sort has no use"),
+    ],
+)
+def test_options_of_trackers_of_detections(tracker, given, wanted):
+    options = FollowingOptions(**given)
+    if isinstance(wanted, Following):
+        assert options.find(tracker) == wanted
+    else:
+        with pytest.raises(InputError) as caught:
+            options.find(tracker)
+        assert str(caught.value).startswith(wanted)
+    assert FollowingOptions(min_frames=2).find("adjacent", any_may_be_short=True).min_frames == 2

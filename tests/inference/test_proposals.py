@@ -1,5 +1,7 @@
 """A segmenter as a detector: its trackers of detections, beside those of queries."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from ovvis.errors import InputError
 from ovvis.inference.live import Live
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.proposals import Detecting, detected_in
-from ovvis.models.settings import with_tracker
+from ovvis.models.settings import Following, with_tracker
 from ovvis.sources.video import open_source
 
 FRAMES = list(np.random.default_rng(0).integers(0, 255, (6, 48, 64, 3), dtype=np.uint8))
@@ -30,6 +32,19 @@ def test_results_like_any_other(tiny_model, tracker):
         assert "network" in result.seconds
     with segmenter(tiny_model, tracker, min_score=0.99)(FRAMES) as result:
         assert len(result) == 0
+
+
+def test_how_things_are_followed(tiny_model):
+    """Patience, overlap and the least number of frames reach the tracker, and the result says what they were."""
+    with segmenter(tiny_model, "overlap", max_tracks=1000)(FRAMES) as result:
+        usual = {track.id for track in result}
+        assert result.settings["following"]["patience"] == 30
+    strict = Following(least=1.0, min_frames=2)
+    with segmenter(tiny_model, "overlap", max_tracks=1000, following=strict)(FRAMES) as result:
+        assert len({track.id for track in result}) < len(usual)  # no two masks are the same
+        assert result.settings["following"] == asdict(strict)
+    with segmenter(tiny_model, "adjacent", following=strict)(FRAMES) as result:
+        assert "following" not in result.settings
 
 
 def test_of_one_frame_it_finds_what_the_queries_are(tiny_model):

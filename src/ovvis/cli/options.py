@@ -27,24 +27,26 @@ def sharing(record: type) -> Callable[[Callable[..., None]], Callable[..., None]
 
     Args:
         record: a dataclass whose fields are annotated as typer's parameters. The verb has one parameter of this type:
-            the options stand in its place, and it is given the record.
+            the options stand in its place, and it is given the record. A field whose metadata say `typed: False` is no
+            option: it is the verb's to fill.
     """
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         own, shared = get_type_hints(verb, include_extras=True), get_type_hints(record, include_extras=True)
         (slot,) = [name for name, kind in own.items() if kind is record]
+        typed = [field for field in fields(record) if field.metadata.get("typed", True)]
         parameters: list[inspect.Parameter] = []
         for parameter in inspect.signature(verb).parameters.values():
             if parameter.name != slot:
                 parameters.append(parameter.replace(annotation=own[parameter.name]))
                 continue
-            for field in fields(record):
+            for field in typed:
                 default = inspect.Parameter.empty if field.default is MISSING else field.default
                 kind, hint = inspect.Parameter.KEYWORD_ONLY, shared[field.name]
                 parameters.append(inspect.Parameter(field.name, kind, default=default, annotation=hint))
 
         def run(**given: Any) -> None:
-            verb(**{slot: record(**{field.name: given.pop(field.name) for field in fields(record)})}, **given)
+            verb(**{slot: record(**{field.name: given.pop(field.name) for field in typed})}, **given)
 
         run.__name__, run.__doc__, run.__module__ = verb.__name__, verb.__doc__, verb.__module__
         keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]  # typer calls by name

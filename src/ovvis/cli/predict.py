@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import Advance, count, out, progress, warn
+from ovvis.cli.following import FollowingOptions
 from ovvis.cli.kept import kept
 from ovvis.cli.options import DataRoot, DatasetName, Frames, sharing
 from ovvis.cli.process import peak_memory
@@ -45,6 +46,7 @@ AGAIN = "the same command goes on from there"
 
 
 @sharing(shared.SegmenterOptions)
+@sharing(FollowingOptions)
 def predict(
     dataset: DatasetName,
     output: Annotated[
@@ -75,10 +77,12 @@ def predict(
     ] = True,
     *,
     options: shared.SegmenterOptions,
+    following: FollowingOptions,
 ) -> None:
     """Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers."""
     shared.prepare_process()
     options.check()
+    options = replace(options, following=following.find(options.tracker))
     parse_levels(levels)
     part = Shard.parse(shard)
     if restart and part.count > 1:

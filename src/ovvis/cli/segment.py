@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
+from ovvis.cli.following import FollowingOptions
 from ovvis.cli.kept import told
 from ovvis.cli.once import from_first_to_last
 from ovvis.cli.options import Overwrite, sharing
@@ -43,6 +45,7 @@ WRITTEN = TRACKS, VIDEO = "tracks.json", "overlay.mp4"
 @sharing(SourceOptions)
 @sharing(PaintOptions)
 @sharing(shared.SegmenterOptions)
+@sharing(FollowingOptions)
 def segment(
     source: Annotated[
         list[str],
@@ -70,6 +73,7 @@ def segment(
     taken: SourceOptions,
     paint: PaintOptions,
     options: shared.SegmenterOptions,
+    following: FollowingOptions,
 ) -> None:
     """Find, follow and name everything in videos that the labels speak of."""
     shared.prepare_process()
@@ -78,6 +82,7 @@ def segment(
     style = paint.find()
     vocabulary = None if labels is None else Vocabulary.parse(labels)
     options.check()
+    options = replace(options, following=following.find(options.tracker))
     if options.text_embeddings:
         options.words(vocabulary)
     taken.check()

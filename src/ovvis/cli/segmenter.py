@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
@@ -20,7 +20,7 @@ from ovvis.models.default import default_model, small_model_warning
 from ovvis.models.download import sha256
 from ovvis.models.export.names import exported_path, is_exported
 from ovvis.models.places import weights_files
-from ovvis.models.settings import TRACKERS, UNTRAINED, Precision, VideoSettings, with_tracker
+from ovvis.models.settings import TRACKERS, UNTRAINED, Following, Precision, VideoSettings, with_tracker
 from ovvis.models.sources import use_mirror
 from ovvis.models.zoo import SMALL_MODEL, ZOO, find_model
 from ovvis.paths import user_path
@@ -61,7 +61,7 @@ PrecisionName = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="float32, bfloat16, float16, or auto for the fastest good one.",
+        help="float32, bfloat16, float16; auto: bfloat16 where the device is fast in it, else float32.",
         autocompletion=completing(lambda: get_args(Precision)),
         rich_help_panel=NETWORK,
     ),
@@ -208,6 +208,7 @@ class SegmenterOptions:
     matched: Matched = None
     momentum: Momentum = None
     birth: Birth = None
+    following: Following | None = field(default=None, metadata={"typed": False})  # of a tracker of detections
 
     def check(self) -> tuple[str, ...]:
         """Refuse what can be refused before anything is loaded, and return the prompts.
@@ -329,6 +330,7 @@ class SegmenterOptions:
                 max_tracks=self.max_tracks,
                 min_score=self.min_score,
                 settings=replace(video, **tracking),
+                following=self.following,
                 batch=self.batch or network.batch,
                 on_text=read,
             )

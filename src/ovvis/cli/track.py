@@ -10,6 +10,7 @@ import typer
 
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import progress
+from ovvis.cli.following import FollowingOptions
 from ovvis.cli.options import Overwrite, completing, sharing
 from ovvis.cli.painting import PaintOptions
 from ovvis.cli.segment import WRITTEN, default_output, deliver
@@ -19,19 +20,20 @@ from ovvis.detections.read import FORMATS_READ, find_format, read_detections, vi
 from ovvis.errors import InputError, nearest
 from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.models.settings import LEARNT, PROPAGATORS, TRACKERS, Following, find_tracker
+from ovvis.models.settings import LEARNT, TRACKERS, find_tracker
 from ovvis.models.sources import use_mirror
 from ovvis.paths import user_path
 from ovvis.sources.video import Source, open_source
 from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
 
-READING, FOLLOWING, NAMING = "What the detections are", "How they are followed", "How they are named"
+READING, NAMING = "What the detections are", "How they are named"
 FOLLOWERS = tuple(name for name in TRACKERS if name not in LEARNT)
 
 
 @sharing(SourceOptions)
 @sharing(PaintOptions)
+@sharing(FollowingOptions)
 def track(
     detections: Annotated[
         Path,
@@ -65,7 +67,6 @@ def track(
         ),
     ] = None,
     least_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out detections below this score.")] = 0.0,
-    min_frames: Annotated[int, typer.Option(min=1, help="Leave out tracks of fewer frames.")] = 1,
     paint_above: Annotated[
         float, typer.Option(min=0, max=1, help="Show and paint only tracks of at least this score.")
     ] = SHOWN_SCORE,
@@ -105,26 +106,6 @@ def track(
             rich_help_panel=READING,
         ),
     ] = None,
-    overlap: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Overlap from which two may be one thing.", rich_help_panel=FOLLOWING),
-    ] = 0.3,
-    patience: Annotated[
-        int,
-        typer.Option(min=0, help="Frames for which a thing may be unseen and go on.", rich_help_panel=FOLLOWING),
-    ] = 30,
-    start_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Score from which a thing begins a track.", rich_help_panel=FOLLOWING)
-    ] = 0.0,
-    propagator: Annotated[
-        str,
-        typer.Option(
-            help=f"Who carries masks on for propagate: {', '.join(PROPAGATORS)} (SAM 2, with the extra sam2).",
-            metavar="NAME",
-            autocompletion=completing(lambda: PROPAGATORS),
-            rich_help_panel=FOLLOWING,
-        ),
-    ] = "colours",
     clip: Annotated[
         str | None,
         typer.Option(
@@ -151,6 +132,7 @@ def track(
     *,
     taken: SourceOptions,
     paint: PaintOptions,
+    following: FollowingOptions,
 ) -> None:
     """Make tracks of what any detector found in a video's frames: masks or boxes, with names or without."""
     use_mirror(mirror)
@@ -160,7 +142,7 @@ def track(
     looked_at = asked is not None or clip is not None
     if (prompts is not None or around) and not looked_at:
         raise InputError("--prompts and --around are of a CLIP that names detections: give --labels too")
-    how = Following(overlap, patience, start_score, propagator, min_frames)
+    how = following.find(tracker, any_may_be_short=True)
     style = paint.find()
     kind = format or find_format(user_path(detections))
     known = None if categories is None else names_by_id(categories, from_zero=kind == "yolo")

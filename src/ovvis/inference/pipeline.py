@@ -92,6 +92,8 @@ class VideoSegmenter:
             labels, in place of those that the model's CLIP makes of words and prompts.
         text_rows: what the file's rows stand for, as `Vocabulary` takes it; None finds out.
         settings: how predictions become tracks; None takes the model's own.
+        following: how a tracker that takes what is found in each frame (`settings.followed`) goes about it; None:
+            `Following`'s own numbers.
         batch: windows that go through the network together.
         cache: whether text embeddings are kept on disk.
         memory_limit: bytes of a video's records that stay in memory; the rest goes to a temporary file.
@@ -123,6 +125,7 @@ class VideoSegmenter:
         text_embeddings: str | Path | TextEmbeddings | None = None,
         text_rows: Vocabulary | str | Iterable[str | Sequence[str] | Label] | None = None,
         settings: VideoSettings | None = None,
+        following: Following | None = None,
         batch: int = 1,
         cache: bool = True,
         memory_limit: int = DEFAULT_LIMIT,
@@ -141,6 +144,7 @@ class VideoSegmenter:
                 raise InputError(f"{name} {value}: it must be at least {least}")
         self.model = model.eval()
         self.settings = settings or model.video
+        self.following = following or Following()
         self._check_settings()
         self.long_edge = long_edge
         self._asked_tracks, self.min_score = max_tracks, checked_score(min_score)
@@ -334,11 +338,12 @@ class VideoSegmenter:
         look, info = self.look(source), source.info
         how = Detecting(quality=self.settings.mask_quality)
         gatherer = Gatherer((info.height, info.width), self.text.labels, self.memory_limit)
-        association = build_association(self.settings.followed, Following())
+        association = build_association(self.settings.followed, self.following)
         try:
             indices, times = follow(proposals(look, self.settings, how), association, gatherer, on_frame)
             with look.watch("tracks"):
-                tracks, _, store = gatherer.finish(final_of(self.settings), self.max_tracks, self.min_score)
+                final, least = final_of(self.settings), self.following.min_frames
+                tracks, _, store = gatherer.finish(final, self.max_tracks, self.min_score, least)
         except BaseException:
             gatherer.close()
             raise
@@ -456,6 +461,7 @@ class VideoSegmenter:
             "prompts": list(self.prompts),
             **({} if self._text_digest is None else {"text_embeddings_sha256": self._text_digest}),
             "tracks": asdict(self.settings),
+            **({} if self.settings.followed == "queries" else {"following": asdict(self.following)}),
         }
 
 

@@ -1,0 +1,94 @@
+"""Options of the trackers that follow what is found in each frame."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import typer
+
+from ovvis.cli.options import completing
+from ovvis.errors import InputError
+from ovvis.models.settings import PROPAGATORS, TRACKERS, Following
+
+FOLLOWING = "Trackers of detections (sort, overlap, propagate)"  # a group of `--help`
+
+Overlap = Annotated[
+    float | None,
+    typer.Option(
+        "--overlap",
+        min=0,
+        max=1,
+        help="Overlap from which two may be one thing; 0.3 if not given.",
+        rich_help_panel=FOLLOWING,
+    ),
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        "--patience",
+        min=0,
+        help="Frames for which a thing may be unseen and go on; 30 if not given.",
+        rich_help_panel=FOLLOWING,
+    ),
+]
+StartScore = Annotated[
+    float | None,
+    typer.Option(
+        "--start-score",
+        min=0,
+        max=1,
+        help="Score from which a thing begins a track; 0 if not given.",
+        rich_help_panel=FOLLOWING,
+    ),
+]
+PropagatorName = Annotated[
+    str | None,
+    typer.Option(
+        "--propagator",
+        help=f"Who carries masks on for propagate: {', '.join(PROPAGATORS)} (SAM 2, with the extra sam2); colours if "
+        "not given.",
+        metavar="NAME",
+        autocompletion=completing(lambda: PROPAGATORS),
+        rich_help_panel=FOLLOWING,
+    ),
+]
+MinFrames = Annotated[
+    int | None,
+    typer.Option("--min-frames", min=1, help="Leave out tracks of fewer frames.", rich_help_panel=FOLLOWING),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowingOptions:
+    """The options as typed; `sharing(FollowingOptions)` gives them to a verb."""
+
+    overlap: Overlap = None
+    patience: Patience = None
+    start_score: StartScore = None
+    propagator: PropagatorName = None
+    min_frames: MinFrames = None
+
+    def find(self, tracker: str | None, any_may_be_short: bool = False) -> Following:
+        """Return how things are followed.
+
+        Args:
+            tracker: by name; None: the model's own, which follows its queries.
+            any_may_be_short: whether tracks of few frames can be left out whatever follows them.
+
+        Raises:
+            InputError: an option that the tracker has no use for, or that cannot be used.
+        """
+        kind = "queries" if tracker is None else TRACKERS[tracker]["followed"]
+        used = set() if kind == "queries" else {"overlap", "patience", "start_score", "min_frames"}
+        used |= {"propagator"} if kind == "propagate" else set()
+        used |= {"min_frames"} if any_may_be_short else set()
+        for name, value in asdict(self).items():
+            if value is not None and name not in used:
+                flag = f"--{name.replace('_', '-')}"
+                those = "propagate" if name == "propagator" else "sort, overlap or propagate"
+                asked = "the model's own tracker" if tracker is None else f"--tracker {tracker}"
+                raise InputError(f"{flag} {value}: {asked} has no use for it; leave it out, or give --tracker {those}")
+        names = {"overlap": "least", "start_score": "start"}
+        given: dict[str, Any] = {names.get(k, k): v for k, v in asdict(self).items() if v is not None}
+        return Following(**given)
