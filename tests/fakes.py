@@ -144,7 +144,7 @@ class FakeModel(nn.Module):
         self.short_edge = 64
         self.clip = FakeClip()
         self.pixel_mean, self.pixel_std = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
-        self.device, self.dtype = torch.device("cpu"), torch.float32
+        self.device, self.dtype, self.precision = torch.device("cpu"), torch.float32, "float32"
         self.view_side = None
         self.tracker = self.refiner = self.texts = self.runtime = None
         self.accelerated = ()

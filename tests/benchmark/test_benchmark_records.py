@@ -22,7 +22,7 @@ def test_the_shape_of_the_file():
     """Others read it: its names stay."""
     found = json.loads(as_json(record(result([1.0]))))
     assert list(found) == ["format", "version", "date", "command", "machine", "results", "yardstick", "costs"]
-    assert list(found["results"][0]) == ["row", "samples", "loaded_mib", "problem"]
+    assert list(found["results"][0]) == ["row", "samples", "loaded_mib", "stage_mib", "problem"]
     assert list(found["results"][0]["samples"][0]) == ["seconds", "stages", "peak_mib", "gpu_mib"]
     assert list(found["costs"][0]["parts"][0]) == ["name", "parameters", "operations"]
 

@@ -29,6 +29,17 @@ def test_tables():
     assert len(speed.rows) == 3, "a row without a sample is in no table"
 
 
+def test_memory_by_stage_stands_in_the_order_of_the_seconds():
+    one, other = result([1.0]), result([1.0], words=9)
+    one.stage_mib = {"network": 40.4, "masks": 7.0, "backbone": 30.0}
+    other.stage_mib = {"read": 1.0}
+    other.samples[0].stages = {"masks": 1.0, "read": 0.5}
+    _, stages, memory, _ = tables(record(one, other))
+    assert stages.columns == ["row", "backbone", "masks", "read"] and stages.rows[1] == ["2.", "", "1000.0", "500.0"]
+    assert memory.columns == ["row", "backbone", "masks", "read", "network"]
+    assert memory.rows == [["1.", "30", "7", "", "40"], ["2.", "", "", "1", ""]]
+
+
 def test_page():
     MADE.results[-1].problem = "it fell over"
     text = page(MADE, comparison(compare(MADE, MADE), MADE, MADE), "benchmark.png")

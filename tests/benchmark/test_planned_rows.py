@@ -1,9 +1,12 @@
 """Which rows lists become, and which lists are refused."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from ovvis.benchmark.plan import grid, own_size, parse_counts, parse_names, parse_sizes
 from ovvis.errors import InputError
+from ovvis.models.export import header
 
 SIZES, WORDS = ((48, 64), (96, 128)), (5, 7, 9)
 
@@ -34,6 +37,19 @@ def test_weights_and_size_that_nobody_gave():
     assert (packaged.weights, packaged.size) == ("own", "256x455")
     assert (published.weights, published.size) == ("untrained", "480x853")
     assert own_size("clip-vis-r50") == (480, 853)
+
+
+@pytest.mark.parametrize(("fixed", "size"), [((None, None), (480, 853)), ((256, 384), (256, 384))])
+def test_an_exported_file_has_its_own_precision_and_size(fixed, size, monkeypatch, tmp_path):
+    height, width = fixed
+    said = SimpleNamespace(height=height, width=width, config={"short_edge": 480}, precision="int8")
+    monkeypatch.setattr(header, "read_header", lambda path: (None, said))
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(b"")
+    axes = {"words": (5,), "frames": (2,), "precision": ("float32", "bfloat16"), "device": ("cpu",)}
+    plain, half, mine = grid(["clip-vis-stickers", str(path)], axes, False)
+    assert (plain.precision, half.precision, mine.precision) == ("float32", "bfloat16", "int8")
+    assert (mine.height, mine.width) == size and mine.weights == "own" and mine.model == str(path)
 
 
 @pytest.mark.parametrize(("text", "found"), [("480x853", ((480, 853),)), ("64X96, 64x96,32x32", ((64, 96), (32, 32)))])

@@ -105,6 +105,7 @@ OTHER = record(result([1.0]), machine=MACHINE.__class__(processor="b", cores=2, 
     ("words", "told"),
     [
         (["clip-vis-r5"], "clip-vis-r50"),
+        (["gone.onnx"], "gone.onnx' does not exist"),
         (["--size", "480"], "HEIGHTxWIDTH"),
         (["--words", "none"], "--words"),
         (["--precision", "float8"], "--precision 'float8'"),

@@ -1,12 +1,17 @@
 """`ovvis models export`, and a file of it as `--model`."""
 
+import json
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ovvis.benchmark.records import read_record
 from ovvis.cli import main as cli
 from ovvis.masks import decode
+from ovvis.models.measured import measured
 from ovvis.outputs.formats.tracks_json import load_tracks
 from ovvis.paths import DEMO_VIDEO
 
@@ -52,18 +57,42 @@ def test_a_file_that_is_no_model_is_told(monkeypatch, capsys, tmp_path, argument
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-def test_the_packaged_model_finds_the_same_in_a_part_of_the_demo(monkeypatch, capsys, tmp_path):
-    pytest.importorskip("onnxscript")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--calibrate", "x.mp4"], "--calibrate x.mp4: it is for --int8; give both or none"),
+        (["--int8", "--weights", "x.pt"], "--int8: clip-vis-stickers needs frames like those that it will see"),
+    ],
+)
+def test_8_bits_want_frames(monkeypatch, capsys, tmp_path, arguments, says):
     monkeypatch.chdir(tmp_path)
-    assert call(monkeypatch, "models", "export", "clip-vis-stickers", "small.onnx", "--size", "256x384") == 0
-    assert "frames of 256x384" in capsys.readouterr().out
+    assert call(monkeypatch, "models", "export", "clip-vis-stickers", "x.onnx", *arguments) == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Return the packaged model as a file for one size."""
+    pytest.importorskip("onnxscript")
+    path = tmp_path_factory.mktemp("small") / "small.onnx"
+    with pytest.MonkeyPatch.context() as patch:
+        assert call(patch, "models", "export", "clip-vis-stickers", path, "--size", "256x384") == 0
+    return path
+
+
+EXPORTING = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+
+@pytest.mark.slow
+@EXPORTING
+def test_the_packaged_model_finds_the_same_in_a_part_of_the_demo(small, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
     found = []
-    for model in ("clip-vis-stickers", "small.onnx"):
+    for model in ("clip-vis-stickers", small):
+        out = tmp_path / f"of-{Path(model).name}"
         arguments = ["--model", model, "--labels", "elephant, airplane, penguin", "--max-frames", "6", "--no-video"]
-        assert call(monkeypatch, "segment", DEMO_VIDEO, "--output", f"of-{model}", *arguments) == 0
-        found.append(load_tracks(tmp_path / f"of-{model}" / "tracks.json"))
+        assert call(monkeypatch, "segment", DEMO_VIDEO, "--output", out, *arguments) == 0
+        found.append(load_tracks(out / "tracks.json"))
     assert "small.onnx: clip-vis-stickers, float32, through ONNX Runtime" in " ".join(capsys.readouterr().err.split())
     plain, exported = found
     assert "runtime" not in plain.settings and "CPUExecutionProvider" in exported.settings["runtime"]
@@ -73,3 +102,54 @@ def test_the_packaged_model_finds_the_same_in_a_part_of_the_demo(monkeypatch, ca
         for first, second in zip(one.masks, other.masks, strict=True):
             if first is not None:
                 assert (decode(first) != decode(second)).mean() < 1e-4
+    # What `ovvis models` shows of a model is PyTorch's time alone.
+    assert len(measured()) <= 1
+
+
+@pytest.mark.slow
+@EXPORTING
+def test_a_live_stream_through_a_file(small, monkeypatch, capsys):
+    arguments = ["--model", small, "--labels", "elephant, airplane, penguin", "--no-view", "--all-frames"]
+    assert call(monkeypatch, "live", DEMO_VIDEO, "--end", "3f", "--lines", "-", *arguments) == 0
+    said = capsys.readouterr()
+    assert "small.onnx: clip-vis-stickers, float32, through ONNX Runtime" in " ".join(said.err.split())
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert "CPUExecutionProvider" in json.dumps(lines[0])
+    assert len(lines) >= 4
+
+
+@pytest.mark.slow
+@EXPORTING
+def test_a_file_beside_pytorch_in_one_benchmark(small, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--size", "256x384", "--words", "5", "--frames", "2", "--precision", "float32", "--device", "cpu"]
+    assert call(monkeypatch, "benchmark", "clip-vis-stickers", small, *arguments, "--repeats", "1", "--no-costs") == 0
+    plain, exported = read_record("ovvis-benchmark/benchmark.json").results
+    assert (plain.row.model, exported.row.model) == ("clip-vis-stickers", str(small))
+    assert plain.stages["backbone"] > 0 and "backbone" not in exported.stages and exported.stages["network"] > 0
+    assert "small.onnx" in " ".join(capsys.readouterr().out.split())
+    assert [one.model for one in measured()] in ([], ["clip-vis-stickers"])
+
+
+@pytest.mark.slow
+@EXPORTING
+def test_a_job_of_the_page_through_a_file(small, tmp_path):
+    from ovvis.web import segmenting, work
+
+    class Told:
+        cancelled = False
+
+        def check(self):
+            pass
+
+        def tell(self, *what):
+            pass
+
+        def step(self, done, total=None):
+            pass
+
+    video = shutil.copy(DEMO_VIDEO, tmp_path / "upload")
+    task = work.Task("demo.mp4", "elephant, airplane", str(small), 60, Path(video), None, tmp_path, 60.0)
+    done = segmenting.segment(task, work.Models("cpu", "auto"), Told())
+    assert done["model"] == "clip-vis-stickers"
+    assert "CPUExecutionProvider" in load_tracks(tmp_path / "tracks.json").settings["runtime"]

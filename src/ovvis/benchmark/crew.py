@@ -106,7 +106,7 @@ class Crew:
     def __init__(self, command: Sequence[str] | None = None) -> None:
         self._command = command or WORKER
         self._members: dict[Row, Member] = {}
-        self.loaded: dict[Row, float | None] = {}
+        self.ready: dict[Row, Answer] = {}  # what each said when it was loaded
 
     def __enter__(self) -> Crew:
         return self
@@ -127,7 +127,7 @@ class Crew:
             ready = member.answer()
             if ready.problem:
                 return self._lost(row, ready)
-            self.loaded[row] = ready.loaded_mib
+            self.ready[row] = ready
         answer = member.run()
         return self._lost(row, answer) if answer.problem else answer
 
@@ -177,7 +177,9 @@ def measure(
             if tell is not None:
                 tell(done - 1, len(rows) * repeats, result.row.model)
             answer = crew.run(result.row)
-            result.problem, result.loaded_mib = answer.problem, crew.loaded.get(result.row)
+            result.problem = answer.problem
+            if (ready := crew.ready.get(result.row)) is not None:
+                result.loaded_mib, result.stage_mib = ready.loaded_mib, ready.stage_mib
             if answer.sample is not None:
                 result.samples.append(answer.sample)
             yield results, yardstick

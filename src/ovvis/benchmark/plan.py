@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from ovvis.errors import InputError, nearest
+from ovvis.models.export.names import exported_path, is_exported
 from ovvis.models.zoo import find_model
 
 Task = Literal["video", "network", "text", "yardstick"]
@@ -33,7 +34,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One thing that is measured, in a process of its own; two runs with equal rows can be compared."""
 
-    model: str
+    model: str  # of the zoo, or a file of `ovvis models export`
     task: Task = "video"  # a whole video; its windows through the network alone; texts alone; work that is none of ours
     height: Edge = 0  # pixels of the frames
     width: Edge = 0
@@ -106,15 +107,29 @@ def parse_names(text: str, option: str, choices: Sequence[str] = ()) -> tuple[st
 
 def own_size(model: str) -> tuple[int, int]:
     """Return height and width of a frame of 16:9 with the short edge that a model was made for."""
-    edge = find_model(model).config.short_edge
+    return _wide(find_model(model).config.short_edge)
+
+
+def _wide(edge: int) -> tuple[int, int]:
     return edge, round(edge * 16 / 9)
+
+
+def _own(model: str) -> dict[str, tuple[Any, ...]]:
+    """Return what a model takes where nothing else is asked for, and what a file takes whatever is asked for."""
+    if not is_exported(model):
+        return {"size": (own_size(model),)}
+    from ovvis.models.export.header import read_header
+
+    header = read_header(exported_path(model))[1]
+    size = (header.height, header.width) if header.height else _wide(header.config["short_edge"])
+    return {"size": (size,), "precision": (header.precision,)}
 
 
 def grid(models: Sequence[str], axes: Mapping[str, Sequence[Any]], combine: bool, **shared: Any) -> list[Row]:
     """Return the rows: of each model its base, and from there each axis by itself, or all combinations.
 
     Args:
-        models: names of the zoo.
+        models: names of the zoo, or files of `ovvis models export`, which have the precision of their export.
         axes: values of each of `AXES`, the base first; no size: the model's own.
         combine: whether every combination is a row.
         shared: fields of all rows.
@@ -122,15 +137,17 @@ def grid(models: Sequence[str], axes: Mapping[str, Sequence[Any]], combine: bool
     rows: list[Row] = []
     for model in models:
         values = {axis: tuple(axes.get(axis) or ()) for axis in AXES}
-        values["size"] = values["size"] or (own_size(model),)
+        own = _own(model)
+        values["size"] = values["size"] or own["size"]
+        values["precision"] = own.get("precision", values["precision"])
         if combine:
             points = [dict(zip(AXES, point, strict=True)) for point in product(*(values[axis] for axis in AXES))]
         else:
             base = {axis: values[axis][0] for axis in AXES}
             points = [base, *(base | {axis: value} for axis in AXES for value in values[axis][1:])]
-        packaged = find_model(model).packaged
+        weighted = is_exported(model) or find_model(model).packaged
         for point in points:
-            (height, width), rest = point.pop("size"), {"weights": "own"} if packaged else {}
+            (height, width), rest = point.pop("size"), {"weights": "own"} if weighted else {}
             rows.append(Row(model=model, height=height, width=width, **{**point, **rest, **shared}))
     return list(dict.fromkeys(rows))
 

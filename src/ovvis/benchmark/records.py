@@ -48,6 +48,7 @@ class Result(msgspec.Struct, kw_only=True):
     row: Row
     samples: list[Sample]
     loaded_mib: NotNegative | None = None  # held before the first frame, the model in it
+    stage_mib: dict[str, NotNegative] = {}  # most that each stage held of a few frames, above what was loaded
     problem: str = ""  # why there are no more samples
 
     @property

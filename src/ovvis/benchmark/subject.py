@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from torch.utils.hooks import RemovableHandle
 
 from ovvis.benchmark.machine import peak_mib
+from ovvis.benchmark.peaks import StagePeaks, can_tell, freed_at_once
 from ovvis.benchmark.plan import Row
 from ovvis.benchmark.records import Sample
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
-from ovvis.inference.stopwatch import Stopwatch
+from ovvis.inference.stopwatch import Beside, Stopwatch
 from ovvis.models.accelerations import accelerations
 from ovvis.models.devices import pick_device, pick_precision
+from ovvis.models.export.exported import AnyModel
+from ovvis.models.export.names import is_exported
 from ovvis.models.families import build_model
 from ovvis.models.layers.deformable_attention import DeformableAttention
 from ovvis.models.load import load_model
@@ -33,18 +36,18 @@ from ovvis.vocabulary import Vocabulary
 
 LONG_EDGE = 1333  # pixels, as `VideoSegmenter` has it
 PARTS = ("backbone", "pixel_decoder", "query_decoder")
-Build = Callable[[Row], Model]
+Build = Callable[[Row], AnyModel]
 
 
-def build(row: Row) -> Model:
+def build(row: Row) -> AnyModel:
     """Return a row's model, ready to run."""
     if row.way != "ovvis":
         raise InputError(f"way {row.way!r}: the program in benchmarks/ that measured it knows it; run that one again")
+    if is_exported(row.model):
+        return load_model(row.model, device=row.device)
     if row.weights == "own":
         precision = cast(Precision, row.precision)
-        model = load_model(row.model, device=row.device, precision=precision, accelerate=row.accelerate)
-        assert isinstance(model, Model)  # its name is one of the zoo
-        return model
+        return load_model(row.model, device=row.device, precision=precision, accelerate=row.accelerate)
     device = pick_device(row.device)
     ways = accelerations(row.accelerate)
     return untrained(row).for_inference(device, pick_precision(row.precision, device), ways)
@@ -88,14 +91,33 @@ class VideoSubject:
             settings=settings,
         )
         self._segmenter.text = random_words(row.words, model)
-        # A network that is compiled or replayed has no parts that one could see by themselves.
-        whole = {"compile", "graph"} & {*model.accelerated}
-        self._parts, self._hooks = (Stopwatch(), []) if whole else watch_parts(model)
+        # A network that is compiled, replayed or ONNX Runtime's has no parts that one could see by themselves.
+        whole = not isinstance(model, Model) or {"compile", "graph"} & {*model.accelerated}
+        self._parts, self._hooks = (Stopwatch(), []) if whole else watch_parts(cast(Model, model))
+        self._before = 0.0  # MiB that the process held at most before its memory was looked at
         self._warm_up = self._segmenter.batch * max(2, settings.window or 1)
 
     def warm_up(self) -> None:
         """Run a few frames: the first ones pay for what is made once."""
         self._segmenter(moving_frames(self._warm_up, self.row.height, self.row.width)).close()
+
+    def stage_mib(self) -> dict[str, float]:
+        """Return what each stage holds at most above the loaded model, of a few frames more; nothing where untold."""
+        if not can_tell(self._device):
+            return {}
+        self._before = peak_mib() or 0.0
+        with freed_at_once():
+            peaks = StagePeaks(self._device)
+            try:
+                self._tell(peaks)
+                self.warm_up()
+            finally:
+                self._tell(None)
+        return {name.replace("_", " "): max(mib, 0.0) for name, mib in peaks.mib.items()}
+
+    def _tell(self, beside: Beside | None) -> None:
+        """Have something else told of each stage."""
+        self._segmenter.beside = self._parts.beside = beside
 
     def sample(self) -> Sample:
         """Run the whole video once."""
@@ -112,7 +134,8 @@ class VideoSubject:
         parts = {name.replace("_", " "): took / row.frames for name, took in self._parts.seconds.items()}
         rest = {"other network" if parts else "network": max(network - sum(parts.values()), 0.0)}
         gpu = torch.cuda.max_memory_allocated(self._device) / 2**20 if cuda else None
-        return Sample(seconds=spent / row.frames, stages={**parts, **rest, **stages}, peak_mib=peak_mib(), gpu_mib=gpu)
+        peak = None if (most := peak_mib()) is None else max(most, self._before)
+        return Sample(seconds=spent / row.frames, stages={**parts, **rest, **stages}, peak_mib=peak, gpu_mib=gpu)
 
     def close(self) -> None:
         """Let go of the model's parts."""
@@ -150,6 +173,10 @@ class NetworkSubject:
         """Run a few windows: libraries choose their algorithms, and what is recorded is recorded."""
         self._run(3)
 
+    def stage_mib(self) -> dict[str, float]:
+        """Return nothing: it has no stages."""
+        return {}
+
     def sample(self) -> Sample:
         """Run all windows once."""
         cuda = self._model.device.type == "cuda"
@@ -182,6 +209,10 @@ class TextSubject:
         """Read a few words."""
         embed_vocabulary(self._model.clip, Vocabulary(self._words[:8]))
 
+    def stage_mib(self) -> dict[str, float]:
+        """Return nothing: it has no stages."""
+        return {}
+
     def sample(self) -> Sample:
         """Read all words once."""
         start = time.perf_counter()
@@ -203,6 +234,10 @@ class Yardstick:
     def warm_up(self) -> None:
         """Do it once."""
         self.sample()
+
+    def stage_mib(self) -> dict[str, float]:
+        """Return nothing: it has no stages."""
+        return {}
 
     def sample(self) -> Sample:
         """Do it once more."""
@@ -246,7 +281,7 @@ def watch_parts(model: Model) -> tuple[Stopwatch, list[RemovableHandle]]:
     return watch, hooks
 
 
-def random_words(count: int, model: Model) -> TextEmbeddings:
+def random_words(count: int, model: AnyModel) -> TextEmbeddings:
     """Return a vocabulary of `count` labels, a unit vector each."""
     drawn = torch.randn(count, model.clip.width, generator=torch.Generator().manual_seed(0))
     names = tuple(f"label {k}" for k in range(count))

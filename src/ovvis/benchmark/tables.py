@@ -44,6 +44,8 @@ def tables(record: Record) -> list[Table]:
     texts = [result for result in record.measured if result.row.task == "text"]
     alone = [result for result in record.measured if result.row.task == "network"]
     found = [_speed(videos), _stages(videos)] if videos else []
+    if any(result.stage_mib for result in videos):
+        found.append(_memory(videos))
     if alone:
         found.append(_speed(alone, "The network alone, seconds a frame"))
     if texts:
@@ -167,10 +169,30 @@ def _speed(results: Sequence[Result], what: str = "Seconds a frame") -> Table:
 
 
 def _stages(results: Sequence[Result]) -> Table:
-    names = list(dict.fromkeys(name for result in results for name in result.stages))
+    names = _stage_names(results)
     table = Table("Milliseconds a frame by stage, of the same rows", ["row", *names])
     for number, result in enumerate(results, 1):
-        table.rows.append([f"{number}.", *(f"{result.stages.get(stage, 0) * 1000:.1f}" for stage in names)])
+        spent = (result.stages.get(stage) for stage in names)
+        table.rows.append([f"{number}.", *("" if took is None else f"{took * 1000:.1f}" for took in spent)])
+    return table
+
+
+def _stage_names(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(name for result in results for name in result.stages))
+
+
+def _memory(results: Sequence[Result]) -> Table:
+    order = [*_stage_names(results), "network"]
+    held_in = dict.fromkeys(name for result in results for name in result.stage_mib)
+    names = sorted(held_in, key=lambda name: order.index(name) if name in order else len(order))
+    table = Table("Most MiB held within a stage, above the loaded model, of the same rows", ["row", *names])
+    for number, result in enumerate(results, 1):
+        held = (result.stage_mib.get(stage) for stage in names)
+        table.rows.append([f"{number}.", *("" if mib is None else f"{mib:.0f}" for mib in held)])
+    table.notes.append(
+        "Of a few frames, while freed memory goes back at once; the network's parts count for the network, too. A run "
+        "keeps what is freed for the next frame: its peak is in the first table."
+    )
     return table
 
 

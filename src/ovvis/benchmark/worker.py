@@ -31,6 +31,7 @@ class Answer(msgspec.Struct, kw_only=True):
 
     problem: str = ""  # why there is no more
     loaded_mib: float | None = None  # the row is ready
+    stage_mib: dict[str, float] = {}  # likewise: see `Result`
     sample: Sample | None = None
     costs: list[Cost] = []
 
@@ -70,7 +71,7 @@ def _serve(row: Row, asked: BinaryIO, say: Callable[[Answer], None], build: Call
         made = subjects.subject(row, build or subjects.build)  # type: ignore[arg-type]
         held = peak_mib()
         made.warm_up()
-        say(Answer(loaded_mib=held))
+        say(Answer(loaded_mib=held, stage_mib=made.stage_mib()))
         return made
 
     made = ready(row)

@@ -23,6 +23,7 @@ from ovvis.cli.process import Interrupted, quiet_libraries
 from ovvis.errors import InputError, nearest
 from ovvis.files.output import OutputFolder
 from ovvis.models.accelerations import ACCELERATIONS, accelerations
+from ovvis.models.export.names import exported_path, is_exported
 from ovvis.models.settings import TRACKERS, Precision
 from ovvis.models.zoo import SMALL_MODEL, ZOO, find_model
 
@@ -42,7 +43,7 @@ def benchmark(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help=f"Names from `ovvis models`; {SMALL_MODEL} if none is given.",
+            help=f"Names from `ovvis models`, or files of `ovvis models export`; {SMALL_MODEL} if none is given.",
             metavar="MODEL",
             autocompletion=completing(lambda: ZOO),
             show_default=False,
@@ -114,7 +115,10 @@ def benchmark(
     """What models cost here: seconds a frame and memory by stage, size, words, length; and whether that has changed."""
     names = list(dict.fromkeys(models or ()))
     for name in names:
-        find_model(name)
+        if is_exported(name):
+            exported_path(name)
+        else:
+            find_model(name)
     ways = ",".join(accelerations(accelerate))
     asked = _axes(size, words, frames, precision, device, sweep)
     if tracker is not None and tracker not in TRACKERS:
@@ -173,9 +177,13 @@ def _resolved(rows: Sequence[Row]) -> list[Row]:
     from msgspec.structs import replace
 
     from ovvis.models.devices import pick_device, pick_precision
+    from ovvis.models.export.providers import providers_for
 
     known = []
     for row in rows:
+        if is_exported(row.model):
+            known.append(replace(row, device=providers_for(row.device)[0].device))
+            continue
         where = pick_device(row.device)
         kind = str(pick_precision(row.precision, where)).removeprefix("torch.")
         known.append(replace(row, device=str(where), precision=kind))
@@ -203,7 +211,7 @@ def _fetch(rows: Sequence[Row]) -> None:
     """Have published weights here before anything is measured."""
     from ovvis.models.load import fetch_weights
 
-    for name in dict.fromkeys(row.model for row in rows if row.weights == "own"):
+    for name in dict.fromkeys(row.model for row in rows if row.weights == "own" and not is_exported(row.model)):
         entry = find_model(name)
         if not entry.packaged:
             with progress(f"fetching {name}", "B") as fetched:
@@ -277,7 +285,7 @@ def _sizes(rows: Sequence[Row]) -> dict[str, list[tuple[int, int]]]:
 
     found: dict[str, list[tuple[int, int]]] = {}
     for row in rows:
-        if row.task == "video" and not row.short_edge:
+        if row.task == "video" and not row.short_edge and not is_exported(row.model):
             found.setdefault(row.model, []).append((row.height, row.width))
     return {
         model: list(dict.fromkeys([*sizes, *((SIZE, COMMONEST) if model in TABLES else ())]))
@@ -302,7 +310,8 @@ def _keep_seconds(record: Record) -> None:
 
     for result in record.measured:
         row = result.row
-        if row.task == "video" and not (row.batch or row.tracker or row.accelerate):
+        usual = not (row.batch or row.tracker or row.accelerate or is_exported(row.model))
+        if row.task == "video" and usual:
             size = network_size(row.height, row.width, row.short_edge or None, LONG_EDGE)
             frames = row.frames * len(result.samples)
             device = shared.device_title(row.device)

@@ -283,9 +283,9 @@ def spent_on(result: VideoResult) -> dict[str, float]:
 
 
 def keep_seconds(result: VideoResult, options: shared.SegmenterOptions) -> None:
-    """Keep what a frame took, for `ovvis models`; not of a user's own network, which may be of any size."""
+    """Keep what a frame took, for `ovvis models`; not of a user's own network, of any size, and not of an export."""
     settings, frames = result.settings, len(result.frame_indices)
-    if options.weights in (None, UNTRAINED) and "network_size" in settings:
+    if options.weights in (None, UNTRAINED) and "network_size" in settings and "runtime" not in settings:
         height, width = settings["network_size"]
         device = shared.device_title(settings["device"])
         seconds = sum(spent_on(result).values()) / frames

@@ -28,7 +28,11 @@ NEEDED = ("fastapi", "uvicorn", "websockets")  # of the extra `web`
 def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     model: Annotated[
-        list[str] | None, typer.Option(help="Offer this model; again for more; all that can be had if not given.")
+        list[str] | None,
+        typer.Option(
+            help="Offer this model, or this file of `ovvis models export`; again for more; all that can be had if not "
+            "given."
+        ),
     ] = None,
     camera: Annotated[
         list[str] | None,

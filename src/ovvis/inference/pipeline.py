@@ -24,6 +24,7 @@ from ovvis.inference.proposals import Detecting, final_of, proposals
 from ovvis.inference.recording import Again, Recording
 from ovvis.inference.region import PlacedMasks, shown_size
 from ovvis.inference.spill import DEFAULT_LIMIT
+from ovvis.inference.stopwatch import Beside, Stopwatch
 from ovvis.inference.tubes import Tubes
 from ovvis.inference.video_names import VideoNames
 from ovvis.labels.label import told
@@ -150,6 +151,7 @@ class VideoSegmenter:
         self._asked_tracks, self.min_score = max_tracks, checked_score(min_score)
         self.batch, self.memory_limit = batch, memory_limit
         self._text_file = text_cache() if cache else None
+        self.beside: Beside | None = None  # is told of each stage of a video
         words = vocabulary
         if not isinstance(words, Words):
             rows = None if text_rows is None else _vocabulary(text_rows)
@@ -421,6 +423,7 @@ class VideoSegmenter:
             settings.window,
             (self.short_edge or None, self.long_edge),
             self.batch,
+            watch=Stopwatch(model.device, self.beside),
             tracker=tracker,
             refined=settings.learnt == "offline",
             limit=self.memory_limit,
@@ -451,7 +454,7 @@ class VideoSegmenter:
             "config": asdict(self.model.config),
             "device": str(self.model.device),
             **({} if self.model.runtime is None else {"runtime": self.model.runtime}),
-            "precision": str(self.model.dtype).removeprefix("torch."),
+            "precision": self.model.precision,
             **({"accelerate": list(self.model.accelerated)} if self.model.accelerated else {}),
             **({} if size is None else {"network_size": list(size)}),
             "short_edge": self.short_edge,

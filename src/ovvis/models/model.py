@@ -88,6 +88,11 @@ class Model(nn.Module):
         return self.network.query_decoder.query_features.dtype
 
     @property
+    def precision(self) -> str:
+        """That type's name."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
     def batch(self) -> int:
         """Windows that go through the network together, unless another number is asked for: 4 of single small frames.
 

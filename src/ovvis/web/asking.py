@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter
 from fastapi import Depends, HTTPException, Request
 
-from ovvis.models.zoo import ModelEntry
 from ovvis.web import exporting
+from ovvis.web.choices import Entry
 from ovvis.web.jobs import Job, Jobs, Progress
 from ovvis.web.worker import Worker
 
@@ -21,7 +21,7 @@ class Served:
 
     jobs: Jobs
     worker: Worker
-    entries: list[ModelEntry]  # models that are offered
+    entries: list[Entry]  # models that are offered
     cameras: Sequence[str] = ()  # sources of this machine that may be watched
     exports: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(exporting.AT_ONCE))
 

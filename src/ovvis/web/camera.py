@@ -21,7 +21,6 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from ovvis.errors import InputError, OvvisError
-from ovvis.models.zoo import ModelEntry
 from ovvis.web import choices
 from ovvis.web.jobs import Job, Jobs, Request
 from ovvis.web.worker import Camera, Worker
@@ -39,7 +38,7 @@ class Wish(BaseModel):
 
 
 def add_camera(
-    app: FastAPI, jobs: Jobs, worker: Worker, entries: list[ModelEntry], cameras: Sequence[str] = ()
+    app: FastAPI, jobs: Jobs, worker: Worker, entries: list[choices.Entry], cameras: Sequence[str] = ()
 ) -> None:
     """Add the socket to the page's application; `cameras` are the server's own that may be watched."""
 
@@ -73,7 +72,7 @@ def _chosen(number: int | None, cameras: Sequence[str]) -> str | None:
 class _Session:
     """One camera, from its place in the queue to its end."""
 
-    def __init__(self, socket: WebSocket, jobs: Jobs, job: Job, entries: list[ModelEntry]) -> None:
+    def __init__(self, socket: WebSocket, jobs: Jobs, job: Job, entries: list[choices.Entry]) -> None:
         self._socket, self._jobs, self._job, self._entries = socket, jobs, job, entries
         self._loop = asyncio.get_running_loop()
         self._painted: asyncio.Queue[tuple[bytes, dict[str, Any]]] = asyncio.Queue(maxsize=1)

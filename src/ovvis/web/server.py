@@ -38,7 +38,7 @@ class Settings:
         port: 0 takes a free one.
         token: what a browser must know; None: none on this machine alone, else one is made.
         names: further names that the server is reached by, as behind a proxy.
-        models: names of those that are offered; none: all that can be had.
+        models: names of those that are offered, or files of `ovvis models export`; none: all that can be had.
         cameras: sources of this machine that visitors may watch; none unless named.
         limits: what is allowed.
         device: for the models.
@@ -90,12 +90,13 @@ def serving(settings: Settings) -> Iterator[Page]:
         InputError: a setting cannot be used, or the port is taken.
     """
     token = checked_token(settings.token, settings.host)
-    entries, cameras = choices.offered(settings.models), choices.check_cameras(settings.cameras)
+    entries = choices.offered(settings.models, settings.device, settings.precision)
+    cameras = choices.check_cameras(settings.cameras)
     with ExitStack() as stack:
         listening = stack.enter_context(closing(listen(settings.host, settings.port)))
         port = listening.getsockname()[1]
         jobs = Jobs(stack.enter_context(hidden_folder(settings.folder, NAME)), settings.limits)
-        worker = Worker(jobs, settings.device, settings.precision, settings.prepare)
+        worker = Worker(jobs, settings.device, settings.precision, settings.prepare, choices.files(entries))
         app = make_app(Served(jobs, worker, entries, cameras))
         guard = Guard(settings.host, token, settings.names)
         config = uvicorn.Config(

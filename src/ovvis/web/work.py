@@ -175,6 +175,7 @@ def told_line(error: Exception | str, task: Task) -> str:
     line = " ".join(str(error).split())
     if task.video is not None:
         line = line.replace(str(task.video), task.name).replace(task.video.name, task.name)
+    line = line.replace(task.model, Path(task.model).name)  # a file, of which visitors know the name alone
     return visible(line.replace(str(task.folder), "the job's folder"))
 
 

@@ -7,7 +7,7 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -35,6 +35,7 @@ class Worker:
         device: for the models, as `load_model` takes it.
         precision: likewise.
         prepare: sets the process up; a function of a module.
+        files: of models that visitors call by another name than `load_model` does, what it is given.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Worker:
         device: str = "auto",
         precision: str = "auto",
         prepare: Callable[[], object] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> None:
         self._jobs, self._settings = jobs, (device, precision, prepare)
+        self._files = files or {}
         self._context = multiprocessing.get_context("spawn")
         self._cancelled: Any = self._context.Event()
         self._process: Any = None
@@ -107,7 +110,7 @@ class Worker:
         task = work.Task(
             asked.name,
             asked.words,
-            asked.model,
+            self._files.get(asked.model, asked.model),
             asked.every,
             video,
             asked.camera,

@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.masks import decode
 from ovvis.models.export.carried import read_carried
 from ovvis.models.export.exported import ExportedModel
-from ovvis.models.export.header import KEY
+from ovvis.models.export.header import KEY, Header, signed
 from ovvis.models.export.write import export_model
 from ovvis.models.load import load_model
 from ovvis.structures import TextEmbeddings
@@ -185,6 +186,19 @@ def _config(proto):
     entry.value = entry.value.replace('"queries":6', '"queries":-6')
 
 
+def _signed_config(proto):
+    _config(proto)
+    entry = next(entry for entry in proto.metadata_props if entry.key == KEY)
+    header = msgspec.json.decode(entry.value, type=Header)
+    proto.metadata_props.remove(entry)
+    signed(proto, header)
+
+
+def _node(proto):
+    node = next(node for node in proto.graph.node if node.op_type == "Relu")  # a graph that runs all the same
+    node.op_type = "Abs"
+
+
 def _renamed(proto):
     proto.graph.output[0].name = "boxes"
 
@@ -194,9 +208,11 @@ def _renamed(proto):
     ("change", "says"),
     [
         (_opset, "uses operators of opset 13, and this ovvis writes and checks opset 18"),
-        (_weights, "is damaged: its weights are not those that were exported"),
+        (_weights, "is damaged or was changed: it is not what was exported"),
+        (_node, "is damaged or was changed: it is not what was exported"),
         (_format, "is of format 99, and this ovvis reads 1"),
-        (_config, "its setting queries is -6"),
+        (_config, "is damaged or was changed: it is not what was exported"),
+        (_signed_config, "its setting queries is -6"),
         (_renamed, "its outputs are"),
         (lambda proto: proto.metadata_props.pop(), "was not written by ovvis, or is cut short"),
     ],

@@ -12,8 +12,8 @@ from ovvis.errors import InputError
 from ovvis.models.classifiers import Classifier, Text
 from ovvis.models.download import Progress
 from ovvis.models.export.carried import TEXTS, read_carried
-from ovvis.models.export.graph import EXPONENTS, PIXELS, ROWS, VIEWS, WORDS, text_rows
-from ovvis.models.export.header import Header, read_header
+from ovvis.models.export.graph import EXPONENTS, PIXELS, ROWS, VIEWS, WORDS, example, text_rows
+from ovvis.models.export.header import Header, check_precision, read_header
 from ovvis.models.export.names import exported_path
 from ovvis.models.export.session import Session
 from ovvis.models.export.text_tower import ExportedClip, tower_places
@@ -64,6 +64,7 @@ class ExportedModel:
     ) -> None:
         self.header, self.clip, self.texts = header, clip, texts
         self._session = session
+        self.precision = header.precision
         self.name, self.family, self.config, self.video = header.name, header.family, plain.config, plain.video
         self.short_edge, self.view_side = plain.short_edge, plain.view_side
         self.source = path.name
@@ -145,8 +146,7 @@ def load_exported(
     path = exported_path(name)
     proto, header = read_header(path)
     where = f"model {str(path)!r}"
-    if precision not in ("auto", "float32", header.precision):
-        raise InputError(f"precision {precision!r}: {where} computes in {header.precision}, which its export decided")
+    check_precision(header, precision, path)
     parts = read_carried(proto)
     del proto
     plain = _plain(header, parts, where)
@@ -154,7 +154,8 @@ def load_exported(
     if header.labels and TEXTS in parts:
         texts = TextEmbeddings(parts[TEXTS], torch.arange(len(header.labels)), header.labels)
     clip = ExportedClip(plain.clip, header, list(tower_places(header, plain.config, parts, on_progress)))
-    return ExportedModel(path, header, plain, clip, Session(path, device), texts)
+    given = example(plain, header.inputs, header.sizes, 1)
+    return ExportedModel(path, header, plain, clip, Session(path, device, given, (WORDS, ROWS, EXPONENTS)), texts)
 
 
 def _plain(header: Header, parts: Mapping[str, Tensor], where: str) -> Model:

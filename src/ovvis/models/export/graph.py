@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ovvis.models.export.header import Sizes
 from ovvis.models.geometric_ensemble import EnsembleClassifier
 from ovvis.models.model import Model
 from ovvis.structures import Prediction, TextEmbeddings, TextRows
@@ -15,15 +17,6 @@ from ovvis.structures import Prediction, TextEmbeddings, TextRows
 PIXELS, VIEWS, WORDS, ROWS, EXPONENTS = "pixels", "views", "words", "rows", "exponents"
 LARGEST = 64 * 32  # pixels of an edge that a graph of any size is sure to take; runtimes do not check it
 STEP = 32  # pixels that both edges are a multiple of
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """What a graph takes; None for any."""
-
-    height: int | None = None  # pixels, padding included
-    width: int | None = None
-    batch: int | None = None  # windows
 
 
 class Graph(nn.Module):
@@ -81,29 +74,8 @@ class Graph(nn.Module):
         )
 
     def example(self, sizes: Sizes, batch: int, frames: int | None = None) -> dict[str, Tensor]:
-        """Return inputs by name: noise, of the sizes that are fixed and of small ones else.
-
-        Args:
-            sizes: what is fixed.
-            batch: windows, where their number is not fixed.
-            frames: of a window; None for a few, or one where the model names frame by frame.
-        """
-        frames = frames or (1 if self.model.classifier.one_frame else 3)
-        batch = sizes.batch or batch
-        made = torch.Generator().manual_seed(0)
-        height, width = sizes.height or 3 * STEP, sizes.width or 4 * STEP
-        out = {PIXELS: torch.randn(batch, frames, 3, height, width, generator=made)}
-        if VIEWS in self.inputs:
-            side = self.model.view_side or 0
-            out[VIEWS] = torch.randint(0, 256, (batch, frames, 3, side, side), generator=made, dtype=torch.uint8)
-        if self.named:
-            labels = 5 + batch  # different sizes of everything, so that nothing is taken for the same
-            vectors = torch.randn(labels + 3, self.model.clip.width, generator=made)
-            out[WORDS] = torch.nn.functional.normalize(vectors, dim=-1)
-            out[ROWS] = torch.randint(0, labels + 3, (labels, 2), generator=made)
-        if EXPONENTS in self.inputs:
-            out[EXPONENTS] = torch.rand(labels, generator=made)
-        return out
+        """Return inputs by name: see `example`."""
+        return example(self.model, self.inputs, sizes, batch, frames)
 
     def trace(self, sizes: Sizes) -> tuple[tuple[Tensor, ...], tuple[tuple[dict[int, Any], ...]]]:
         """Return what to trace with: inputs, and which of their axes may be of any size, as `torch.export` takes it.
@@ -130,6 +102,36 @@ class Graph(nn.Module):
             if EXPONENTS in axes:
                 axes[EXPONENTS][0] = labels
         return tuple(given.values()), (tuple(axes.values()),)
+
+
+def example(
+    model: Model, inputs: Sequence[str], sizes: Sizes, batch: int, frames: int | None = None
+) -> dict[str, Tensor]:
+    """Return inputs of a model's graph by name: noise, of the sizes that are fixed and of small ones else.
+
+    Args:
+        model: whose graph it is; its weights do not matter.
+        inputs: names, in order.
+        sizes: what is fixed.
+        batch: windows, where their number is not fixed.
+        frames: of a window; None for a few, or one where the model names frame by frame.
+    """
+    frames = frames or (1 if model.classifier.one_frame else 3)
+    batch = sizes.batch or batch
+    made = torch.Generator().manual_seed(0)
+    height, width = sizes.height or 3 * STEP, sizes.width or 4 * STEP
+    out = {PIXELS: torch.randn(batch, frames, 3, height, width, generator=made)}
+    if VIEWS in inputs:
+        side = model.view_side or 0
+        out[VIEWS] = torch.randint(0, 256, (batch, frames, 3, side, side), generator=made, dtype=torch.uint8)
+    if WORDS in inputs:
+        labels = 5 + batch  # different sizes of everything, so that nothing is taken for the same
+        vectors = torch.randn(labels + 3, model.clip.width, generator=made)
+        out[WORDS] = torch.nn.functional.normalize(vectors, dim=-1)
+        out[ROWS] = torch.randint(0, labels + 3, (labels, 2), generator=made)
+    if EXPONENTS in inputs:
+        out[EXPONENTS] = torch.rand(labels, generator=made)
+    return out
 
 
 def text_rows(text: TextEmbeddings, exponents: Tensor | None = None) -> TextRows:

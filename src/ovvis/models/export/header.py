@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ovvis.errors import InputError
+from ovvis.models.export.beside import read_beside
 from ovvis.models.families import FAMILIES
 from ovvis.models.torch_file import check_kind, line_of
 
@@ -20,6 +20,15 @@ FORMAT = 1  # of what stands in it
 OPSET = 18
 CARRIED = "ovvis."  # before the names of tensors that no node of the graph uses: Python does
 EXTRA = "pip install 'ovvis[onnx]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What a graph takes; None for any."""
+
+    height: int | None = None  # pixels, padding included
+    width: int | None = None
+    batch: int | None = None  # windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +55,12 @@ class Header:
     text_tower: str  # hash of the tower that must read the words
     logit_scale: float  # from cosine to class logit
     labels: tuple[str, ...] = ()  # of the vocabulary that came with the weights, whose embeddings are carried
-    digest: str = ""  # of all weights in the file
+    digest: str = ""  # of the file: see `digest`
+
+    @property
+    def sizes(self) -> Sizes:
+        """What its graph takes."""
+        return Sizes(self.height, self.width, self.batch)
 
 
 def need(*modules: str) -> None:
@@ -95,7 +109,22 @@ def read_header(path: Path) -> tuple[Any, Header]:
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{where} has damaged metadata ({line_of(error)}); copy or export it again") from error
     _check(proto, header, where)
+    read_beside(proto, path, where)
+    if digest(proto, entries[KEY].replace(header.digest, "", 1)) != header.digest:
+        raise InputError(f"{where} is damaged or was changed: it is not what was exported; copy or export it again")
     return proto, header
+
+
+def check_precision(header: Header, precision: str, path: Path) -> None:
+    """Refuse a file whose precision is another than was asked for; "auto" and "float32" take what it has.
+
+    Raises:
+        InputError: it is another.
+    """
+    if precision not in ("auto", "float32", header.precision):
+        raise InputError(
+            f"precision {precision!r}: model {str(path)!r} computes in {header.precision}, which its export decided"
+        )
 
 
 def _check(proto: Any, header: Header, where: str) -> None:
@@ -117,16 +146,31 @@ def _check(proto: Any, header: Header, where: str) -> None:
         names = tuple(value.name for value in has)
         if names != says:
             raise InputError(f"{where}: its {kind} are {names}, and its metadata says {says}; export it again")
-    if any(tensor.data_location for tensor in proto.graph.initializer):
-        raise InputError(f"{where} keeps weights in another file, which ovvis never writes; export it again")
-    if digest(proto.graph.initializer) != header.digest:
-        raise InputError(f"{where} is damaged: its weights are not those that were exported; copy or export it again")
 
 
-def digest(tensors: Sequence[Any]) -> str:
-    """Return a hash of tensors (`onnx.TensorProto`), whatever their order."""
-    total = hashlib.blake2b(digest_size=16)
-    for tensor in sorted(tensors, key=lambda one: one.name):
+def signed(proto: Any, header: Header) -> Header:
+    """Write into an `onnx.ModelProto` what it is; return the header with its digest."""
+    from onnx import helper
+
+    header = replace(header, digest="")
+    header = replace(header, digest=digest(proto, msgspec.json.encode(header).decode()))
+    helper.set_model_props(proto, {KEY: msgspec.json.encode(header).decode()})
+    return header
+
+
+def digest(proto: Any, said: str) -> str:
+    """Return a hash of a file: of its graph, its weights, whatever their order, and what it says of itself.
+
+    A bit that falls over in a node leaves a graph that runs and computes something else.
+
+    Args:
+        proto: the file (`onnx.ModelProto`).
+        said: its header as JSON, without a digest.
+    """
+    total = hashlib.blake2b(said.encode(), digest_size=16)
+    for part in (*proto.graph.node, *proto.functions, *proto.graph.input, *proto.graph.output):
+        total.update(part.SerializeToString(deterministic=True))
+    for tensor in sorted(proto.graph.initializer, key=lambda one: one.name):
         total.update(f"{tensor.name} {tensor.data_type} {list(tensor.dims)}".encode())
         total.update(tensor.raw_data or tensor.SerializeToString(deterministic=True))
     return total.hexdigest()

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
-import numpy as np
 import torch
+from torch import Tensor
 
 from ovvis.errors import InputError, ResourceError
 from ovvis.files.output import make_way, whole_file
+from ovvis.models.export.beside import weights_beside, write_proto
 from ovvis.models.export.carried import add_carried, carried
-from ovvis.models.export.graph import PIXELS, STEP, Graph, Sizes
-from ovvis.models.export.header import FORMAT, KEY, OPSET, Header, digest, need
+from ovvis.models.export.graph import PIXELS, STEP, VIEWS, Graph
+from ovvis.models.export.header import FORMAT, OPSET, Header, Sizes, need, signed
+from ovvis.models.export.int8 import quantised
 from ovvis.models.export.names import SUFFIX
-from ovvis.models.export.session import Session
+from ovvis.models.export.session import Given, Session, furthest
+from ovvis.models.export.traced import quiet, traced
 from ovvis.models.model import Model
-from ovvis.models.torch_file import line_of
 from ovvis.paths import user_path
+from ovvis.structures import Window
 from ovvis.version import __version__
 from ovvis.vocabulary import VILD_PROMPTS
 
-MOST_BYTES = 2**31 - 1  # of a file that keeps its weights inside
 TOLERANCE = 0.01  # mean difference from PyTorch, as a share of an output's mean size
-_SYMBOL = re.compile(r"s\d+")
+TOLERANCE_INT8 = 0.5  # of what is rounded to 8 bits, on frames that its ranges were not taken from
+ROUNDED = ("mask_logits", "embeddings")
+HELD_OUT = 4  # one in so many windows is for comparing, not for ranges
 
 Step = Callable[[str], object]
 
@@ -52,6 +51,7 @@ def export_model(
     licence: str = "not stated",
     size: tuple[int, int] | None = None,
     text_tower: bool = False,
+    calibration: Sequence[Window] = (),
     overwrite: bool = False,
     on_step: Step = lambda _: None,
 ) -> Written:
@@ -64,6 +64,8 @@ def export_model(
         size: height and width in pixels of the only input that the graph shall take, one window at a time; None for
             any size and number.
         text_tower: whether CLIP's text tower travels in the file, so that words can be read without any other.
+        calibration: windows of the network's size; where there are any, convolutions compute in whole numbers of 8
+            bits (see `quantised`), whose ranges are those of three windows of four; the fourth is compared.
         overwrite: whether an older file may be replaced.
         on_step: called with what is done next.
 
@@ -76,29 +78,37 @@ def export_model(
     sizes = Sizes() if size is None else Sizes(*checked_size(*size), batch=1)
     if model.dtype != torch.float32 or model.device.type != "cpu":
         raise InputError(f"model {model.name} is in {model.dtype} on {model.device}: load it in float32 on the cpu")
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quiet():
         graph = Graph(model).eval()
         on_step("tracing the network")
-        proto = _traced(graph, sizes)
+        proto = traced(graph, sizes)
+        compared = [graph.example(*one) for one in _tried(graph, sizes)]
+        if calibration:
+            on_step("taking ranges from frames")
+            given = [_given(graph, window) for window in calibration]
+            ranges = [one for number, one in enumerate(given) if number % HELD_OUT or len(given) < HELD_OUT]
+            compared = given[::HELD_OUT]
+            proto = quantised(proto, ranges)
         add_carried(proto, carried(model, text_tower))
-        header = _header(graph, sizes, licence, digest(proto.graph.initializer))
-        _sign(proto, header)
-        if proto.ByteSize() > MOST_BYTES:
-            raise InputError(
-                f"model {model.name}: {proto.ByteSize() / 2**30:.1f} GiB, more than the 2 GiB that an ONNX file holds"
-            )
+        header = _header(graph, sizes, licence, "int8" if calibration else "float32")
+        proto.producer_name, proto.producer_version = "ovvis", header.ovvis
+        proto.doc_string = _told(header)
+        header = signed(proto, header)
         on_step("writing and checking the file")
         try:
-            with whole_file(target, overwrite=overwrite) as partial:
-                partial.write_bytes(proto.SerializeToString())
-                difference = _compared(graph, sizes, partial)
+            with whole_file(target, overwrite=overwrite, anew=True) as partial:
+                beside = write_proto(proto, partial)
+                difference = _compared(graph, compared, partial, bool(calibration))
+                if beside is not None:  # first: without its weights the file would be none
+                    os.replace(beside, weights_beside(target))  # noqa: PTH105  it may be there already
         except OSError as error:
             if isinstance(error, ResourceError):
                 raise
             raise ResourceError(
                 f"{str(target)!r} cannot be written ({error.strerror}); choose another place"
             ) from error
-    return Written(target, header, target.stat().st_size, difference)
+    files = [target, weights_beside(target)] if beside is not None else [target]
+    return Written(target, header, sum(file.stat().st_size for file in files), difference)
 
 
 def checked_target(path: str | Path, overwrite: bool = False) -> Path:
@@ -135,94 +145,7 @@ def _up(edge: int) -> int:
     return max(-(-edge // STEP), 1) * STEP
 
 
-def _traced(graph: Graph, sizes: Sizes) -> Any:
-    """Return the graph as an `onnx.ModelProto` without this machine's paths."""
-    from onnxscript import optimizer
-
-    try:
-        example, axes = graph.trace(sizes)
-        program = torch.export.export(graph, example, dynamic_shapes=axes, strict=False)
-        made = torch.onnx.export(
-            program,
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=graph.inputs,
-            output_names=graph.outputs,
-            verbose=False,
-            optimize=False,
-        )
-        assert made is not None
-        # Not the exporter's whole optimiser: it takes a small number for zero and leaves out `+ 1e-8`, so that an empty
-        # mask's mean is no number.
-        optimizer.inline(made.model)
-        optimizer.fold_constants(made.model)
-        optimizer.remove_unused_nodes(made.model)
-        proto = made.model_proto
-    except Exception as error:  # PyTorch's many kinds
-        raise InputError(
-            f"model {graph.model.name} ({graph.model.family}) cannot be traced ({line_of(error)}); "
-            + ("a fixed --size HxW may be traced where any size cannot" if sizes.height is None else "it has no export")
-        ) from error
-    for node in (*proto.graph.node, *(node for function in proto.functions for node in function.node)):
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for held in (proto.graph, *proto.functions, *proto.graph.input, *proto.graph.output, *proto.graph.value_info):
-        del held.metadata_props[:]
-    del proto.graph.value_info[:]
-    _name_sizes(proto, axes[0])
-    if sizes.height is None:
-        _split_pixels(proto)
-    return proto
-
-
-def _name_sizes(proto: Any, axes: Sequence[Mapping[int, Any]]) -> None:
-    """Give the sizes that may be any the names that we know them by: `batch`, `8*height`."""
-    words: dict[str, str] = {}
-    for value, free in zip(proto.graph.input, axes, strict=True):
-        for axis, dim in free.items():
-            symbol = _SYMBOL.search(value.type.tensor_type.shape.dim[axis].dim_param)
-            if symbol is not None:
-                words[symbol.group()] = dim.__name__
-    for value in (*proto.graph.input, *proto.graph.output):
-        for size in value.type.tensor_type.shape.dim:
-            if size.dim_param:
-                size.dim_param = _SYMBOL.sub(lambda found: words.get(found.group(), found.group()), size.dim_param)
-
-
-def _split_pixels(proto: Any) -> None:
-    """Let a graph whose pixels come in squares of 32 (see `Graph.trace`) take them as they are: B, T, 3, H, W."""
-    from onnx import helper, numpy_helper
-
-    value = next(value for value in proto.graph.input if value.name == PIXELS)
-    split = f"{PIXELS}_in_squares"
-    for node in proto.graph.node:
-        node.input[:] = [split if name == PIXELS else name for name in node.input]
-    dims = [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
-    dims = [*dims[:3], f"{STEP}*{dims[3]}", f"{STEP}*{dims[5]}"]
-    value.CopyFrom(helper.make_tensor_value_info(PIXELS, value.type.tensor_type.elem_type, dims))
-    numbers = {"step": [STEP], "first": [0], "edges": [3], "end": [5], "edge": [4]}
-    for name, number in numbers.items():
-        proto.graph.initializer.append(numpy_helper.from_array(np.array(number, np.int64), f"{split}_{name}"))
-
-    def made(kind: str, given: Sequence[str], out: str, **options: Any) -> Any:
-        return helper.make_node(kind, [f"{split}_{name}" for name in given], [f"{split}_{out}"], **options)
-
-    before = [
-        helper.make_node("Shape", [PIXELS], [f"{split}_shape"]),
-        made("Slice", ("shape", "first", "edges"), "kept"),
-        made("Slice", ("shape", "edges", "edge"), "height"),
-        made("Slice", ("shape", "edge", "end"), "width"),
-        made("Div", ("height", "step"), "rows"),
-        made("Div", ("width", "step"), "columns"),
-        made("Concat", ("kept", "rows", "step", "columns", "step"), "target", axis=0),
-        helper.make_node("Reshape", [PIXELS, f"{split}_target"], [split]),
-    ]
-    nodes = list(proto.graph.node)
-    del proto.graph.node[:]
-    proto.graph.node.extend([*before, *nodes])
-
-
-def _header(graph: Graph, sizes: Sizes, licence: str, weights: str) -> Header:
+def _header(graph: Graph, sizes: Sizes, licence: str, precision: str) -> Header:
     model = graph.model
     mean, std = (tuple(float(x) for x in part.flatten()) for part in (model.pixel_mean, model.pixel_std))
     return Header(
@@ -233,7 +156,7 @@ def _header(graph: Graph, sizes: Sizes, licence: str, weights: str) -> Header:
         config=asdict(model.config),
         weights=model.source,
         licence=licence,
-        precision="float32",
+        precision=precision,
         opset=OPSET,
         inputs=tuple(graph.inputs),
         outputs=tuple(graph.outputs),
@@ -246,59 +169,56 @@ def _header(graph: Graph, sizes: Sizes, licence: str, weights: str) -> Header:
         text_tower=model.clip.text_fingerprint(),
         logit_scale=model.clip.logit_scale,
         labels=() if model.texts is None else model.texts.labels,
-        digest=weights,
     )
 
 
-def _sign(proto: Any, header: Header) -> None:
-    """Write into a file what it is."""
-    from onnx import helper
-
-    helper.set_model_props(proto, {KEY: msgspec.json.encode(header).decode()})
-    proto.producer_name, proto.producer_version = "ovvis", header.ovvis
-    proto.doc_string = (
+def _told(header: Header) -> str:
+    return (
         f"{header.name} ({header.family}), the network of one window, from ovvis {header.ovvis}; weights: "
         f"{header.licence}. docs/onnx.md says what goes in and comes out."
     )
 
 
-def _compared(graph: Graph, sizes: Sizes, path: Path) -> float:
-    """Return how far a file's answers are from the model's, at other sizes than it was traced with.
+def _tried(graph: Graph, sizes: Sizes) -> list[tuple[Sizes, int, int | None]]:
+    """Return sizes, windows and frames of a window to compare at: others than were traced with, where they may be."""
+    frames = None if graph.model.classifier.one_frame else 2
+    if sizes.height:
+        return [(sizes, 1, frames)]
+    return [(Sizes(4 * STEP, 7 * STEP), 3, frames), (Sizes(5 * STEP, 2 * STEP), 1, frames)]
+
+
+def _given(graph: Graph, window: Window) -> dict[str, Tensor]:
+    """Return a window as a graph is given it, with some words."""
+    given = graph.example(Sizes(), 1) | {PIXELS: window.pixels[None]}
+    if window.views is not None:
+        given[VIEWS] = window.views[None]
+    return {name: given[name] for name in graph.inputs}
+
+
+def _compared(graph: Graph, tried: Sequence[Given], path: Path, int8: bool) -> float:
+    """Return how far a file's answers are from the model's.
+
+    Of what is rounded masks and embeddings are compared alone: a mask that covers next to nothing has any name.
 
     Raises:
         ResourceError: too far.
     """
     session = Session(path, "cpu")
-    tried = [(sizes, 1)] if sizes.height else [(Sizes(4 * STEP, 7 * STEP), 3), (Sizes(5 * STEP, 2 * STEP), 1)]
+    tolerance, names = (TOLERANCE_INT8, ROUNDED) if int8 else (TOLERANCE, graph.outputs)
     worst, where = 0.0, ""
-    for one, batch in tried:
-        frames = None if graph.model.classifier.one_frame else 2
-        given = graph.example(one, batch, frames)
-        found = session(given)
-        for name, wanted in zip(graph.outputs, graph(*given.values()), strict=True):
-            # The mean: a cell at a mask's border may fall to the other side, and one query then sees another thing.
-            difference = float((found[name] - wanted).abs().mean() / wanted.abs().mean().clamp(min=1e-6))
-            if not difference <= worst:  # what is no number is the worst
-                worst, where = difference, name
-    if not worst <= TOLERANCE:
+    for given in tried:
+        wanted = dict(zip(graph.outputs, graph(*given.values()), strict=True))
+        name, difference = furthest(session(given), {name: wanted[name] for name in names})
+        if not difference <= worst:
+            worst, where = difference, name
+    if not worst <= tolerance:
         raise ResourceError(
-            f"the exported graph differs from the model by {worst:.1%} in {where}: ONNX Runtime "
-            f"{session.version} computes something else; nothing was written, try another version of it"
+            f"the exported graph differs from the model by {worst:.1%} in {where}, more than {tolerance:.0%}; nothing "
+            "was written: "
+            + (
+                "8 bits are too few for this model, or the frames show too little: give others with --calibrate"
+                if int8
+                else f"ONNX Runtime {session.version} computes something else, try another version of it"
+            )
         )
     return worst
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the exporter tells of its own parts from the terminal."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -346,36 +346,51 @@ class GatherSampler(Sampler):
     """Gathered rows and bilinear weights, in operations that every runtime of exported graphs has.
 
     Not `grid_sample`: TensorRT 10 builds engines of ONNX's GridSample that run and are wrong, without a word
-    (NVIDIA/TensorRT issues 4646, 4813). A corner outside of the level counts nothing, and its row is one inside.
+    (NVIDIA/TensorRT issues 4646, 4813). As in `BagSampler` a margin of zeros around each level stands for what lies
+    outside, so that no corner needs a check. Corners are apart from the beginning: runtimes copy what is split.
     """
+
+    def __init__(self, value: Tensor, shapes: Shapes) -> None:
+        super().__init__(value, shapes)
+        parts, numbers, start = [], [], 0
+        for part, (h, w) in zip(value.split([h * w for h, w in shapes], 1), shapes, strict=True):
+            # B, h * w, heads, C -> with one cell before and two behind in each direction
+            padded = F.pad(part.unflatten(1, (h, w)), (0, 0, 0, 0, 1, 2, 1, 2))
+            parts.append(padded.flatten(1, 2))
+            numbers.append((w, h, w + 3, start + w + 4))
+            start = start + (h + 3) * (w + 3)
+        self._table = torch.cat(parts, 1).flatten(0, 2)  # a row for each window, cell and head
+        self._levels, self._cells = numbers, start
 
     def __call__(self, places: Tensor, weights: Tensor) -> Tensor:
         """Sample at places (B, M, 2, P) with weights (B, M, P)."""
-        b, cells, heads, channels = self.value.shape
-        device, split = places.device, (heads, len(self.shapes), -1)
-        table = self.value.flatten(0, 2)  # a row for each window, cell and head
-        starts = [0]
-        for h, w in self.shapes:
-            starts.append(starts[-1] + h * w)
-        # height, width, first cell: each levels, 1, 1, which goes with B, M, heads, levels, points, corners
-        numbers = torch.tensor([(h, w, s) for (h, w), s in zip(self.shapes, starts, strict=False)], device=device)
-        height, width, start = numbers[:, :, None, None].unbind(1)
-        x, y = places.unflatten(-1, split)[..., None].unbind(2)  # B, M, heads, levels, points, 1
-        column = x.floor() + torch.tensor([0.0, 1.0, 0.0, 1.0], device=device)
-        line = y.floor() + torch.tensor([0.0, 0.0, 1.0, 1.0], device=device)
-        inside = (column >= 0) & (column < width) & (line >= 0) & (line < height)
-        shares = (1 - (x - column).abs()) * (1 - (y - line).abs()) * weights.unflatten(-1, split)[..., None]
-        shares = torch.where(inside, shares, 0.0).flatten(3, 4).to(table.dtype)  # B, M, heads, levels * points, corners
-        # Clamped as whole numbers, so that even what is no number reads a row of the table.
-        cell = start + torch.minimum(line.long().clamp(min=0), height - 1) * width
-        cell = cell + torch.minimum(column.long().clamp(min=0), width - 1)
-        window = torch.arange(b, device=device)[:, None, None, None, None] * cells
-        head = torch.arange(heads, device=device)[:, None, None]
-        rows = (window + cell.flatten(3, 4)) * heads + head
-        total = None
-        each = zip(shares.flatten(0, 2).unbind(-1), rows.flatten(0, 2).unbind(-1), strict=True)
-        for share, row in each:  # one by one: what is picked is large
-            part = share[:, None].bmm(F.embedding(row, table))  # B * M * heads, 1, C
-            total = part if total is None else total + part
-        assert total is not None
-        return total.view(b, places.shape[1], heads * channels)
+        heads, device = self.heads, places.device
+        width, height, line, first = _spread(
+            self._levels, heads, weights.shape[-1] // (heads * len(self.shapes)), device
+        )
+        size = torch.stack([width, height]).to(places.dtype)
+        # What is no number would be no row of the table; its weight is still no number.
+        places = torch.where(places.isnan(), 0.0, places).clamp(min=-1).minimum(size)
+        corner = places.floor()
+        right_share, lower_share = (places - corner).unbind(2)
+        left, top = corner.int().unbind(2)  # B, M, P
+        lower = weights * lower_share
+        upper = weights - lower
+        lower_right, upper_right = lower * right_share, upper * right_share
+        head = torch.arange(heads, device=device, dtype=torch.int32).repeat_interleave(weights.shape[-1] // heads)
+        window = torch.arange(self.windows, device=device, dtype=torch.int32)[:, None, None] * self._cells
+        step = (line * heads).int()
+        row = (top * line.int() + (left + first.int()) + window) * heads + head
+        upper_line = self._sums((row, upper - upper_right), (row + heads, upper_right))
+        row = row + step  # one line after the other: what is picked is large
+        lower_line = self._sums((row, lower - lower_right), (row + heads, lower_right))
+        out: Tensor = (upper_line + lower_line).view(self.windows, places.shape[1], heads * self.channels)
+        return out
+
+    def _sums(self, *corners: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the sums over corners (B * M * heads, 1, C), each given by its rows and shares (B, M, P)."""
+        rows, shares = (
+            torch.cat([x.unflatten(-1, (self.heads, -1)).flatten(0, 2) for x in parts], -1)
+            for parts in zip(*corners, strict=True)
+        )
+        return shares[:, None].to(self._table.dtype).bmm(F.embedding(rows, self._table))

@@ -3,6 +3,7 @@
 import { $, cell, choices, size } from "/static/common.js";
 
 function weights(model) {
+  if (model.exported) return model.exported;
   if (model.packaged) return "in the package";
   if (model.here) return "here";
   return `to be fetched: about ${size(model.fetch_bytes)}`;
@@ -33,7 +34,9 @@ export function fillModels() {
 export function tellModel() {
   const model = choices.models.find((one) => one.name === $("model").value);
   if (!model) return;
-  const parts = [`${model.parameters_millions} M parameters, trained on ${model.trained_on}`];
+  const parts = model.exported
+    ? [model.exported]
+    : [`${model.parameters_millions} M parameters, trained on ${model.trained_on}`];
   parts.push(model.here ? "weights on the server" : `the server fetches about ${size(model.fetch_bytes)} at the first use`);
   if (model.seconds_a_frame) parts.push(`${model.seconds_a_frame.toFixed(2)} s a frame here, as last measured`);
   if (model.own_words) parts.push(`without words it looks for its own (${model.own_words})`);
