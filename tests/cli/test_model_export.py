@@ -122,6 +122,7 @@ def test_a_live_stream_through_a_file(small, monkeypatch, capsys):
 @EXPORTING
 def test_a_file_beside_pytorch_in_one_benchmark(small, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")  # a path is not folded
     arguments = ["--size", "256x384", "--words", "5", "--frames", "2", "--precision", "float32", "--device", "cpu"]
     assert call(monkeypatch, "benchmark", "clip-vis-stickers", small, *arguments, "--repeats", "1", "--no-costs") == 0
     plain, exported = read_record("ovvis-benchmark/benchmark.json").results
