@@ -41,6 +41,7 @@ LEVELS = {
     "report": 4,
     "benchmark": 4,
     "results": 4,
+    "comparing": 5,
     "reproduction": 5,
     "web": 5,
     "doctor": 5,

@@ -18,6 +18,7 @@ from ovvis.version import __version__
 share_cores()
 
 if TYPE_CHECKING:
+    from ovvis.comparing.compare import compare
     from ovvis.detections.track import track
     from ovvis.errors import InputError, OvvisError, ResourceError
     from ovvis.inference.pipeline import VideoSegmenter
@@ -44,6 +45,7 @@ __all__ = [
     "VideoSegmenter",
     "Vocabulary",
     "__version__",
+    "compare",
     "export",
     "list_models",
     "load_model",
@@ -68,6 +70,7 @@ _ROOMS = {
     "VideoResult": "structures",
     "VideoSegmenter": "inference.pipeline",
     "Vocabulary": "vocabulary",
+    "compare": "comparing.compare",
     "export": "outputs.export",
     "list_models": "models.zoo",
     "load_model": "models.load",

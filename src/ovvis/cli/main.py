@@ -31,6 +31,7 @@ VERBS = {
     "track": "Make tracks of what any detector found in a video's frames: masks or boxes, with names or without.",
     "live": "Follow a camera or a stream for as long as it runs: in a browser, as lines of JSON, as a painted video.",
     "view": "Look at a result in a browser: its video with masks, a timeline of its tracks; or write that as a page.",
+    "compare": "Put results of one video side by side, and the truth if there is one; find where they differ most.",
     "export": "Take results away: PNG masks, COCO, YouTube-VIS, MOTS, CSV, YOLO, CVAT, cut-outs and more.",
     "import": "Read a corrected export back: as a dataset to score against and to train on, or as tracks.",
     "serve": "Serve a page: drop a video, type words, watch, take results away; one job after another.",
@@ -47,7 +48,7 @@ VERBS = {
     "convert": "Convert a checkpoint into safetensors that carry their configuration, after loading it strictly.",
 }
 
-_VIDEO = ("segment", "track", "live", "view", "export", "import", "serve", "models", "demo", "doctor")
+_VIDEO = ("segment", "track", "live", "view", "compare", "export", "import", "serve", "models", "demo", "doctor")
 GROUPS = {
     "A video and words": {name: VERBS[name] for name in _VIDEO},
     "Datasets, training, research": {name: line for name, line in VERBS.items() if name not in _VIDEO},

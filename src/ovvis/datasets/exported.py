@@ -185,6 +185,11 @@ def _stand_ins(folder: Path, known: bool, scratch: Path) -> Path | None:
     return scratch / "frames"
 
 
+def results_of(dataset: Annotations, videos: Sequence[Video]) -> list[ReadVideo]:
+    """Return some of a dataset's videos as results; its truths are tracks, of score 1 where the file states none."""
+    return list(_videos(replace(dataset, videos=tuple(videos))))
+
+
 def _videos(dataset: Annotations) -> Iterator[ReadVideo]:
     """Yield a dataset's videos as results; its truths are tracks, of score 1 where the file states none."""
     labels = tuple(category.name for category in dataset.categories)

@@ -29,10 +29,16 @@ PALETTE = (
 class Painted:
     """One instance to paint into one image."""
 
-    id: int  # picks the colour
+    id: int
     label: str
     score: float  # in [0, 1]
     mask: BoolArray  # H, W
+    hue: int | None = None  # picks the colour; None: the id does
+
+    @property
+    def tint(self) -> tuple[int, int, int]:
+        """Its colour, RGB."""
+        return _colour(self.id if self.hue is None else self.hue)
 
 
 def colour(id: int) -> str:
@@ -82,7 +88,7 @@ def _paint_masks(image: Image, instances: list[Painted], boxes: list[Box], look:
         mask = np.ascontiguousarray(instance.mask[around])
         np.copyto(top[around], 2 * i + 2, where=mask)
         np.copyto(top[around], 2 * i + 1, where=_eroded(mask, line))
-        tint = np.array(_colour(instance.id), dtype=np.uint16)
+        tint = np.array(instance.tint, dtype=np.uint16)
         keep[2 * i + 1 : 2 * i + 3] = 256 - fill, 0
         add[2 * i + 1], add[2 * i + 2] = tint * fill, tint * 256
     left, upper = np.min(boxes, axis=0)[:2]
@@ -98,7 +104,7 @@ def _paint_boxes(painted: Image, instances: list[Painted], boxes: list[Box]) -> 
     """Draw boxes into a picture: their lines lie within them."""
     line = _line(*painted.shape[:2])
     for instance, (x0, y0, x1, y1) in zip(instances, boxes, strict=True):
-        box, tint = painted[y0:y1, x0:x1], _colour(instance.id)
+        box, tint = painted[y0:y1, x0:x1], instance.tint
         box[:line] = box[-line:] = tint
         box[:, :line] = box[:, -line:] = tint
 
@@ -139,7 +145,7 @@ def _text_scale(height: int, width: int) -> float:
 
 def _paint_tags(image: Image, instances: list[Painted], boxes: list[Box]) -> Image:
     tags = [
-        (one.score, Tag(one.label, f"{one.score:.2f} #{one.id}", _colour(one.id), box))
+        (one.score, Tag(one.label, f"{one.score:.2f} #{one.id}", one.tint, box))
         for one, box in zip(instances, boxes, strict=True)
     ]
     tags.sort(key=lambda pair: -pair[0])  # the best have their places first, the same ones in every frame

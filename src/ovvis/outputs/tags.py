@@ -110,7 +110,7 @@ def _fitting(tag: Tag, width: int, scale: float) -> str:
     room = width - 2 * _padding(scale)
     label = visible(" ".join(tag.label.split()))
     text = f"{label} {tag.rest}" if label else tag.rest
-    while label and _font(scale).getlength(text) > room:
+    while label and font(scale).getlength(text) > room:
         label = label[:-1]
         text = f"{label}… {tag.rest}" if label else tag.rest
     return text
@@ -119,20 +119,23 @@ def _fitting(tag: Tag, width: int, scale: float) -> str:
 @lru_cache(maxsize=1024)
 def _drawn(text: str, colour: Colour, scale: float) -> Image.Image:
     """Return a tag (RGBA), as tall as every other."""
-    font, padding = _font(scale), _padding(scale)
-    above, below = font.getmetrics()
-    size = (round(font.getlength(text)) + 2 * padding, above + below + 2 * (padding // 2))
+    letters, padding = font(scale), _padding(scale)
+    above, below = letters.getmetrics()
+    size = (round(letters.getlength(text)) + 2 * padding, above + below + 2 * (padding // 2))
     picture = Image.new("RGBA", size)
     draw = ImageDraw.Draw(picture)
     draw.rounded_rectangle((0, 0, size[0] - 1, size[1] - 1), round(5 * scale), fill=colour)
     bright = np.dot(colour, (0.299, 0.587, 0.114)) >= 140
-    draw.text((padding, padding // 2), text, font=font, fill="#000000" if bright else "#ffffff")
+    draw.text((padding, padding // 2), text, font=letters, fill="#000000" if bright else "#ffffff")
     return picture
 
 
 @lru_cache(maxsize=8)
-def _font(scale: float) -> ImageFont.FreeTypeFont:
-    """Return DejaVu, which comes with supervision's matplotlib and, unlike Pillow's own, knows more than ASCII."""
+def font(scale: float) -> ImageFont.FreeTypeFont:
+    """Return DejaVu at a scale; 1 is 26 pixels high.
+
+    It comes with supervision's matplotlib and, unlike Pillow's own, knows more than ASCII.
+    """
     from matplotlib import get_data_path
 
     return ImageFont.truetype(

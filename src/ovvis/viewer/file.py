@@ -17,6 +17,7 @@ from ovvis.errors import InputError
 from ovvis.files.output import make_way, whole_file
 from ovvis.paths import user_path
 from ovvis.structures import SHOWN_SCORE, Frame, VideoResult
+from ovvis.viewer.beside import Beside
 from ovvis.viewer.media import Media, choose_media
 from ovvis.viewer.page import END, page_html, part
 from ovvis.viewer.pieces import FrameScores, Pieces
@@ -60,6 +61,7 @@ def write_viewer(
     on_step: Step | None = None,
     on_say: Callable[[str], None] | None = None,
     shown_score: float = SHOWN_SCORE,
+    beside: Beside | None = None,
 ) -> Written:
     """Write a page that plays a result in any browser, without a network.
 
@@ -81,6 +83,7 @@ def write_viewer(
         on_step: told how far the work is.
         on_say: told at once what a person should know before the work is done; `Written.says` has it too.
         shown_score: tracks that score less are in the page, and not shown at first, in [0, 1].
+        beside: what tells the results apart, if `result` holds several of one video.
 
     Raises:
         InputError: there is an older file, the source cannot be read or is not the result's.
@@ -90,7 +93,7 @@ def write_viewer(
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it, or choose another place for the page")
     make_way(path, overwrite)
-    pieces = Pieces(result, min_score, scores, shown_score)
+    pieces = Pieces(result, min_score, scores, shown_score, beside)
     large = large_page(pieces)
     if large and on_say is not None:
         on_say(large)

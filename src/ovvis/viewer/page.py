@@ -13,7 +13,17 @@ from typing import Any
 
 from ovvis.plain import visible
 
-SCRIPTS = ("codes.js", "pieces.js", "clock.js", "painter.js", "tags.js", "exports.js", "rows.js", "viewer.js")
+SCRIPTS = (
+    "codes.js",
+    "pieces.js",
+    "clock.js",
+    "painter.js",
+    "tags.js",
+    "exports.js",
+    "rows.js",
+    "panels.js",
+    "viewer.js",
+)
 """In the order of their use; together they are one script."""
 
 

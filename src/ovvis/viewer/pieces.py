@@ -13,6 +13,7 @@ from ovvis.masks import Rle
 from ovvis.outputs.painting import colour
 from ovvis.plain import visible
 from ovvis.structures import SHOWN_SCORE, Track, VideoResult
+from ovvis.viewer.beside import Beside
 from ovvis.viewer.timeline import columns_of, timeline_of
 
 FORMAT, VERSION = "ovvis-viewer", 1
@@ -36,6 +37,8 @@ class Pieces:
         min_score: tubes whose best label scores less are left out, in [0, 1].
         scores: each tube's score frame by frame, where it is known; a result's tracks have one score for the video.
         shown_score: tubes that score less are there, and not shown before a person wants them, in [0, 1].
+        beside: how the tubes of several results of one video are told apart, where the result holds such; None: it is
+            one.
 
     Raises:
         InputError: the result has no frame, or `scores` are not one for each frame.
@@ -47,6 +50,7 @@ class Pieces:
         min_score: float = 0.0,
         scores: FrameScores | None = None,
         shown_score: float = SHOWN_SCORE,
+        beside: Beside | None = None,
     ) -> None:
         if not (0 <= min_score <= 1 and 0 <= shown_score <= 1):
             wrong = shown_score if 0 <= min_score <= 1 else min_score
@@ -58,7 +62,7 @@ class Pieces:
         self.left_out = len(result.best_tracks(0)) - len(self.tubes)
         self.frames = len(result.frame_indices)
         self.shown_score = shown_score
-        self._scores = scores or {}
+        self._scores, self._beside = scores or {}, beside
         for id, values in self._scores.items():
             if len(values) != self.frames:
                 raise InputError(f"scores of track {id}: {len(values)} for {self.frames} frames; give one for each")
@@ -99,6 +103,8 @@ class Pieces:
         result = self.result
         tubes = [self._tube(track) for track in self.tubes]
         texts = {result.source, *result.labels, *(name for tube in tubes for name, _ in tube["names"])}
+        beside = {} if self._beside is None else self._beside.head()
+        texts |= {text for _, text in beside.get("moments", [])} | set(beside.get("panels", []))
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -121,6 +127,7 @@ class Pieces:
             "columns": columns_of(self.frames),
             "pieceFrames": PIECE_FRAMES,
             "pieces": len(self),
+            **beside,
         }
 
     def _tube(self, track: Track) -> dict[str, Any]:
@@ -135,4 +142,5 @@ class Pieces:
             "names": sorted(names.items(), key=lambda pair: -pair[1]),
             "colour": colour(track.id),
             **timeline_of(track.masks, self._scores.get(track.id)),
+            **({} if self._beside is None else self._beside.tube(track.id)),
         }

@@ -10,21 +10,25 @@ const Exports = {
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   },
 
-  /** Return the picture with its masks and names as a PNG, of the video's own pixels, made square. */
-  picture(head, video, masks, tags) {
+  /** Return the picture with its masks and names as a PNG, of the video's own pixels, made square; of several results
+   * one beside the other: `shown` has { masks, tags } of each. */
+  picture(head, video, shown) {
     const width = Math.round(head.width * Math.max(head.pixelAspect, 1));
     const height = Math.round(head.height * Math.max(1 / head.pixelAspect, 1));
     const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [width, height];
+    [canvas.width, canvas.height] = [width * shown.length, height];
     const context = canvas.getContext("2d");
-    context.fillStyle = "#808080";
-    context.fillRect(0, 0, width, height);
-    if (video) {
-      const { width: stored, height: high } = head.media; // a copy may be one pixel larger
-      context.drawImage(video, 0, 0, (width * stored) / head.width, (height * high) / head.height);
-    }
-    context.drawImage(masks, 0, 0, width, height);
-    Tags.draw(context, tags, head.width, head.height, width, height, 1);
+    shown.forEach(({ masks, tags }, n) => {
+      context.setTransform(1, 0, 0, 1, n * width, 0);
+      context.fillStyle = "#808080";
+      context.fillRect(0, 0, width, height);
+      if (video) {
+        const { width: stored, height: high } = head.media; // a copy may be one pixel larger
+        context.drawImage(video, 0, 0, (width * stored) / head.width, (height * high) / head.height);
+      }
+      context.drawImage(masks, 0, 0, width, height);
+      Tags.draw(context, tags, head.width, head.height, width, height, 1);
+    });
     return new Promise((resolve, reject) => {
       try {
         canvas.toBlob((blob) => (blob ? resolve(blob) : reject(Error("the picture is too large for this browser"))), "image/png");

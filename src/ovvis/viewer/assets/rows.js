@@ -14,10 +14,10 @@ class Rows {
   _row(tube, plain, act) {
     const item = document.getElementById("row").content.firstElementChild.cloneNode(true);
     const part = (name) => item.querySelector(`.${name}`);
-    const label = plain(tube.label), id = `${label} #${tube.id}`, score = tube.score?.toFixed(2) ?? "";
+    const label = plain(tube.label), number = tube.number ?? tube.id, id = `${label} #${number}`, score = tube.score?.toFixed(2) ?? "";
     item.dataset.id = tube.id;
     part("name").textContent = label;
-    part("number").textContent = `#${tube.id}`;
+    part("number").textContent = `#${number}`;
     part("score").textContent = score;
     if (tube.note) Object.assign(part("note"), { textContent: tube.note.text, className: `note ${tube.note.kind}` });
     const others = tube.names.filter(([name]) => name !== tube.label);

@@ -6,8 +6,7 @@ class Viewer {
   constructor(head) {
     this.head = head;
     this.pieces = new Pieces(head, (this.loader = Loaders.of(head)));
-    this.painter = new Painter($("masks"), head.width, head.height);
-    this.tags = new Tags($("tags"));
+    this.panels = Panels.of(head);
     this.hidden = new Set();
     this.solo = new Set();
     this.colours = new Map(head.tubes.map((tube) => [tube.id, Painter.colour(tube.colour)]));
@@ -22,6 +21,7 @@ class Viewer {
     const last = head.times.length - 1;
     this.ends = [head.times[0], Math.max(head.times[last] + 1 / head.fps, head.times[0] + 1e-3)];
     this.say();
+    Panels.moments(head, (text) => this.plain(text), (position) => { this.clock.pause(); this.clock.seek(position); });
     this.listen();
     this.resize();
     this.refresh();
@@ -89,7 +89,7 @@ class Viewer {
 
   listed(tube) {
     const wanted = $("find").value.trim().toLowerCase();
-    const found = !wanted || `#${tube.id}` === wanted || String(tube.id) === wanted || tube.names.some(([name]) => name.toLowerCase().includes(wanted));
+    const found = !wanted || [`#${tube.number ?? tube.id}`, String(tube.number ?? tube.id)].includes(wanted) || tube.names.some(([name]) => name.toLowerCase().includes(wanted));
     return tube.score >= this.threshold && found;
   }
 
@@ -102,6 +102,7 @@ class Viewer {
   /** A new picture is on the screen. */
   frame(now) {
     this.now = now;
+    Panels.copy(this.panels, this.head, $("video"));
     this.draw();
     this.follow();
   }
@@ -127,14 +128,17 @@ class Viewer {
 
   paint() {
     const opacity = Number($("opacity").value), held = this.now.exact ? 1 : 0.55;
-    this.painter.paint(Painter.shades(this.seen, this.lit, this.colours, opacity, held), $("outlines").checked);
-    const box = $("picture");
-    this.tags.paint(this.labels(), this.head.width, this.head.height, box.clientWidth, box.clientHeight, devicePixelRatio || 1);
+    const lit = new Set(Panels.kin(this.head, this.lit).map((tube) => tube.id));
+    for (const panel of this.panels) {
+      const seen = panel.own(this.seen), here = seen.find(({ tube }) => lit.has(tube.id));
+      panel.painter.paint(Painter.shades(seen, here?.tube.id ?? this.lit, this.colours, opacity, held), $("outlines").checked);
+      panel.names.paint(this.labels(seen), this.head.width, this.head.height, panel.box.clientWidth, panel.box.clientHeight, devicePixelRatio || 1);
+    }
   }
 
-  labels() {
+  labels(seen) {
     if (!$("names").checked) return [];
-    return this.seen.map(({ tube, box }) => ({ text: `${this.plain(tube.label)} ${tube.score.toFixed(2)} #${tube.id}`, colour: this.colours.get(tube.id), box }));
+    return seen.map(({ tube, box }) => ({ text: `${this.plain(tube.label)} ${tube.score.toFixed(2)} #${tube.number ?? tube.id}`, colour: this.colours.get(tube.id), box }));
   }
 
   /** Words, needle and rows for the picture that is shown. */
@@ -246,7 +250,7 @@ class Viewer {
 
   act(what, tube, value) {
     if (what === "hide") this.flip(this.hidden, tube.id);
-    if (what === "solo") this.flip(this.solo, tube.id);
+    if (what === "solo") for (const kin of Panels.kin(this.head, tube.id)) this.flip(this.solo, kin.id);
     if (what === "colour") this.colours.set(tube.id, Painter.colour(value));
     if (what === "select") {
       this.selected = this.selected === tube.id ? null : tube.id;
@@ -351,7 +355,8 @@ class Viewer {
   async savePicture() {
     this.clock.pause();
     try {
-      const blob = await Exports.picture(this.head, this.head.media && $("video"), $("masks"), this.labels());
+      const shown = this.panels.map((panel) => ({ masks: panel.masks, tags: this.labels(panel.own(this.seen)) }));
+      const blob = await Exports.picture(this.head, this.head.media && $("video"), shown);
       Exports.give(blob, `${this.stem()}-frame-${this.head.frames[Math.max(this.now.position, 0)]}.png`);
       this.tell("The picture is saved.");
     } catch (error) {
@@ -392,12 +397,14 @@ class Viewer {
     on("save-picture", "click", () => this.savePicture());
     on("save-tracks", "click", () => this.saveTracks());
     on("theme", "change", () => this.theme($("theme").value));
-    on("masks", "pointermove", (event) => this.light(this.painter.under(event, this.seen)?.id ?? null));
-    on("masks", "pointerleave", () => this.light(null));
-    on("masks", "click", (event) => {
-      const tube = this.painter.under(event, this.seen);
-      if (tube) this.act(event.shiftKey ? "hide" : "solo", tube);
-    });
+    for (const { masks, painter, own } of this.panels) {
+      masks.addEventListener("pointermove", (event) => this.light(painter.under(event, own(this.seen))?.id ?? null));
+      masks.addEventListener("pointerleave", () => this.light(null));
+      masks.addEventListener("click", (event) => {
+        const tube = painter.under(event, own(this.seen));
+        if (tube) this.act(event.shiftKey ? "hide" : "solo", tube);
+      });
+    }
     addEventListener("hashchange", () => this.open(location.hash));
     addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.resize()).observe($("stage"));
@@ -458,13 +465,15 @@ class Viewer {
     this.refresh();
   }
 
-  /** Make the picture as large as its place allows, with the shape that the video is shown with. */
+  /** Make the pictures as large as their place allows, with the shape that the video is shown with. */
   resize() {
-    const stage = $("stage"), aspect = (this.head.width * this.head.pixelAspect) / this.head.height;
+    const aspect = (this.head.width * this.head.pixelAspect) / this.head.height;
     const narrow = matchMedia("(max-width: 760px), (max-height: 560px)").matches;
-    const width = Math.min(stage.clientWidth, narrow ? Infinity : stage.clientHeight * aspect);
-    $("picture").style.width = `${width}px`;
-    $("picture").style.height = `${width / aspect}px`;
+    const width = Panels.width(this.panels.length, $("stage"), aspect, narrow);
+    for (const { box } of this.panels) {
+      box.style.width = `${width}px`;
+      box.style.height = `${width / aspect}px`;
+    }
     this.paint();
   }
 }
