@@ -6,8 +6,10 @@ Usage: python tools/ablation_picture.py docs/reproduction-tables.md docs/picture
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
+
+from ovvis.reproduction.figures import Spread
+from ovvis.reproduction.measured import read_measured
 
 SPLITS = {"val": "val: 24 frames", "val-long": "val-long: 120 frames, crowded"}
 CHOSEN = {
@@ -30,23 +32,13 @@ def main() -> None:
     parser.add_argument("page", type=Path)
     parser.add_argument("picture", type=Path)
     asked = parser.parse_args()
-    draw(read(asked.page.read_text(encoding="utf-8")), asked.picture)
+    tables: dict[tuple[str, str], dict[str, Spread]] = {}
+    for one in read_measured(asked.page):
+        tables.setdefault((one.table, one.split), {})[one.row] = one.AP
+    draw(tables, asked.picture)
 
 
-def read(page: str) -> dict[tuple[str, str], dict[str, tuple[float, float]]]:
-    """Return AP and its spread by row, of each table and split."""
-    out: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
-    for table, text in re.findall(r"<!-- table ([a-z-]+) -->\n(.*?)<!-- end -->", page, re.S):
-        split = ""
-        for line in text.splitlines():
-            if found := re.match(r"\*\*([a-z-]+): ", line):
-                split = found[1]
-            elif found := re.match(r"\| ([^|]+) \| ([0-9.]+)(?:±([0-9.]+))? \|", line):
-                out.setdefault((table, split), {})[found[1]] = float(found[2]), float(found[3] or 0)
-    return out
-
-
-def draw(tables: dict[tuple[str, str], dict[str, tuple[float, float]]], picture: Path) -> None:
+def draw(tables: dict[tuple[str, str], dict[str, Spread]], picture: Path) -> None:
     """Draw a panel for each split, with a group of bars for each table."""
     import matplotlib
 
@@ -60,7 +52,7 @@ def draw(tables: dict[tuple[str, str], dict[str, tuple[float, float]]], picture:
             axes.text(0, place - 0.15, TITLES[table], va="bottom", fontsize=9, fontweight="bold")
             for row in rows:
                 place += 1
-                mean, spread = tables[table, split][row]
+                mean, spread = tables[table, split][row].mean, tables[table, split][row].deviation or 0
                 axes.barh(place, mean, 0.75, color=f"C{number}", xerr=spread, error_kw={"elinewidth": 0.8})
                 axes.text(mean + spread + 1, place, f"{mean:.1f}", va="center", fontsize=8)
                 places.append(place)

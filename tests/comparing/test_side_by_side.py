@@ -234,7 +234,8 @@ def test_written(saved):
     frames = list(open_source(saved / "out" / "compare.mp4"))
     layout = Layout.of(2, SIZE[::-1], 1920)
     assert len(frames) == FRAMES and frames[0].image.shape[:2] == (layout.size[1] + 30, layout.size[0])
-    sheet = np.asarray(Image.open(saved / "out" / "moments.png"))
+    with Image.open(saved / "out" / "moments.png") as picture:
+        sheet = np.asarray(picture)
     assert sheet.shape[0] > len(found.moments) * SIZE[0] and sheet.std() > 10
     rows = list(csv.reader((saved / "out" / "moments.csv").read_text().splitlines()))
     assert rows[1] == ["5", "0.1667", "0.5", "missing object", "two lacks cat #2 of one"]

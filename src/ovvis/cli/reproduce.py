@@ -21,6 +21,7 @@ from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import kept
 from ovvis.cli.lazy import SETTINGS
 from ovvis.cli.options import Overwrite
+from ovvis.cli.reproduce_figures import figures
 from ovvis.cli.reproduce_papers import papers
 from ovvis.cli.shards import names_in, share_folder
 from ovvis.datasets.words import dataset_vocabulary
@@ -69,6 +70,7 @@ app = typer.Typer(
     context_settings=SETTINGS,
 )
 app.command()(papers)
+app.command()(figures)
 
 NETWORKS = sorted({row.network for experiment in EXPERIMENTS for row in experiment.rows} - {MODEL})
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from ovvis.errors import InputError
 from ovvis.reproduction.figures import NAMES, Figures, Outcome, RowOutcome, Spread
 
-_MARK = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end -->)", re.S)
+MARKED = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end -->)", re.S)
 
 
 def header(outcome: Outcome) -> list[str]:
@@ -111,7 +111,7 @@ def fill(text: str, outcomes: Sequence[Outcome], made_by: str) -> tuple[str, lis
         InputError: it has marks for none of them.
     """
     groups = _grouped(outcomes)
-    present = {found[2] for found in _MARK.finditer(text)}
+    present = {found[2] for found in MARKED.finditer(text)}
     if not present & groups.keys():
         raise InputError(
             f"the page has no place for a table: write the lines <!-- table {next(iter(groups))} --> and <!-- end -->"
@@ -122,7 +122,7 @@ def fill(text: str, outcomes: Sequence[Outcome], made_by: str) -> tuple[str, lis
             return found[0]
         return f"{found[1]}\n{markdown(groups[found[2]])}\n{made_by}\n{found[3]}"
 
-    return _MARK.sub(put, text), [name for name in groups if name not in present]
+    return MARKED.sub(put, text), [name for name in groups if name not in present]
 
 
 def as_json(outcomes: Sequence[Outcome], about: Mapping[str, Any]) -> dict[str, Any]:
