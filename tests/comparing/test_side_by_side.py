@@ -36,14 +36,14 @@ WORDS = {
         result(*WHOLE.tracks, track(7, "dog", 20, [4], top=30)),
         {(4, "a lacks dog #7 of b")},
     ),
-    "another name": (result(track(3, "cat", 2), track(4, "cat", 40)), {(0, "dog #1 of a, cat #3 of b")}),
+    "another name": (result(track(3, "cat", 2), track(4, "cat", 40)), {(0, "dog #1 of a is cat #3 of b")}),
     "other masks": (
         result(track(1, "dog", 2), track(2, "cat", 43)),
-        {(0, "cat #2 of a, cat #2 of b overlap by 0.60")},  # 9 of 15 columns
+        {(0, "cat #2 of a and cat #2 of b overlap by 0.60")},  # 9 of 15 columns
     ),
     "another identity": (
         result(track(1, "dog", 2, range(8)), track(9, "dog", 2, range(8, FRAMES)), track(2, "cat", 40)),
-        {(8, "dog #1 of a, dog #9 of b, else with dog #1")},
+        {(8, "here dog #1 of a is dog #9 of b, else dog #1")},
     ),
 }
 
@@ -79,13 +79,13 @@ def test_what_all_have_wrong_is_not_told():
     )
     found = ovvis.compare({"one": one, "two": two}, WHOLE, moments=1, by="masks")
     assert found.moments[0].frame == 6 and said(found) == [
-        ["one lacks dog #1 of truth", "dog #1 of truth, cat #1 of two"]
+        ["one lacks dog #1 of truth", "dog #1 of truth is cat #1 of two"]
     ]
     swapped = result(track(1, "cat", 2), track(2, "cat", 43))
     found = ovvis.compare({"one": swapped, "two": two}, WHOLE, moments=1)
-    assert said(found) == [["cat #2 of truth, cat #2 of one overlap by 0.60"]]  # both call the dog a cat
+    assert said(found) == [["cat #2 of truth and cat #2 of one overlap by 0.60"]]  # both call the dog a cat
     little = ovvis.compare({"one": result(track(1, "cat", 2), track(2, "cat", 41)), "two": two}, WHOLE, moments=1)
-    assert said(little) == [["cat #2 of truth, cat #2 of one overlap by 0.85"]]
+    assert said(little) == [["cat #2 of truth and cat #2 of one overlap by 0.85"]]
 
 
 def test_three_results_and_their_colours():
@@ -174,7 +174,7 @@ def test_results_of_a_dataset_and_its_own_truth(tmp_path):
     with pytest.raises(InputError, match="say of which with --dataset"):
         ovvis.compare([tmp_path / "results.json", WHOLE])
     found = ovvis.compare([tmp_path / "results.json"], dataset=truth, video="clip", moments=1)
-    assert said(found) == [[f"dog #5 of truth, cat #1 of {tmp_path.name}"]]
+    assert said(found) == [[f"dog #5 of truth is cat #1 of {tmp_path.name}"]]
 
 
 FORMATS = ("tracks", "csv", "davis", "coco", "youtube-vis", "mots", "cvat", "cvat-video", "label-studio", "masks")
@@ -229,7 +229,7 @@ def saved(tmp_path):
 def test_written(saved):
     found = ovvis.compare([saved / "one", saved / "two"])
     written = found.save(saved / "out")
-    names = {"compare.mp4", "moments.png", "compare.html", "moments.csv", "frames.csv", "compare.json"}
+    names = {"compare.mp4", "moments.png", "viewer.html", "moments.csv", "frames.csv", "compare.json"}
     assert set(written.files) == names <= {file.name for file in (saved / "out").iterdir()}
     frames = list(open_source(saved / "out" / "compare.mp4"))
     layout = Layout.of(2, SIZE[::-1], 1920)
@@ -266,7 +266,7 @@ def test_the_command(saved, monkeypatch):
     assert done.exit_code == 0, (done.output, done.exception)
     assert (
         "mine lacks cat #2 of one" in " ".join(done.stdout.split())
-        and (saved / "ovvis-compare" / "compare.html").is_file()
+        and (saved / "ovvis-compare" / "viewer.html").is_file()
     )
     again = CliRunner().invoke(app, ["compare", "one", "one/tracks.json", "--no-paint", "--no-page"])
     assert "are alike in every frame" in again.output and (saved / "ovvis-compare-2" / "frames.csv").is_file()
@@ -278,3 +278,20 @@ def test_the_command(saved, monkeypatch):
         (["one", "two", "--output", "ovvis-compare"], "--overwrite"),
     ):
         assert told in str(CliRunner().invoke(app, ["compare", *words]).exception), words
+
+
+def test_times_of_results_that_know_none_are_the_videos(saved):
+    export(WHOLE, "csv", saved / "mine.csv")
+    export(WORDS["a missing object"][0], "csv", saved / "theirs.csv")
+    found = ovvis.compare([saved / "mine.csv", saved / "theirs.csv"])
+    assert any("24 frames a second" in note for note in found.notes)
+    found.save(saved / "out", source=saved / "clip.mp4")  # of 30 a second
+    assert '"kind":"source"' in (saved / "out" / "viewer.html").read_text()
+
+
+def test_another_video_is_refused(saved):
+    Clip("slow.mp4", count=FRAMES, times=lambda k: 100 * k).make(saved, SIZE)
+    found = ovvis.compare([saved / "one", saved / "two"])
+    with pytest.raises(InputError, match=r"frame 1 of the video is shown at 0\.100 s"):
+        found.save(saved / "out", source=saved / "slow.mp4")
+    assert not (saved / "out").exists()

@@ -37,7 +37,7 @@ def page(tmp_path):
     mine = replace(WHOLE, opened_as={"source": str(path)})
     other = result(track(7, "dog", 2), track(8, "cat", 40, range(5)))
     ovvis.compare({"mine": mine, "<b>theirs": other}, WHOLE).save(tmp_path / "out", video=False)
-    return tmp_path / "out" / "compare.html"
+    return tmp_path / "out" / "viewer.html"
 
 
 def go(browser, position):

@@ -147,10 +147,10 @@ def _tell(found: Comparison, written: Written) -> None:
     table = Table(title="Difference, mean over frames", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("first", overflow="fold")
     table.add_column("second", overflow="fold")
-    for what in BY:
-        table.add_column(what, justify="right")
+    for name in BY:
+        table.add_column(name, justify="right")
     for pair in found.pairs:
-        cells = (f"{found.mean(pair, what):.3f}" for what in BY)
+        cells = (f"{found.mean(pair, name):.3f}" for name in BY)
         table.add_row(escape(names[pair.first]), escape(names[pair.second]), *cells)
     out.print(table)
     if found.moments:
@@ -160,8 +160,8 @@ def _tell(found: Comparison, written: Written) -> None:
         alike = "are alike" if not found.has_truth else "lie equally far from the truth"
         out.print(f"No moment: the results {alike}{what} in every frame.", soft_wrap=True)
     out.print(f"Results: {escape(str(written.path))} ({', '.join(written.files)})", soft_wrap=True)
-    if "compare.html" in written.files:
-        out.print(f"Look: open {escape(shlex.quote(str(written.path / 'compare.html')))} in a browser", soft_wrap=True)
+    if "viewer.html" in written.files:
+        out.print(f"Look: open {escape(shlex.quote(str(written.path / 'viewer.html')))} in a browser", soft_wrap=True)
 
 
 def _moments(found: Comparison) -> Table:

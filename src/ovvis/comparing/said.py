@@ -66,14 +66,14 @@ def _other(first: Named, second: Named, differences: Differences, frame: FrameDi
     followed = [pair for pair in frame.pairs if pair.followed]
     for pair in followed:
         if not pair.same_name:
-            yield Said("name", f"{_both(first, second, pair)}", pair.first, pair.second)
+            yield Said("name", _both(first, second, pair), pair.first, pair.second)
     owners = {j: i for i, j in differences.partners.items()}
     for pair in followed:
         if pair.same_object:
             continue
-        text = _both(first, second, pair)
+        text = f"here {_both(first, second, pair)}"
         if (other := differences.partners.get(pair.first)) is not None:
-            text += f", else with {called(second.tracks[other])}"
+            text += f", else {called(second.tracks[other])}"
         elif (owner := owners.get(pair.second)) is not None:
             text += f", which else is {called(first.tracks[owner])} of {first.name}"
         yield Said("identity", text, pair.first, pair.second)
@@ -87,13 +87,14 @@ def say_least(first: Named, second: Named, differences: Differences, position: i
 def _masks(first: Named, second: Named, frame: FrameDifference, alike: float = ALIKE) -> Iterator[Said]:
     for pair in sorted(frame.pairs, key=lambda pair: pair.overlap):
         if pair.overlap < alike:
-            text = f"{_both(first, second, pair)} overlap by {pair.overlap:.2f}"
+            one, other = called(first.tracks[pair.first]), called(second.tracks[pair.second])
+            text = f"{one} of {first.name} and {other} of {second.name} overlap by {pair.overlap:.2f}"
             yield Said("masks", text, pair.first, pair.second)
 
 
 def _both(first: Named, second: Named, pair: Pair) -> str:
     one, other = called(first.tracks[pair.first]), called(second.tracks[pair.second])
-    return f"{one} of {first.name}, {other} of {second.name}"
+    return f"{one} of {first.name} is {other} of {second.name}"
 
 
 def called(track: Track) -> str:

@@ -63,6 +63,10 @@ def align(given: Sequence[Opened], truth: Opened | None, min_score: float, same_
     )
     _same_size(everyone, first)
     notes = [note for one in everyone for note in one.notes]
+    if not first.timed:
+        notes.append(
+            f"no result says when its frames are shown: times are those of {first.result.fps:g} frames a second"
+        )
     notes += _of_one_source([one for one in everyone if one.timed], same_video)
     everyone = [_numbered(one, first) for one in everyone]
     indices = _common(everyone, notes)

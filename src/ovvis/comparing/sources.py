@@ -17,6 +17,7 @@ from ovvis.errors import InputError
 from ovvis.outputs.matching import result_frames
 from ovvis.paths import find_source, user_path
 from ovvis.results.reopening import frames_of, source_of
+from ovvis.sources.source import TIME_SLACK
 from ovvis.sources.video import open_source
 from ovvis.structures import Frame, VideoResult
 
@@ -55,6 +56,7 @@ class Pictures:
         left = set(positions)
         for position, frame in result_frames(self.result, self.open()):
             if position in left:
+                self._see(position, frame)
                 left.discard(position)
                 yield position, frame.image
             if not left:
@@ -62,6 +64,14 @@ class Pictures:
         if wanted is None and left:
             raise InputError(
                 f"{len(left):,} of the {count:,} compared frames are not in the video: give the one that was segmented"
+            )
+
+    def _see(self, position: int, frame: Frame) -> None:
+        time = self.result.frame_times[position]
+        if abs(time - frame.time) > 2 * TIME_SLACK:
+            raise InputError(
+                f"frame {frame.index} of the video is shown at {frame.time:.3f} s, that of the results at "
+                f"{time:.3f} s: give the video that was segmented"
             )
 
 
@@ -77,7 +87,7 @@ def pictures_of(aligned: Aligned, source: str | PathLike[str] | None) -> Picture
         first.result, tracks=[], frame_indices=list(aligned.indices), frame_times=times, storage=None, notes=[]
     )
     if source is not None:
-        return _given(result, source)
+        return _given(result, source, first.timed)
     for one in aligned.given:
         if one.timed:
             try:
@@ -92,11 +102,16 @@ def pictures_of(aligned: Aligned, source: str | PathLike[str] | None) -> Picture
     return Pictures(result, says=(NOT_HERE,))
 
 
-def _given(result: VideoResult, source: str | PathLike[str]) -> Pictures:
+def _given(result: VideoResult, source: str | PathLike[str], timed: bool) -> Pictures:
     known = {name: value for name, value in result.opened_as.items() if name in _OPTIONS}
     if isinstance(known.get("levels"), list):
         known["levels"] = tuple(known["levels"])
     opened = open_source(user_path(source), **known)
+    if not timed:  # of their frames they know the numbers alone
+        times = {frame.index: frame.time for frame in opened}
+        if gone := [index for index in result.frame_indices if index not in times]:
+            raise InputError(f"frame {gone[0]} of the results is not in {source}: give the video that was segmented")
+        result = replace(result, frame_times=[times[i] for i in result.frame_indices], fps=opened.info.fps)
     return Pictures(result, lambda: opened, str(source))
 
 

@@ -26,9 +26,9 @@ from ovvis.outputs.style import Style, find_style
 from ovvis.plain import cell
 from ovvis.version import __version__
 
-VIDEO, SHEET, PAGE = "compare.mp4", "moments.png", "compare.html"
+VIDEO, SHEET, PAGE = "compare.mp4", "moments.png", "viewer.html"
 MOMENTS, FRAMES, FACTS = "moments.csv", "frames.csv", "compare.json"
-WRITTEN = (VIDEO, SHEET, PAGE, "compare-page.mp4", MOMENTS, FRAMES, FACTS)
+WRITTEN = (VIDEO, SHEET, PAGE, "viewer.mp4", MOMENTS, FRAMES, FACTS)
 """Every file that may be written."""
 
 WIDEST = 1920  # pixels of the video
@@ -61,7 +61,7 @@ def write(
 ) -> Written:
     """Write a comparison: the painted video, the moments' pictures, the viewer's page, tables.
 
-    `compare.mp4`, `moments.png`, `compare.html`, `moments.csv`, `frames.csv` (every frame's numbers), `compare.json`.
+    `compare.mp4`, `moments.png`, `viewer.html`, `moments.csv`, `frames.csv` (every frame's numbers), `compare.json`.
 
     Args:
         comparison: what to write.
@@ -80,7 +80,7 @@ def write(
     """
     look = find_style(style)
     pictures = pictures_of(comparison.aligned, source)
-    output = OutputFolder(folder, WRITTEN, overwrite=overwrite, another=another)
+    output = OutputFolder(Path(folder), WRITTEN, overwrite=overwrite, another=another)
     with output:
         panels = Panels(comparison, look)
         kept = _each_frame(comparison, panels, pictures, output.file(VIDEO) if video else None, on_step)

@@ -17,7 +17,7 @@ from ovvis.reproduction.figures import Spread
 SUFFIXES = (".png", ".svg")
 OVERALL, BASE, NOVEL = "#374151", "#2457c5", "#d97706"
 RIGHT, BETTER, WRONG = "#15803d", "#2457c5", "#dc2626"
-_STYLE = {
+_STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -122,9 +122,9 @@ def draw_bars(groups: Sequence[Bars], paths: Sequence[Path]) -> None:
     with _figure((4.6 * len(groups), 1.2 + 0.46 * rows), len(groups), paths) as axes:
         for panel, group in zip(axes, groups, strict=True):
             at = np.arange(len(group.rows))
-            for offset, name, colour, which in ((-0.2, "base", BASE, 1), (0.2, "novel", NOVEL, 2)):
-                means = [row[which].mean for row in group.rows]  # type: ignore[misc]
-                spreads = [row[which].deviation or 0 for row in group.rows]  # type: ignore[misc]
+            for offset, name, colour, which in ((-0.2, "base", BASE, 0), (0.2, "novel", NOVEL, 1)):
+                known = [row[1:][which] for row in group.rows]
+                means, spreads = [one.mean for one in known], [one.deviation or 0 for one in known]
                 error = {"elinewidth": 0.8, "ecolor": OVERALL}
                 panel.barh(at + offset, means, 0.38, color=colour, label=name, xerr=spreads, error_kw=error)
                 for y, mean, spread in zip(at + offset, means, spreads, strict=True):

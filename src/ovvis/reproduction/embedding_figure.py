@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,8 @@ def telling_video(
     matchings = matchings_of(segmenter.model.video)
     total, done, best, most = sum(map(videos.length, range(len(videos)))), 0, None, -1.0
     for number in range(len(videos)):
-        before = done
-        points = query_points(
-            segmenter, videos.video(number), label_of, matchings, lambda frames, b=before: on_frame(b + frames, total)
-        )
+        told = partial(_tell, on_frame, done, total)
+        points = query_points(segmenter, videos.video(number), label_of, matchings, told)
         done += videos.length(number)
         if len(points.frames) < LEAST:
             continue
@@ -75,6 +74,10 @@ def telling_video(
             f"the model finds too few objects in {videos.name} to lay their queries out: take other videos"
         )
     return best
+
+
+def _tell(on_frame: Callable[[int, int], object], before: int, total: int, frames: int) -> None:
+    on_frame(before + frames, total)
 
 
 def draw(found: Telling, videos: Videos, pictures: Sequence[Path], table: Path, seed: int) -> dict[str, Any]:

@@ -102,18 +102,18 @@ def write_viewer(
             copy = Path(stack.enter_context(TemporaryDirectory(prefix="ovvis-view-"))) / "copy.mp4"
             own = None if painted is None else user_path(painted)
             media = choose_media(result, copy, source, own, frames_told(on_step, pieces.frames))
-        beside = None if media is None or _goes_in(media, embed) else media
+        apart = None if media is None or _goes_in(media, embed) else media
         video = None
-        if beside is not None and beside.kind != "source":
+        if apart is not None and apart.kind != "source":
             video = stack.enter_context(whole_file(path.with_suffix(".mp4"), overwrite=overwrite))
-            video.write_bytes(beside.path.read_bytes())
-        address = None if beside is None else _address(beside, path)
+            video.write_bytes(apart.path.read_bytes())
+        address = None if apart is None else _address(apart, path)
         with (
             whole_file(path, overwrite=overwrite) as partial,
             partial.open("w", encoding="utf-8", newline="\n") as file,
         ):
             write_page(file, pieces, media, address, on_step)
-    kept = None if beside is None else beside.path if beside.kind == "source" else path.with_suffix(".mp4")
+    kept = None if apart is None else apart.path if apart.kind == "source" else path.with_suffix(".mp4")
     return Written(path, path.stat().st_size, kept, tuple(([large] if large else []) + _said(pieces, media, kept)))
 
 
