@@ -11,7 +11,7 @@ import ovvis
 # Every name of `ovvis.__all__` stands in one of these.
 GROUPS = {
     "Models and videos": ("load_model", "list_models", "VideoSegmenter", "Vocabulary", "open_source", "track"),
-    "Results": ("VideoResult", "Track", "FrameResult", "Instance", "load_result"),
+    "Results": ("VideoResult", "Track", "FrameResult", "Instance", "load_result", "compare"),
     "Files": ("export", "render", "Style", "save_tracks", "load_tracks"),
     "Errors": ("OvvisError", "InputError", "ResourceError"),
 }

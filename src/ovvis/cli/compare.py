@@ -92,7 +92,7 @@ def compare(
     from ovvis.comparing.compare import compare as measured
     from ovvis.comparing.writing import write
 
-    with progress("comparing", "results"):
+    with progress("comparing", "pairs") as step:
         found = measured(
             named,
             truth,
@@ -104,6 +104,7 @@ def compare(
             by=by,
             moments=moments,
             same_video=same_video,
+            on_pair=step,
         )
     for line in found.notes:
         warn(line)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from os import PathLike
 from statistics import fmean
@@ -124,6 +124,7 @@ def compare(
     by: By | str = "all",
     moments: int = MOMENTS,
     same_video: bool = False,
+    on_pair: Callable[[int, int], object] | None = None,
 ) -> Comparison:
     """Compare results of one video, with each other or with the truth.
 
@@ -139,6 +140,7 @@ def compare(
         by: what moments are chosen by: "all", "masks", "names" or "identities".
         moments: how many, at least 1.
         same_video: whether results of sources of other names are of one video.
+        on_pair: told how many pairs of results are compared, and how many there are.
 
     Raises:
         InputError: something cannot be read, or they are not of one video.
@@ -157,24 +159,34 @@ def compare(
     true = _truth(truth, known, opened, video, data_root, frames)
     if len(opened) + (true is not None) < 2:
         raise InputError("give two results or more, or one with the truth (--truth)")
-    return compared(align(opened, true, min_score, same_video), by, moments, min_score)
+    return compared(align(opened, true, min_score, same_video), by, moments, min_score, on_pair)
 
 
-def compared(aligned: Aligned, by: By | str, moments: int, min_score: float) -> Comparison:
+def compared(
+    aligned: Aligned,
+    by: By | str,
+    moments: int,
+    min_score: float,
+    on_pair: Callable[[int, int], object] | None = None,
+) -> Comparison:
     """Measure results that are on the same frames."""
     what: By = next(one for one in BY if one == by)
     sides = aligned.sides
     places = [(0, k) for k in range(1, len(sides))] if sides[0].is_truth else list(combinations(range(len(sides)), 2))
-    pairs = tuple(Compared(a, b, _differences(sides[a], sides[b], len(aligned.indices))) for a, b in places)
+    pairs: list[Compared] = []
+    for a, b in places:
+        pairs.append(Compared(a, b, _differences(sides[a], sides[b], len(aligned.indices))))
+        if on_pair is not None:
+            on_pair(len(pairs), len(places))
     each = np.stack([pair.differences.by(what) for pair in pairs])
     spread = sides[0].is_truth and len(pairs) > 1
     values: Floats = each.max(0) - each.min(0) if spread else each.mean(0)
-    found = Comparison(aligned, pairs, what, values, (), min_score)
+    found = Comparison(aligned, tuple(pairs), what, values, (), min_score)
     chosen = choose_moments(np.round(values, 9).tolist(), moments)
     told = tuple(
         Moment(p, aligned.indices[p], found.times[p], float(values[p]), tuple(_said(found, p))) for p in chosen
     )
-    return Comparison(aligned, pairs, what, values, told, min_score)
+    return replace(found, moments=told)
 
 
 def _differences(first: Side, second: Side, frames: int) -> Differences:

@@ -29,7 +29,8 @@ def together(comparison: Comparison, result: VideoResult) -> tuple[VideoResult, 
         for i, track in enumerate(side.tracks)
     ]
     held.sort(key=lambda one: one[:2])  # what is one object stands together
-    labels = tuple(dict.fromkeys(label for one in comparison.aligned.given for label in one.result.labels))
+    asked = (label for one in comparison.aligned.given for label in one.result.labels)
+    labels = tuple(dict.fromkeys((*asked, *(track.label for _, _, track in held))))
     place_of = {label: i for i, label in enumerate(labels)}
     tracks = [replace(track, id=i, label_index=place_of[track.label]) for i, (_, _, track) in enumerate(held, 1)]
     told = {i: Told(panel, track.id, number) for i, (number, panel, track) in enumerate(held, 1)}

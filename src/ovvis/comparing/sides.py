@@ -183,7 +183,7 @@ def _side(one: Opened, indices: Sequence[int], min_score: float, truth: Opened |
             held = held.take(places) if isinstance(held, MasksInFile) else [held[place] for place in places]
         tracks.append(replace(track, masks=held))
     meant = _meanings(one, truth)
-    return Side(one.name, tuple(tracks), tuple(meant[track.label] for track in tracks))
+    return Side(one.name, tuple(tracks), tuple(meant.get(track.label, plain_word(track.label)) for track in tracks))
 
 
 def _meanings(one: Opened, truth: Opened | None) -> dict[str, str]:

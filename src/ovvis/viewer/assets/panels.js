@@ -8,7 +8,7 @@ const Panels = {
     const first = { box: $("picture"), masks: $("masks"), tags: $("tags"), copy: null };
     const all = names.map((_, n) => (n ? Panels._another(head) : first));
     if (head.panels) {
-      $("stage").classList.add("several");
+      for (const id of ["stage", "timeline"]) $(id).classList.add("several");
       $("save-tracks").hidden = true; // they are of several results
       all.forEach(({ box }, n) => {
         const figure = document.createElement("figure"), title = document.createElement("figcaption");
