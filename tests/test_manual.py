@@ -3,12 +3,16 @@
 import re
 import subprocess
 import sys
+import threading
 import tomllib
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 import ovvis
+from browser import complaints, dark, sized, wait
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools" / "manual"))
@@ -131,15 +135,58 @@ def test_the_page_of_files_says_what_each_is_for():
     assert [name for name in files - {*told} if not name.endswith("__init__.py")] == []
 
 
-@pytest.mark.slow
-def test_the_site_builds_without_a_warning(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
     pytest.importorskip("zensical")
+    folder = tmp_path_factory.mktemp("manual")
     made = subprocess.run(
-        [sys.executable, str(ROOT / "tools/manual/build.py"), str(tmp_path)], capture_output=True, text=True
+        [sys.executable, str(ROOT / "tools/manual/build.py"), str(folder)], capture_output=True, text=True
     )
     assert made.returncode == 0, made.stdout + made.stderr
-    home = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    assert "__palette" in home
+    return folder / "site"
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning_and_asks_nobody_else(site):
+    home = (site / "index.html").read_text(encoding="utf-8")
     fetched = re.findall(r"<(?:link|script|img)[^>]*(?:src|href)=[\"']?(https?://[^\"' >]+)", home)
     assert {address for address in fetched if not address.startswith(CONFIG["site_url"])} == set()
-    assert "ovvis segment" in (tmp_path / "site" / "search.json").read_text(encoding="utf-8")
+    assert "ovvis segment" in (site / "search.json").read_text(encoding="utf-8")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and says nothing of it."""
+
+    def log_message(self, *said):
+        pass
+
+
+@pytest.fixture
+def address(site):
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.slow
+def test_the_site_in_a_browser(address, browser):
+    """Search finds a verb's option; a visitor who likes it dark gets it dark; a phone's page has its own width."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    browser.get(f"{address}/")
+    wait(browser, "document.readyState == 'complete' && document.body.dataset.mdColorScheme == 'default'")
+    browser.find_element(By.CSS_SELECTOR, "body").send_keys(Keys.CONTROL, "k")
+    shadows = "[...document.querySelectorAll('*')].map(e => e.shadowRoot).filter(Boolean)"
+    wait(browser, f"{shadows}.some(root => root.activeElement?.tagName == 'INPUT')")
+    browser.switch_to.active_element.send_keys("reconnect")
+    wait(browser, f"{shadows}.some(root => root.textContent.includes('ovvis live'))")
+    dark(browser)
+    sized(browser, 390, 844)
+    browser.get(f"{address}/datasets/")
+    wait(browser, "document.readyState == 'complete' && document.body.dataset.mdColorScheme == 'slate'")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert complaints(browser) == []
