@@ -1,6 +1,7 @@
 # The page, and every other verb: docs/install.md.
 #   docker build --tag ovvis .                                                             without CUDA
 #   docker build --tag ovvis --build-arg TORCH=https://download.pytorch.org/whl/cu130 .    with
+# --build-arg EXTRAS=web,ray brings what a Ray cluster needs too: docs/cluster.md.
 
 FROM python:3.13-slim-trixie AS build
 ARG TORCH=https://download.pytorch.org/whl/cpu
@@ -12,8 +13,9 @@ RUN pip install --no-cache-dir "torch>=2.14" "torchvision>=0.29" --index-url "$T
 WORKDIR /source
 COPY pyproject.toml README.md CHANGELOG.md LICENSE THIRD_PARTY_NOTICES.md ./
 COPY src src
+ARG EXTRAS=web
 # hadolint ignore=DL3013
-RUN pip install --no-cache-dir ".[web]"
+RUN pip install --no-cache-dir ".[$EXTRAS]"
 
 FROM python:3.13-slim-trixie
 LABEL org.opencontainers.image.title="ovvis" \

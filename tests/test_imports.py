@@ -16,6 +16,7 @@ LEVELS = {
     "file_kind": 0,
     "cores": 0,
     "plain": 0,
+    "progress": 0,
     "fields": 1,
     "masks": 1,
     "borders": 1,
@@ -24,6 +25,7 @@ LEVELS = {
     "labels": 1,
     "yaml_file": 1,
     "files": 1,
+    "bucket": 1,
     "door": 1,
     "structures": 1,
     "models": 2,
@@ -45,6 +47,7 @@ LEVELS = {
     "reproduction": 5,
     "web": 5,
     "doctor": 5,
+    "cluster": 5,
     "cli": 6,
     "__main__": 7,
 }
@@ -53,12 +56,13 @@ WITHIN_A_LEVEL = {
     ("borders", "masks"),
     ("vocabulary", "labels"),
     ("labels", "yaml_file"),
+    ("bucket", "files"),  # what is fetched goes with its process
     ("results", "report"),  # tables of a page
 }
 # Rooms that may use less than what lies below them.
 ONLY = {
     "tracking": {"structures", "masks"},
-    "sources": {"structures", "errors", "paths", "file_kind"},
+    "sources": {"structures", "errors", "paths", "file_kind", "bucket"},
     "outputs": {"structures", "fields", "masks", "errors", "paths", "files", "plain", "yaml_file"},
     "evaluation": {"structures", "fields", "masks", "borders", "errors", "plain"},
     "world": {"paths", "masks", "errors", "files"},

@@ -21,8 +21,8 @@ from ovvis.cli.lazy import load
 from ovvis.files import output
 from ovvis.inference import tubes
 from ovvis.models import load as models_load
-from ovvis.predictions import folder as predictions
 from ovvis.predictions import submission
+from ovvis.predictions import video_file as predictions
 
 
 def die() -> None:

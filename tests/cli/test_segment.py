@@ -29,6 +29,7 @@ from ovvis.models import load, measured, zoo
 from ovvis.models.model import Model
 from ovvis.outputs.formats.tracks_json import load_tracks
 from ovvis.outputs.render import VideoWriter
+from ovvis.results import video_folder
 
 FRAMES = 5
 
@@ -302,9 +303,9 @@ def test_a_file_of_two_videos(quick, monkeypatch, tmp_path, capsys):
 
 def test_frames_that_were_not_painted_are_told(quick, monkeypatch, clip, tmp_path, capsys):
     """A file that another program cuts between the two readings."""
-    real = verb.render
+    real = video_folder.render
     monkeypatch.setattr(
-        verb, "render", lambda result, frames, *args, **more: real(result, [*frames][:3], *args, **more)
+        video_folder, "render", lambda result, frames, *args, **more: real(result, [*frames][:3], *args, **more)
     )
     assert segment(monkeypatch, clip, tmp_path / "out", "--short-edge", 32) == 3
     assert "2 of the result's 5 frames did not come and were not painted" in capsys.readouterr().err
@@ -508,7 +509,7 @@ def test_no_space_left(place, quick, monkeypatch, clip, tmp_path, capsys):
     if place == "spill":
         monkeypatch.setattr(spill.tempfile, "SpooledTemporaryFile", lambda **kwargs: _FullFile())
     else:
-        monkeypatch.setattr(verb, {"tracks": "save_tracks", "video": "render"}[place], full)
+        monkeypatch.setattr(video_folder, {"tracks": "save_tracks", "video": "render"}[place], full)
     assert segment(monkeypatch, clip, tmp_path / "out") == 2
     [error] = errors(capsys)
     assert "no space left" in error

@@ -139,7 +139,7 @@ def test_results_of_unknown_making_are_not_taken_for_these(films, loads, monkeyp
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(films, loads, monkeypatch, tmp_path, capsys) -> None:
-    from ovvis.cli import segment as verb
+    from ovvis.results import video_folder as verb
 
     real = verb.save_tracks
 

@@ -1,4 +1,7 @@
 import errno
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -307,3 +310,19 @@ def test_pixels_that_are_not_square(tmp_path):
 def test_frames_of_another_size(tmp_path):
     with pytest.raises(InputError, match="frame 0 of 32x32 pixels must have the result's size, 96x64"):
         render(result_of([0.0, 0.1]), [Frame(image(32, 32), 0, 0.0)], tmp_path / "v.mp4")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc fills memory on demand")
+def test_the_same_frames_give_the_same_bytes_whatever_memory_holds(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from clips import picture\n"
+        "from ovvis.outputs.render import VideoWriter\n"
+        "with VideoWriter(Path(sys.argv[1]), 25.0, (96, 128)) as video:\n"
+        "    for k in range(6): video.write(picture(k, (96, 128)))\n"
+    )
+    found = set()
+    for filling in ("1", "170", "255"):
+        environment = os.environ | {"MALLOC_PERTURB_": filling, "PYTHONPATH": os.pathsep.join(sys.path)}
+        subprocess.run([sys.executable, "-c", program, str(tmp_path / "v.mp4")], env=environment, check=True)
+        found.add((tmp_path / "v.mp4").read_bytes())
+    assert len(found) == 1

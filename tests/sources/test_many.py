@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ovvis.errors import InputError
-from ovvis.sources.many import distinct_names, videos_of
+from ovvis.sources.many import videos_of
+from ovvis.sources.names import Names, distinct_names
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_what_a_source_stands_for(home, given, expected, several, name) -> None:
     found = videos_of(given)
-    assert (found.sources, found.several) == (expected, several)
+    assert (list(found.sources), found.several) == (expected, several) and len(found.sources) == len(expected)
     assert not several or found.home == (name or "videos")
 
 
@@ -64,7 +67,7 @@ def test_a_list_counts_from_its_own_folder(home, monkeypatch: pytest.MonkeyPatch
 
 def test_a_video_named_twice_is_done_once(home) -> None:
     found = videos_of(["films/b2.MOV", "films"])
-    assert found.sources == ["films/b2.MOV", "films/b10.mp4"]
+    assert [*found.sources] == ["films/b2.MOV", "films/b10.mp4"]
     assert found.notes == ["named more than once, such as films/b2.MOV: each video is done once"]
 
 
@@ -105,3 +108,25 @@ def test_names(tmp_path, monkeypatch, sources, names) -> None:
     assert len(notes) == (names[0] not in ("dog", "live"))
     again, _ = distinct_names(sources[::-1])
     assert again == names[::-1]
+
+
+parts_of_names = (["a", "b", "x/a"], ["dog", "DOG", "a-dog", "dog-mp4"], ["mp4", "avi"])
+
+
+@given(st.lists(st.tuples(*map(st.sampled_from, parts_of_names)), max_size=9))
+def test_names_of_a_list_are_those_of_all_at_once(parts) -> None:
+    """Only what shares a name is held; the names are those that holding everything would give."""
+    sources = list(dict.fromkeys(f"{folder}/{stem}.{kind}" for folder, stem, kind in parts))
+    found = Names(sources)
+    assert [found.of(text) for text in sources] == distinct_names(sources)[0]
+
+
+def test_a_list_is_read_anew_and_not_held(home) -> None:
+    (home / "many.txt").write_text("".join(f"films/{number}.mp4\n" for number in range(1000)) + "films/7.mp4\n")
+    found = videos_of(["many.txt"])
+    assert len(found.sources) == 1000 and list(found.sources)[-1] == "films/999.mp4" == found.sources[-1]
+    assert found.notes == ["named more than once, such as films/7.mp4: each video is done once"]
+    with (home / "many.txt").open("a") as file:
+        file.write("films/late.mp4\n")
+    with pytest.raises(InputError, match="was changed while it was read"):
+        list(found.sources)

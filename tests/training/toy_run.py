@@ -128,6 +128,17 @@ def many(folder):
     run_forked(one)
 
 
+def machine(folder):
+    """Train as the one process of one of several machines; keep this process's weights beside the run."""
+    torch.set_num_threads(1)
+    config = toy_config()
+    fabric = make_fabric("32-true", "cpu")
+    task = toy_task(config, fabric.global_rank, fabric.world_size, dropout=0.0)
+    toy_train(folder, config, task=task, fabric=fabric)
+    facts = {name: os.environ[name] for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "RANK")}
+    torch.save((facts, task.model.state_dict()), f"{folder}-{fabric.global_rank}.pt")
+
+
 def killed_again_and_again(*runs):
     """Run each "FOLDER=MOMENT" in a child of its own, so that PyTorch is imported once."""
     torch.set_num_threads(1)
@@ -143,4 +154,4 @@ def killed_again_and_again(*runs):
 
 
 if __name__ == "__main__":
-    {"many": many, "killed": killed_again_and_again}[sys.argv[1]](*sys.argv[2:])
+    {"many": many, "machine": machine, "killed": killed_again_and_again}[sys.argv[1]](*sys.argv[2:])

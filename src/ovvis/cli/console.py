@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Protocol
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook, RenderResult
 from rich.control import Control
@@ -26,6 +25,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from ovvis.plain import visible
+from ovvis.progress import Advance as Advance  # beside what shows it
 
 
 class _Visible:
@@ -60,13 +60,6 @@ notes = _console(stderr=True)
 
 
 SILENCE = 60.0  # seconds between the lines of long work where there is no terminal
-
-
-class Advance(Protocol):
-    """What moves a bar."""
-
-    def __call__(self, done: int, in_all: int | None = None, what: str | None = None, /) -> None:
-        """Set how much is done, how much there is in all where that was not known, and what is being done now."""
 
 
 def count(number: int, thing: str, things: str = "") -> str:

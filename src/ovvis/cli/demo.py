@@ -11,10 +11,11 @@ from ovvis.cli import segmenter as shared
 from ovvis.cli.console import note
 from ovvis.cli.options import Overwrite, sharing
 from ovvis.cli.painting import PaintOptions
-from ovvis.cli.segment import WRITTEN, segment_into
+from ovvis.cli.segment import segment_into
 from ovvis.files.output import OutputFolder
 from ovvis.models.zoo import SMALL_MODEL
 from ovvis.paths import DEMO_VIDEO
+from ovvis.results.video_folder import WRITTEN
 from ovvis.sources.video import open_source
 from ovvis.vocabulary import Vocabulary
 from ovvis.world.categories import categories

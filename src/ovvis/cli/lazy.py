@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from ovvis.cli.ray_options import with_words
 from ovvis.cli.stopping import STOPPING
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -39,7 +40,7 @@ class _Unread(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read the verb and let it take the arguments."""
-        return load(self.name or "").make_context(info_name, args, parent=parent, **extra)
+        return load(self.name or "").make_context(info_name, with_words(args), parent=parent, **extra)
 
 
 def load(name: str) -> Any:

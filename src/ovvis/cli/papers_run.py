@@ -75,7 +75,7 @@ class Runner:
         with ExitStack() as stack:
             archives = None
             if not need.scored:
-                settings = settings_of(dataset, vocabulary, ids, segmenter, digest)
+                settings = settings_of(dataset_settings(dataset), vocabulary, ids, segmenter, digest)
                 places = self._places(need, segmenter, settings)
                 archives = stack.enter_context(submission_archives(dataset, places, self.shard))
             network = Network(segmenter, digest)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,36 +17,41 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovvis.cli import segmenter as shared
-from ovvis.cli.console import Advance, count, out, progress, warn
+from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.following import FollowingOptions
 from ovvis.cli.kept import kept
+from ovvis.cli.on_cluster import OnCluster
 from ovvis.cli.options import DataRoot, DatasetName, Frames, sharing
 from ovvis.cli.process import peak_memory
-from ovvis.datasets.annotations import Annotations, Video
+from ovvis.cli.ray_options import RayOptions
+from ovvis.cluster.homes import seen_by_all
+from ovvis.cluster.predicting import DatasetVideo, Predicted, Predicting, PredictJob
+from ovvis.cluster.work import Begun
+from ovvis.datasets.annotations import Video
 from ovvis.datasets.open import find_dataset
 from ovvis.datasets.problems import Problems
 from ovvis.datasets.words import dataset_vocabulary
 from ovvis.errors import InputError
-from ovvis.evaluation.records import ResultTrack
 from ovvis.evaluation.rules import COCO
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.predictions.folder import BROKEN, RESULTS, PredictionFolder, Shard
+from ovvis.predictions.folder import PredictionFolder, Shard
 from ovvis.predictions.run_settings import dataset_settings
 from ovvis.predictions.submission import PACKED, pack
+from ovvis.predictions.video_file import BROKEN, RESULTS
+from ovvis.progress import Advance, Bars
 from ovvis.sources.levels import parse_levels
-from ovvis.sources.source import FrameError
-from ovvis.sources.video import open_frames
-from ovvis.structures import VideoResult
 from ovvis.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
+    from ovvis.models.text import EmbeddedWords
 
 SOME_BROKEN = 3  # exit code: videos were passed over, the others have results
 SHOWN = 10  # broken videos that are listed by name
 AGAIN = "the same command goes on from there"
 
 
+@sharing(RayOptions)
 @sharing(shared.SegmenterOptions)
 @sharing(FollowingOptions)
 def predict(
@@ -78,9 +85,11 @@ def predict(
     *,
     options: shared.SegmenterOptions,
     following: FollowingOptions,
+    cluster: RayOptions,
 ) -> None:
     """Run a model over a dataset: resumable, each video's results as it finishes, archives for the servers."""
     shared.prepare_process()
+    cluster.check("ovvis predict")
     options.check()
     options = replace(options, following=following.find(options.tracker))
     parse_levels(levels)
@@ -97,36 +106,71 @@ def predict(
     if options.text_embeddings:
         options.words(vocabulary)  # refused before anything is written
     with PredictionFolder(output, split, split.rules == COCO, part) as folder:
-        run = _Run(folder, ids, skip_broken, folder.mine() if restart else folder.pending(), levels)
+        run = _Run(folder, skip_broken, restart, folder.mine() if restart else folder.pending())
         run.look_for_frames()
+        job = PredictJob(
+            folder=folder.path,
+            images=folder.images,
+            suffix=part.suffix,
+            ids=ids,
+            levels=levels,
+            load=partial(load, options, vocabulary),
+            made=partial(made_by, dataset_settings(split), vocabulary, ids, options, levels),
+        )
         with kept(folder.path, lambda: _state(folder)):
-            segmenter = options.load(vocabulary, Stopwatch())
-            made = settings_of(split, vocabulary, ids, segmenter, options.weights_digest(segmenter.model.name), levels)
-            if restart:  # not before everything else has been found right
-                folder.clear()
-            for line in folder.keep_settings(made):
-                warn(line)
-            run.predict(segmenter)
+            if cluster.ray and run.pending:
+                options.warn_of_noise()  # what the workers say stays where they are
+                run.predict_on(OnCluster(cluster, options.device), job)
+            else:
+                run.predict(Predicting(job))
             written = _pack(folder) if archives and not folder.missing() else []
         try:
             _conclude(run, dataset, written, archives)
         finally:
-            if caution := options.caution(segmenter.model.name):
+            if caution := options.caution(run.model):
                 warn(caution)
 
 
+def load(options: shared.SegmenterOptions, vocabulary: Vocabulary, embedded: EmbeddedWords | None) -> VideoSegmenter:
+    """Return the segmenter, here or in another process."""
+    shared.prepare_process()
+    return options.load(vocabulary, Stopwatch(), embedded)
+
+
+def made_by(
+    dataset: dict[str, Any],
+    vocabulary: Vocabulary,
+    ids: tuple[int, ...],
+    options: shared.SegmenterOptions,
+    levels: str | None,
+    segmenter: VideoSegmenter,
+) -> dict[str, Any]:
+    """Return everything that decides the results of a run, as the process says that has the model."""
+    digest = options.weights_digest(segmenter.model.name)
+    return settings_of(dataset, vocabulary, ids, segmenter, digest, levels)
+
+
 def settings_of(
-    split: Annotations,
+    dataset: dict[str, Any],
     vocabulary: Vocabulary,
     ids: tuple[int, ...],
     segmenter: VideoSegmenter,
     weights: str | None,
     levels: str | None = None,
 ) -> dict[str, Any]:
-    """Return everything that decides the results of a run."""
+    """Return everything that decides the results of a run.
+
+    Args:
+        dataset: what it is to predictions.
+        vocabulary: what is asked for.
+        ids: the category of each label.
+        segmenter: what makes the results.
+        weights: the SHA-256 of the checkpoint.
+        levels: as typed.
+    """
     words = [[id, *label.synonyms] for id, label in zip(ids, vocabulary, strict=True)]
     return {
-        "dataset": dataset_settings(split),
+        "dataset": dataset,
         "weights_sha256": weights,
         **segmenter.describe(),
         "device": segmenter.model.device.type,  # its number does not matter
@@ -141,12 +185,15 @@ class _Run:
     """The work of one process: its videos, one after another, and what came of them."""
 
     folder: PredictionFolder
-    ids: tuple[int, ...]  # the category of each label
     skip_broken: bool
+    restart: bool
     pending: list[Video]
-    levels: str | None = None
+    model: str = ""  # the name of what was loaded
+    agreed: dict[str, Any] | None = None  # what makes the results
     notes: list[str] = field(default_factory=list)  # what was said of the frames of each video
     broken: dict[int, str] = field(default_factory=dict)  # the problem of each broken video, by id
+    failed: dict[str, str] = field(default_factory=dict)  # why there is no result, by name, of no fault of the frames
+    together: OnCluster | None = None  # the cluster that did the work
     videos: int = 0
     frames: int = 0
     results: int = 0
@@ -159,41 +206,62 @@ class _Run:
             if gone is not None:
                 self._pass_over(video, f"{gone} does not exist; mend it, say with --frames where the frames lie")
 
-    def predict(self, segmenter: VideoSegmenter) -> None:
-        """Write the results of each video that has none."""
+    def predict(self, workman: Predicting) -> None:
+        """Write the results of each video that has none, in this process."""
+        self._agree(workman.begin(None))
         total, passed, start = sum(len(video.files) for video in self.pending), 0, time.monotonic()
         with progress("predicting", "frames", total) as done:
             for number, video in enumerate(self.pending, 1):
                 what = f"predicting video {number} of {len(self.pending)}"
                 if video.id in self.broken:
                     self.folder.mark_broken(video, self.broken[video.id])
-                elif not self.folder.done(video):  # another process may have been faster
-                    self._one(segmenter, video, _later(done, passed, total, what))
+                else:
+                    self._count(video, workman.work(self._task(video), _later(done, passed, total, what)))
                 passed += len(video.files)
         self.seconds = time.monotonic() - start
 
-    def _one(self, segmenter: VideoSegmenter, video: Video, on_frame: Callable[[int], None]) -> None:
-        paths = self.folder.dataset.paths(video)
-        try:
-            source = open_frames(paths, video.name, levels=self.levels)
-            if (source.info.height, source.info.width) != (video.height, video.width):
-                raise FrameError(
-                    f"{paths[0]} is {source.info.width}x{source.info.height} pixels, but the dataset says "
-                    f"{video.width}x{video.height}; mend one of them"
-                )
-            with segmenter(source, on_frame=on_frame) as result:
-                self.notes += result.notes
-                self.results += self.folder.write(video, self._tracks(video, result))
-        except FrameError as error:
-            self._pass_over(video, str(error))
-            self.folder.mark_broken(video, str(error))
-        else:
-            self.videos += 1
-            self.frames += len(video.files)
+    def predict_on(self, together: OnCluster, job: PredictJob) -> None:
+        """Have a cluster write the results of each video that has none."""
+        self.together = together
+        whole = [video for video in self.pending if video.id not in self.broken]
+        tasks, make = map(self._task, whole), partial(Predicting, job)
+        with seen_by_all(self.folder.path) as token:
+            sees = [token, self.folder.dataset.frames]
+            done = together.outcomes(make, tasks, "predicting", len(whole), _frames, self._agree, sees)
+            with closing(done) as outcomes:
+                for outcome in outcomes:
+                    if outcome.answer is not None:
+                        self._count(outcome.task.video, outcome.answer)
+                    else:
+                        self.failed[outcome.task.video.name] = outcome.problem or ""
+                        warn(f"{outcome.task.video.name}: {outcome.problem}")
+        for video in self.pending:
+            if video.id in self.broken:
+                self.folder.mark_broken(video, self.broken[video.id])
+        self.seconds = together.seconds
 
-    def _tracks(self, video: Video, result: VideoResult) -> Iterator[ResultTrack]:
-        for track in result.tracks:
-            yield ResultTrack(video.id, self.ids[track.label_index], track.score, track.masks)
+    def _agree(self, begun: Begun) -> None:
+        """Write down what makes the results, or compare it with what made those that are there."""
+        self.model = begun.model
+        if self.agreed is None and self.restart:  # not before everything else has been found right
+            self.folder.clear()
+        if self.agreed != begun.made:
+            for line in self.folder.keep_settings(begun.made):
+                warn(line)
+        self.agreed = begun.made
+
+    def _task(self, video: Video) -> DatasetVideo:
+        return DatasetVideo(video, self.folder.dataset.paths(video))
+
+    def _count(self, video: Video, done: Predicted) -> None:
+        if done.problem is not None:
+            self._pass_over(video, done.problem)
+            self.folder.mark_broken(video, done.problem)
+            return
+        self.notes += done.notes
+        self.results += done.results
+        self.videos += done.frames > 0
+        self.frames += done.frames
 
     def _pass_over(self, video: Video, problem: str) -> None:
         if not self.skip_broken:
@@ -203,9 +271,18 @@ class _Run:
         self.broken[video.id] = problem
 
 
-def _later(done: Advance, before: int, total: int, what: str) -> Callable[[int], None]:
-    """Return what moves the bar of the whole split when a video's frames are counted from 0."""
-    return lambda count: done(before + count, total, what)
+def _frames(done: Predicted) -> int:
+    return done.frames
+
+
+def _later(done: Advance, before: int, total: int, what: str) -> Bars:
+    """Return what shows a video's frames, counted from 0, as a part of the whole split."""
+
+    @contextmanager
+    def bars(*_: object) -> Iterator[Advance]:
+        yield lambda count, *_: done(before + count, total, what)
+
+    return bars
 
 
 def _state(folder: PredictionFolder) -> str:
@@ -240,6 +317,12 @@ def _conclude(run: _Run, dataset: str, written: list[Path], archives: bool) -> N
     for name, value in rows:
         table.add_row(name, escape(value))
     out.print(table)
+    if run.together is not None:
+        run.together.conclude()
+    if missing and run.failed:
+        names = ", ".join(list(run.failed)[:SHOWN])
+        warn(f"{count(len(run.failed), 'video')} without results: {names}; {AGAIN}")
+        raise typer.Exit(SOME_BROKEN)
     if missing:
         out.print(
             f"{count(missing, 'video')} without results yet: archives are written when the last shard has its own.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from ovvis.bucket import is_bucket
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.following import FollowingOptions
@@ -21,16 +21,18 @@ from ovvis.cli.kept import told
 from ovvis.cli.once import from_first_to_last
 from ovvis.cli.options import Overwrite, sharing
 from ovvis.cli.painting import PaintOptions
+from ovvis.cli.ray_options import RayOptions
 from ovvis.cli.source_options import SourceOptions
 from ovvis.errors import InputError
 from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.measured import Measured, keep_measured
 from ovvis.models.settings import UNTRAINED
-from ovvis.outputs.formats.tracks_json import save_tracks
-from ovvis.outputs.render import NotPainted, render
 from ovvis.outputs.style import Style
-from ovvis.sources.many import source_name, videos_of
+from ovvis.predictions.folder import Shard
+from ovvis.results.video_folder import TRACKS, VIDEO, WRITTEN, write_results
+from ovvis.sources.many import videos_of
+from ovvis.sources.names import source_name
 from ovvis.sources.source import Source
 from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.vocabulary import Vocabulary
@@ -39,11 +41,10 @@ IN_PART = 3  # exit code: frames of the video could not be read or had another s
 ONCE = ("load", "text", "paint")  # stages that say nothing of how long a longer video takes
 ROWS = 25  # tracks that the table shows
 
-WRITTEN = TRACKS, VIDEO = "tracks.json", "overlay.mp4"
-
 
 @sharing(SourceOptions)
 @sharing(PaintOptions)
+@sharing(RayOptions)
 @sharing(shared.SegmenterOptions)
 @sharing(FollowingOptions)
 def segment(
@@ -57,13 +58,17 @@ def segment(
     ],
     labels: Annotated[str | None, typer.Option(help=shared.LABELS, autocompletion=shared.list_names)] = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Folder for the results; ovvis-SOURCE if not given, or ovvis-SOURCE-2, ... where that holds some. Of "
-            "several videos each has a folder of its own in it, and another run does what is missing.",
+            "several videos each has a folder of its own in it, or in a bucket (s3://...), and another run does what "
+            "is missing.",
             metavar="DIR",
         ),
     ] = None,
+    shard: Annotated[
+        str, typer.Option(help="i/n: of several videos only each n-th from the i-th on; n processes share one folder.")
+    ] = "1/1",
     overwrite: Overwrite = False,
     paint_above: Annotated[
         float, typer.Option(help="Show and paint only tracks of at least this score.")
@@ -74,9 +79,11 @@ def segment(
     paint: PaintOptions,
     options: shared.SegmenterOptions,
     following: FollowingOptions,
+    cluster: RayOptions,
 ) -> None:
     """Find, follow and name everything in videos that the labels speak of."""
     shared.prepare_process()
+    cluster.check("ovvis segment")
     if not 0 <= paint_above <= 1:
         raise InputError(f"--paint-above {paint_above:g}: it must lie in [0, 1]; 0 shows and paints every track")
     style = paint.find()
@@ -89,10 +96,12 @@ def segment(
     videos = videos_of(source)
     for said in videos.notes:
         warn(said)
-    if videos.several:
+    part = Shard.parse(shard)
+    bucket = output is not None and is_bucket(output)
+    if videos.several or cluster.ray or bucket or part.count > 1:
         from ovvis.cli.segment_many import Batch, segment_many
 
-        batch = Batch(videos, output, vocabulary, options, taken, video, paint_above, style)
+        batch = Batch(videos, output, vocabulary, options, taken, video, paint_above, style, cluster, part)
         return segment_many(batch, overwrite)
     frames = taken.open(source[0])
     folder = OutputFolder(output or default_output(source[0]), WRITTEN, overwrite=overwrite, another=output is None)
@@ -164,7 +173,19 @@ def deliver(
         warn(note)
     with told(folder), ExitStack() as kept:
         with folder:
-            result, unpainted = write_results(kept, folder, frames, load, watch, video, least, style, what)
+            result, unpainted = write_results(
+                kept,
+                folder,
+                frames,
+                load,
+                watch,
+                video,
+                least,
+                style,
+                what,
+                bars=progress,
+                reading=from_first_to_last,
+            )
         _show(result, least)  # not before the results are in place: whatever becomes of it, they stay
         for note in result.notes:
             if note not in said:  # what only the end of the video showed
@@ -179,67 +200,9 @@ def deliver(
                 warn(warned)
 
 
-def write_results(
-    kept: ExitStack,
-    folder: OutputFolder,
-    frames: Source,
-    load: Callable[[], Callable[..., VideoResult]],
-    watch: Stopwatch,
-    video: bool,
-    least: float,
-    style: Style | None,
-    what: str = "segmenting",
-) -> tuple[VideoResult, list[str]]:
-    """Segment a video and write its results into a folder that is being written.
-
-    Args:
-        kept: holds the result's masks until it is closed.
-        folder: entered.
-        frames: the video.
-        load: gives what makes the result of the frames, such as a segmenter.
-        watch: takes the time.
-        video: whether to paint one.
-        least: score of the tracks that are painted.
-        style: how they are painted.
-        what: the bar's text.
-
-    Returns:
-        The result, and what has to be told of frames that the painted video lacks.
-    """
-    tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)
-    segmenter = load()
-    with from_first_to_last(frames, video, kept) as taken, progress(what, "frames", frames.info.frame_count) as done:
-        result = kept.enter_context(segmenter(taken, on_frame=done))
-    unpainted: list[str] = []
-    if video:
-        with watch("paint"):
-            unpainted = _paint(result, taken, video_file, least, style)
-    result.seconds = {**watch.seconds, **result.seconds}
-    save_tracks(result, tracks_file)
-    return result, unpainted
-
-
 def default_output(source: str) -> Path:
     """Return the folder for the results of a source: its name behind "ovvis-", here."""
     return Path(f"ovvis-{source_name(source)}")
-
-
-def _paint(result: VideoResult, frames: Source, path: Path, least: float, style: Style | None) -> list[str]:
-    """Write the painted video; return what has to be told of frames that it lacks."""
-    painted = 0
-    with (
-        progress("painting", "frames", len(result.frame_indices)) as done,
-        warnings.catch_warnings(record=True) as caught,
-    ):
-        warnings.simplefilter("always", NotPainted)
-
-        def on_frame() -> None:
-            nonlocal painted
-            painted += 1
-            done(painted, None)
-
-        render(result, frames, path, min_score=least, style=style, on_frame=on_frame)
-    return [str(warning.message) for warning in caught if issubclass(warning.category, NotPainted)]
 
 
 def _show(result: VideoResult, least: float) -> None:

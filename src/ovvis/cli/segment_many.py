@@ -1,38 +1,49 @@
-"""Several videos in one run of `ovvis segment`: one model, a folder for each, a table at the end."""
+"""Several videos in one run of `ovvis segment`: one model, or one a worker of a cluster; a folder for each video."""
 
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from ovvis.cli import segment as one
-from ovvis.cli.console import count, out, warn
+from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import kept
-from ovvis.cli.segmenter import SegmenterOptions
+from ovvis.cli.on_cluster import OnCluster
+from ovvis.cli.once import from_first_to_last
+from ovvis.cli.ray_options import RayOptions
+from ovvis.cli.segment_tally import Tally
+from ovvis.cli.segmenter import SegmenterOptions, prepare_process
 from ovvis.cli.source_options import SourceOptions
+from ovvis.cluster.homes import Home, home_of
+from ovvis.cluster.segmenting import PATIENCE, Row, Segmenting, SegmentJob, VideoTask, folder_of
 from ovvis.errors import InputError
-from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.outputs.style import Style
-from ovvis.paths import user_path
-from ovvis.predictions.run_settings import SETTINGS, keep_settings
-from ovvis.sources.many import Videos, distinct_names
+from ovvis.predictions.folder import Shard
+from ovvis.predictions.run_settings import SETTINGS
+from ovvis.progress import silent
+from ovvis.results.video_folder import TRACKS, VIDEO
+from ovvis.sources.many import Videos
+from ovvis.sources.names import Names
+from ovvis.structures import VideoResult
 from ovvis.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
+    from ovvis.models.text import EmbeddedWords
 
 NONE_WORKED = 2  # exit code: no video could be used
+LOOKED = 10.0  # seconds in which what is done is looked for here, before the workers do
 PAINTING = "painting.json"  # how the painted videos of a folder look
-LONGEST = 30  # rows of the table that are shown; those with something to tell come first
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +51,20 @@ class Batch:
     """What is to be done."""
 
     videos: Videos
-    output: Path | None
+    output: str | None
     vocabulary: Vocabulary | None
     options: SegmenterOptions
     taken: SourceOptions
     video: bool
     least: float
     style: Style  # how tracks are painted
+    cluster: RayOptions
+    part: Shard
 
     @property
-    def home(self) -> Path:
-        """The folder that the videos' folders lie in."""
-        return user_path(self.output or f"ovvis-{self.videos.home}").absolute()
+    def home(self) -> Home:
+        """What the videos' folders lie in."""
+        return home_of(self.output or f"ovvis-{self.videos.home}")
 
     def settings(self) -> dict[str, Any]:
         """Return what makes results the same, as JSON knows it."""
@@ -65,178 +78,191 @@ class Batch:
         """Return what makes painted videos the same, as JSON knows it."""
         return {"paint_above": self.least, **asdict(self.style)}
 
+    def job(self, overwrite: bool, patience: float = 0.0) -> SegmentJob:
+        """Return what is done with each video."""
+        return SegmentJob(
+            home=self.home,
+            load=partial(load, self.options, self.vocabulary),
+            made=partial(made_by, self.options),
+            open=self.taken.open,
+            bounded=self.taken.bounded,
+            video=self.video,
+            least=self.least,
+            style=self.style,
+            overwrite=overwrite,
+            patience=patience,
+            keep=partial(keep_seconds, self.options),
+        )
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What became of a video."""
 
-    name: str
-    frames: int | None = None
-    instances: int | None = None
-    seconds: float | None = None
-    said: str = ""
-    state: str = "done"  # or "there": already; "part": used in part; "broken"
+def load(options: SegmenterOptions, vocabulary: Vocabulary | None, embedded: EmbeddedWords | None) -> VideoSegmenter:
+    """Return the segmenter, here or in another process.
+
+    Args:
+        options: of the model.
+        vocabulary: None for the one that comes with the weights.
+        embedded: the words, where another process has embedded them.
+    """
+    prepare_process()
+    return options.load(vocabulary, Stopwatch(), embedded)
+
+
+def made_by(options: SegmenterOptions, segmenter: VideoSegmenter) -> dict[str, Any]:
+    """Return what makes a segmenter's results."""
+    return {**segmenter.describe(), "weights_sha256": options.weights_digest(segmenter.model.name)}
+
+
+def keep_seconds(options: SegmenterOptions, result: VideoResult) -> None:
+    """Keep what a frame took."""
+    one.keep_seconds(result, options)
 
 
 def segment_many(batch: Batch, overwrite: bool) -> None:
-    """Segment videos one after another, tell what became of each, and leave with the code that fits."""
-    names, notes = distinct_names(batch.videos.sources)
-    for note in notes:
+    """Segment videos, tell what became of each, and leave with the code that fits."""
+    tasks = Tasks(batch.videos.sources, batch.part)
+    for note in tasks.names.notes:
         warn(note)
-    home = batch.home
-    rows: list[Row] = []
+    home, tally = batch.home, Tally()
 
     def state() -> str:
-        done = sum(row.state != "broken" for row in rows)
-        return f"{done} of {count(len(names), 'video')} are done, in {home}; the same command goes on from there"
+        done = f"{tally.done} of {count(len(tasks), 'video')} are done"
+        return f"{done}, in {home}; the same command goes on from there"
 
-    home_was = home.exists()
+    home_was = home.begin()
     try:
-        with kept(home, state):
-            _agree(home, names, batch, overwrite)
-            worker = _Worker(batch, overwrite)
-            for number, (source, name) in enumerate(zip(batch.videos.sources, names, strict=True), 1):
-                rows.append(worker.work(source, home / name, f"{name} ({number} of {len(names)})"))
-                if rows[-1].state == "broken":
-                    warn(f"{name}: {rows[-1].said}")
+        with kept(Path(str(home)), state):
+            _agree(home, tasks, batch, overwrite)
+            runner = _Together(batch, overwrite) if batch.cluster.ray else _Alone(batch, overwrite)
+            with closing(runner.rows(tasks)) as rows:
+                for row in rows:
+                    for note in row.notes:
+                        warn(note)
+                    if row.state == "broken":
+                        warn(f"{row.name}: {row.said}")
+                    tally.add(row)
     finally:
-        if not home_was and not any(row.state != "broken" for row in rows):
-            with suppress(OSError):
-                for name in (SETTINGS, PAINTING):
-                    (home / name).unlink(missing_ok=True)
-                home.rmdir()
-    _conclude(rows, home, batch, worker)
+        if not home_was and not tally.done and batch.part.count == 1:
+            home.forget(SETTINGS, PAINTING)
+            home.leave()
+    _conclude(tally, home, batch, runner)
 
 
-def _agree(home: Path, names: list[str], batch: Batch, overwrite: bool) -> None:
+class Tasks:
+    """A shard's videos as tasks, read as they are needed.
+
+    Args:
+        videos: all of them, so that a name is the same whatever the shard.
+        part: the shard.
+    """
+
+    def __init__(self, videos: Sequence[str], part: Shard) -> None:
+        self.names = Names(videos)
+        self._videos, self._part = videos, part
+        self._length = len(range(part.index - 1, len(videos), part.count))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[VideoTask]:
+        mine = islice(self._videos, self._part.index - 1, None, self._part.count)
+        for number, source in enumerate(mine, 1):
+            name = self.names.of(source)
+            yield VideoTask(source, name, f"{name} ({number} of {self._length})")
+
+
+def _agree(home: Home, tasks: Tasks, batch: Batch, overwrite: bool) -> None:
     """Write what makes the results and the painted videos, or compare it with what made those that are there.
 
     Raises:
         InputError: other settings made them, or nothing says what did.
     """
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"output folder {home} cannot be made ({error.strerror}): choose another --output") from error
-    settings = home / SETTINGS
     if overwrite:
-        for name in (SETTINGS, PAINTING):
-            (home / name).unlink(missing_ok=True)
-    elif not settings.exists():
-        there = next((name for name in names if (home / name / one.TRACKS).exists()), None)
-        if there is not None:
+        home.forget(SETTINGS, PAINTING)
+    elif not home.has(SETTINGS):
+        there = home.with_results(task.name for task in tasks)
+        if there is not None and not home.has(SETTINGS):  # another shard may have begun in between
             raise InputError(
-                f"{home / there} holds results, and no {SETTINGS} says what made them: choose another --output, or"
+                f"{home}/{there} holds results, and no {SETTINGS} says what made them: choose another --output, or"
                 " replace them with --overwrite"
             )
-    kept = [(settings, batch.settings())] + ([(home / PAINTING, batch.painting())] if batch.video else [])
+    kept = [(SETTINGS, batch.settings())] + ([(PAINTING, batch.painting())] if batch.video else [])
     for file, facts in kept:
-        for line in keep_settings(file, facts, "", anew="replace them with --overwrite"):
+        for line in home.agree(file, facts, "replace them with --overwrite"):
             warn(line)
 
 
-class _Worker:
-    """Works on one video after another with one model."""
+class _Alone:
+    """Works on one video after another with one model, in this process."""
 
     def __init__(self, batch: Batch, overwrite: bool) -> None:
-        self._batch, self._overwrite = batch, overwrite
-        self._segmenter: VideoSegmenter | None = None
-        self.watch = Stopwatch()
+        self._batch = batch
+        self._work = Segmenting(batch.job(overwrite), from_first_to_last)
 
-    def _load(self) -> VideoSegmenter:
-        if self._segmenter is None:
-            self._segmenter = self._batch.options.load(self._batch.vocabulary, self.watch)
-        return self._segmenter
+    def rows(self, tasks: Tasks) -> Generator[Row]:
+        """Yield what became of each video."""
+        for task in tasks:
+            yield self._work.work(task, progress)
 
     @property
     def caution(self) -> str | None:
         """What the user should know of the model that ran, if one did."""
-        return None if self._segmenter is None else self._batch.options.caution(self._segmenter.model.name)
+        return None if self._work.model is None else self._batch.options.caution(self._work.model)
 
-    def work(self, source: str, path: Path, what: str) -> Row:
-        """Segment one video, unless its results are there; return what became of it."""
-        batch, name = self._batch, path.name
-        if not self._overwrite and _whole(path, source, batch.video):
-            return Row(name, said="there already", state="there")
-        began = time.monotonic()
-        try:
-            frames = batch.taken.open(source)
-            if frames.endless and not batch.taken.bounded:
-                raise InputError(f"{frames.info.name} does not end: give it alone, or with --duration or --max-frames")
-        except InputError as error:
-            return Row(name, said=str(error), state="broken")
-        segmenter = self._load()  # what is wrong with the model ends everything
-        for note in frames.notes:
-            warn(note)
-        said = list(frames.notes)
-        folder = OutputFolder(path, one.WRITTEN, overwrite=True)
-        try:
-            with ExitStack() as held:
-                with folder:
-                    result, unpainted = one.write_results(
-                        held,
-                        folder,
-                        frames,
-                        lambda: segmenter,
-                        Stopwatch(),
-                        batch.video,
-                        batch.least,
-                        batch.style,
-                        what,
-                    )
-                one.keep_seconds(result, batch.options)
-                for note in result.notes:
-                    if note not in said:
-                        warn(note)
-                problems = [*([result.problem] if result.problem else []), *unpainted]
-                seconds = time.monotonic() - began
-                found = len(result.best_tracks(batch.least))
-                state = "part" if problems else "done"
-                return Row(name, len(result.frame_indices), found, seconds, "; ".join(problems), state)
-        except InputError as error:
-            return Row(name, said=str(error), state="broken")
+    def conclude(self) -> None:
+        """Say nothing of machines: there is one."""
 
 
-def _whole(path: Path, source: str, video: bool) -> bool:
-    """Return whether a video's results are there, and are not older than the video."""
-    tracks = path / one.TRACKS
-    if not tracks.exists() or (video and not (path / one.VIDEO).exists()):
-        return False
-    file = user_path(source)
-    try:
-        return not file.exists() or file.stat().st_mtime <= tracks.stat().st_mtime
-    except OSError:
-        return False
+def _frames(row: Row) -> int:
+    return row.frames or 0
 
 
-def _conclude(rows: list[Row], home: Path, batch: Batch, worker: _Worker) -> None:
+class _Together:
+    """Hands videos out to a cluster."""
+
+    def __init__(self, batch: Batch, overwrite: bool) -> None:
+        self._batch, self._job = batch, batch.job(overwrite, PATIENCE)
+        self._cluster = OnCluster(batch.cluster, batch.options.device)
+
+    def rows(self, tasks: Tasks) -> Generator[Row]:
+        """Yield what became of each video, in the order in which they are done."""
+        waiting, there = iter(tasks), Segmenting(self._job)
+        began, left = time.monotonic(), len(tasks)
+        for task in waiting:
+            if not there.is_done(task) or time.monotonic() - began > LOOKED:
+                break
+            left -= 1  # what is done needs no cluster
+            yield there.work(task, silent)
+        else:
+            return
+        self._batch.options.warn_of_noise()  # what the workers say stays where they are
+        make, rest = partial(Segmenting, self._job), chain([task], waiting)
+        with self._job.home.shown() as token:
+            sees = [*token, *folder_of(task.source)]
+            for outcome in self._cluster.outcomes(make, rest, "segmenting", left, _frames, sees=sees):
+                failed = Row(outcome.task.name, said=outcome.problem or "", state="broken")
+                yield failed if outcome.answer is None else outcome.answer
+
+    @property
+    def caution(self) -> str | None:
+        """What the user should know of the model that ran, if one did."""
+        return self._batch.options.caution(self._cluster.model) if self._cluster.model else None
+
+    def conclude(self) -> None:
+        """Show how each machine fared."""
+        self._cluster.conclude()
+
+
+def _conclude(tally: Tally, home: Home, batch: Batch, runner: _Alone | _Together) -> None:
     """Show the table, say where the results are, and leave."""
-    broken = [row for row in rows if row.state == "broken"]
-    part = [row for row in rows if row.state == "part"]
-    there = [row for row in rows if row.state == "there"]
-    table = Table(title=count(len(rows), "video"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("video", overflow="fold")
-    for name in ("frames", "instances", "seconds"):
-        table.add_column(name, justify="right")
-    table.add_column("", overflow="fold")
-    shown = rows if len(rows) <= LONGEST else [*broken, *part, *(row for row in rows if row.state == "done")][:LONGEST]
-    for row in shown:
-        figures = ["" if value is None else str(value) for value in (row.frames, row.instances)]
-        seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
-        said = {"broken": "left out: ", "part": "in part: "}.get(row.state, "") + row.said
-        table.add_row(escape(row.name), *figures, seconds, escape(said))
-    out.print(table)
-    if len(rows) > len(shown):
-        out.print(f"... and {len(rows) - len(shown)} more.")
-    if there:
-        out.print(f"{count(len(there), 'video')} had results already: --overwrite makes them anew.")
-    names = f"{one.TRACKS} and {one.VIDEO}" if batch.video else one.TRACKS
-    if len(broken) < len(rows):
+    tally.show()
+    runner.conclude()
+    names = f"{TRACKS} and {VIDEO}" if batch.video else TRACKS
+    if tally.done:
         out.print(f"Results: {escape(str(home))} (a folder for each video with {names})", soft_wrap=True)
-    if worker.caution:
-        warn(worker.caution)
-    if len(broken) == len(rows):
+    if runner.caution:
+        warn(runner.caution)
+    if not tally.done:
         warn("None of the videos could be used.")
         raise typer.Exit(NONE_WORKED)
-    if broken or part:
+    if tally.states["broken"] or tally.states["part"]:
         raise typer.Exit(one.IN_PART)

@@ -28,7 +28,7 @@ from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, builtin_names, read_promp
 
 if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
-    from ovvis.models.text import Words
+    from ovvis.models.text import EmbeddedWords, Words
 
 LABELS = (
     '"dog, cat|kitten" (bars between synonyms), @file.txt (a label a line), or a list\'s name: lvvis. If not given: '
@@ -281,12 +281,20 @@ class SegmenterOptions:
         fell_back = self.model is None and self.weights is None and loaded == SMALL_MODEL
         return small_model_warning() if fell_back else None
 
-    def load(self, vocabulary: Vocabulary | None, watch: Stopwatch) -> VideoSegmenter:
+    def warn_of_noise(self) -> None:
+        """Say that an untrained network finds nothing."""
+        if self.weights == UNTRAINED:
+            warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
+
+    def load(
+        self, vocabulary: Vocabulary | None, watch: Stopwatch, embedded: EmbeddedWords | None = None
+    ) -> VideoSegmenter:
         """Return the segmenter, with bars while weights are fetched and labels are read.
 
         Args:
             vocabulary: None for the one that comes with the weights.
             watch: takes the time.
+            embedded: the words, where another process has embedded them with the same model.
 
         Raises:
             InputError: an option cannot be used.
@@ -296,11 +304,10 @@ class SegmenterOptions:
             from ovvis.inference.pipeline import VideoSegmenter
             from ovvis.models.load import load_model
 
-        words = self.words(vocabulary)
+        words = embedded or self.words(vocabulary)
         if vocabulary is None and (self.weights == UNTRAINED or not self._may_bring_labels()):
             raise InputError("--labels is missing: say what to look for, such as --labels 'dog, cat'")
-        if self.weights == UNTRAINED:
-            warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
+        self.warn_of_noise()
         asked = {"memory": self.memory, "matched": self.matched, "momentum": self.momentum}
         tracking: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
         if self.birth is not None:

@@ -13,7 +13,7 @@ from ovvis.cli.console import progress
 from ovvis.cli.following import FollowingOptions
 from ovvis.cli.options import Overwrite, completing, sharing
 from ovvis.cli.painting import PaintOptions
-from ovvis.cli.segment import WRITTEN, default_output, deliver
+from ovvis.cli.segment import default_output, deliver
 from ovvis.cli.source_options import SourceOptions
 from ovvis.detections.categories import names_by_id
 from ovvis.detections.read import FORMATS_READ, find_format, read_detections, video_of
@@ -23,6 +23,7 @@ from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.settings import LEARNT, TRACKERS, find_tracker
 from ovvis.models.sources import use_mirror
 from ovvis.paths import user_path
+from ovvis.results.video_folder import WRITTEN
 from ovvis.sources.video import Source, open_source
 from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts

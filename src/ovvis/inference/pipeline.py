@@ -82,7 +82,8 @@ class VideoSegmenter:
         model: from `load_model`.
         vocabulary: what `Vocabulary` takes, or text as `Vocabulary.parse` takes it; None takes the one that came with
             the model's weights, where one did (`Model.texts`: an OVFormer's training labels). Or what `read_words` made
-            of a vocabulary; prompts, embeddings and rows are in there then.
+            of a vocabulary; prompts, embeddings and rows are in there then. Or `asked` of another segmenter with the
+            same model, so that no text is embedded twice.
         short_edge: pixels that a frame's short edge is resized to for the network; None takes the model's own, 0 keeps
             the frame's size.
         long_edge: most pixels of the long edge after that.
@@ -116,7 +117,7 @@ class VideoSegmenter:
     def __init__(
         self,
         model: AnyModel,
-        vocabulary: Vocabulary | Words | str | Iterable[str | Sequence[str] | Label] | None = None,
+        vocabulary: Vocabulary | Words | EmbeddedWords | str | Iterable[str | Sequence[str] | Label] | None = None,
         *,
         short_edge: int | None = None,
         long_edge: int = 1333,
@@ -153,6 +154,10 @@ class VideoSegmenter:
         self._text_file = text_cache() if cache else None
         self.beside: Beside | None = None  # is told of each stage of a video
         words = vocabulary
+        if isinstance(words, EmbeddedWords):
+            self._renamable = not words.foreign
+            self._ask(words)
+            return
         if not isinstance(words, Words):
             rows = None if text_rows is None else _vocabulary(text_rows)
             labels = None if words is None else _vocabulary(words)
@@ -162,6 +167,7 @@ class VideoSegmenter:
 
     def _ask(self, asked: EmbeddedWords) -> None:
         """Take words as those to look for."""
+        self.asked = asked
         self.vocabulary, self.prompts, self._text_digest = asked.vocabulary, asked.words.prompts, asked.digest
         there = self.model.device
         vectors, rows = asked.text.vectors.to(there), asked.text.label_of_row.to(there)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +55,19 @@ class Encoding:
 H264 = Encoding("mp4", "libx264", "yuv420p", {"crf": "20", "preset": "veryfast"}, {"movflags": "+faststart"})
 
 
+# What x264 may use where it could use AVX-512: there its look ahead (mbtree) reads memory that nobody wrote, and the
+# same frames gave other bytes in another process.
+_UP_TO_AVX2 = "mmx2,sse2fast,ssse3,sse4.2,avx,fma3,bmi1,bmi2,lzcnt,avx2"
+
+
+def _has_avx512() -> bool:
+    try:
+        features = import_module("numpy._core._multiarray_umath").__cpu_features__
+    except (ImportError, AttributeError):  # not a public name
+        return False
+    return bool(features.get("AVX512F"))
+
+
 class VideoWriter:
     """Writes frames: as an mp4 (H.264, 4:2:0, BT.709) that plays everywhere and starts before it is loaded, or another.
 
@@ -87,6 +101,8 @@ class VideoWriter:
         self.path, self.size, self._aspect = path, size, pixel_aspect
         self._encoding = encoding
         self._options, self._muxing = dict(encoding.options), dict(encoding.flags)
+        if encoding.codec == H264.codec and _has_avx512():
+            self._options["x264-params"] = f"asm={_UP_TO_AVX2}"
         self._growing = growing
         if growing:
             self._options["tune"] = "zerolatency"  # else the encoder keeps up to a second to itself

@@ -8,8 +8,6 @@ DIR/results.json, ...        the whole split: `ovvis.predictions.submission`
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,21 +16,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-import numpy as np
-
 from ovvis.datasets.annotations import Annotations, Video
 from ovvis.errors import DISK_FULL, InputError
 from ovvis.evaluation.records import ResultTrack
 from ovvis.files.hidden import clear_leftovers
 from ovvis.files.lock import clear_locks, release_lock, take_lock
-from ovvis.files.output import disk_full, whole_file
-from ovvis.masks import encode
-from ovvis.outputs.formats.tracks_json import write_segmentations, written_mask
+from ovvis.files.output import disk_full
 from ovvis.paths import user_path
 from ovvis.predictions.run_settings import SETTINGS, keep_settings
 from ovvis.predictions.submission import packed_files
+from ovvis.predictions.video_file import BROKEN, RESULTS, broken_file, is_done, mark_broken, results_file, write_video
 
-RESULTS, BROKEN = "results", "broken"
 PATIENCE = 0.5  # seconds; another process that starts may hold a lock for a moment, to see whether it is free
 
 
@@ -161,17 +155,11 @@ class PredictionFolder:
 
     def file(self, video: Video) -> Path:
         """Return the file of a video's results."""
-        return self.path / RESULTS / f"{video.id}.json"
+        return results_file(self.path, video)
 
     def done(self, video: Video) -> bool:
         """Return whether a video's results are there, whole."""
-        try:
-            with self.file(video).open("rb") as file:
-                start = file.read(1)
-                file.seek(-2, os.SEEK_END)
-                return start == b"[" and file.read(2) == b"]\n"
-        except OSError:
-            return False
+        return is_done(self.path, video)
 
     def mine(self) -> list[Video]:
         """Return the videos of this shard, in the dataset's order."""
@@ -187,49 +175,21 @@ class PredictionFolder:
         Raises:
             ResourceError: the disk is full.
         """
-        count = 0
-        self.file(video).parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(self.file(video), self.shard.suffix) as path, path.open("w", encoding="ascii") as file:
-            file.write("[")
-            for track in tracks:
-                file.write(",\n" if count else "\n")
-                self._write_entry(video, track, file)
-                count += 1
-            file.write("\n]\n")
-        self._broken_file(video).unlink(missing_ok=True)
-        return count
-
-    def _write_entry(self, video: Video, track: ResultTrack, file: TextIO) -> None:
-        key = "image_id" if self.images else "video_id"
-        # The ids stand first: packing reads them without parsing the masks.
-        head = {key: video.id, "category_id": track.category_id, "score": float(track.score)}
-        file.write(json.dumps(head, allow_nan=False)[:-1])
-        if self.images:
-            mask = track.masks[0] or encode(np.zeros((video.height, video.width), dtype=np.bool_))
-            file.write(f', "segmentation": {json.dumps(written_mask(mask))}}}')
-        else:
-            file.write(', "segmentations": ')
-            write_segmentations(track.masks, file)
-            file.write("}")
+        return write_video(self.path, video, tracks, self.images, self.shard.suffix)
 
     def mark_broken(self, video: Video, problem: str) -> None:
         """Write down why a video has no results."""
-        self._broken_file(video).parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(self._broken_file(video), self.shard.suffix) as path:
-            path.write_text(
-                json.dumps({"video_id": video.id, "name": video.name, "problem": problem}) + "\n", encoding="ascii"
-            )
+        mark_broken(self.path, video, problem, self.shard.suffix)
 
     def broken(self) -> list[Video]:
         """Return the videos of the whole split, other shards' too, that have no results because they are broken."""
-        return [video for video in self.dataset.videos if self._broken_file(video).exists() and not self.done(video)]
+        return [
+            video for video in self.dataset.videos if broken_file(self.path, video).exists() and not self.done(video)
+        ]
 
     def missing(self) -> list[Video]:
         """Return the videos of the whole split, other shards' too, that are neither done nor broken."""
-        return [v for v in self.dataset.videos if not self.done(v) and not self._broken_file(v).exists()]
-
-    def _broken_file(self, video: Video) -> Path:
-        return self.path / BROKEN / f"{video.id}.json"
+        return [v for v in self.dataset.videos if not self.done(v) and not broken_file(self.path, v).exists()]
 
 
 def _remove_leftovers(folder: Path, own: str) -> None:

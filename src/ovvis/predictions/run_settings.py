@@ -36,7 +36,7 @@ def dataset_settings(dataset: Annotations) -> dict[str, Any]:
 
 
 def keep_settings(
-    path: Path, settings: Mapping[str, Any], suffix: str, anew: str = "drop them with --restart"
+    path: Path, settings: Mapping[str, Any], suffix: str, anew: str = "drop them with --restart", where: str = ""
 ) -> list[str]:
     """Write the settings if there are none, or compare them with those that are there.
 
@@ -45,6 +45,7 @@ def keep_settings(
         settings: values that JSON knows.
         suffix: of the hidden file, so that several processes may begin at once.
         anew: how the results that are there are given up, for the message.
+        where: the results lie, for the message; the file's folder if not given.
 
     Returns:
         What differs and may, a line each.
@@ -60,12 +61,12 @@ def keep_settings(
             _publish_first(partial, path)
     found = _read(path)
     warnings = []
-    for name, old, new in _differences(found, wanted):
-        said = f"{name} was {_short(old)} and is now {_short(new)}"
+    for name, old, new in differences(found, wanted):
+        said = f"{name} was {in_short(old)} and is now {in_short(new)}"
         if name.split(".")[0] not in MAY_DIFFER:
             raise InputError(
-                f"{path.parent} holds results made with other settings: {said}. Give the settings they were made "
-                f"with, choose another --output, or {anew}"
+                f"{where or path.parent} holds results made with other settings: {said}. Give the settings they were "
+                f"made with, choose another --output, or {anew}"
             )
         warnings.append(f"{said}: the last digits of the scores may differ from those of the results already there.")
     return warnings
@@ -95,18 +96,19 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield the name and both values of each setting that differs."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
-            yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+            yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for i, (one, other) in enumerate(zip(old, new, strict=True)):
-            yield from _differences(one, other, f"{name}[{i}]")
+            yield from differences(one, other, f"{name}[{i}]")
     elif old != new:
         yield name, old, new
 
 
-def _short(value: Any) -> str:
+def in_short(value: Any) -> str:
+    """Return a value as a message shows it."""
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."

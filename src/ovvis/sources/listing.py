@@ -16,6 +16,12 @@ IMAGE_SUFFIXES = (
 )
 """The endings, in any case, by which a file counts as a frame image."""
 
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv"),
+    *(".ogv", ".3gp", ".mxf", ".y4m", ".h264", ".h265", ".hevc", ".vob", ".asf", ".f4v"),
+)
+"""The endings, in any case, by which a file in a folder counts as a video."""
+
 OTHER_MEDIA = (
     *(".heic", ".heif", ".hif", ".jxl", ".exr", ".dpx", ".hdr", ".psd", ".svg", ".ico", ".eps", ".sgi", ".dds", ".pcx"),
     *(".fits", ".dcm", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"),

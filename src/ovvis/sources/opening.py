@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ovvis.bucket import fetched, is_bucket
 from ovvis.errors import InputError
 from ovvis.paths import user_path
 from ovvis.sources.arrays import ArraySource, in_memory
@@ -66,6 +68,26 @@ def open_kind(
     text = str(source)
     if text.startswith("file://"):
         text = file_of_address(text)
+    if is_bucket(text):
+        _only_elsewhere(transport=transport, timeout=timeout, reconnect=reconnect)
+        path, remove = fetched(text)
+        try:
+            local = open_kind(
+                path,
+                span,
+                fps=fps,
+                stream=stream,
+                levels=levels,
+                bgr=False,
+                transport=None,
+                timeout=None,
+                reconnect=None,
+            )
+        except BaseException:
+            remove()
+            raise
+        weakref.finalize(local, remove)
+        return local
     elsewhere = _elsewhere(text, transport, timeout)
     if elsewhere is not None:
         found, said = elsewhere

@@ -1,0 +1,97 @@
+"""What verbs that hand their videos out ask for: on which cluster, and what a worker needs of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from ovvis.cli.extras import need
+from ovvis.errors import InputError
+
+CLUSTER = "Many machines"  # a group of `--help`
+LOCAL = "local"
+_ADDRESS = re.compile(r"auto|local|[\w.-]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5}|ray://\S+")
+
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="Hand the videos out to workers of a Ray cluster: 'auto' for the one that this machine is part of, "
+        "HOST:PORT for another; without a word one is started here. Needs the extra 'ray'.",
+        metavar="[ADDRESS]",
+        rich_help_panel=CLUSTER,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--ray-workers",
+        min=1,
+        help="Most workers at once; as many as fit if not given.",
+        rich_help_panel=CLUSTER,
+    ),
+]
+Cpus = Annotated[
+    float | None,
+    typer.Option("--ray-cpus", min=0.1, help="Cores of a worker; 2 if not given.", rich_help_panel=CLUSTER),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(
+        "--ray-gpus",
+        min=0,
+        max=64,
+        help="GPUs of a worker, also a part of one (0.5); 1 if the cluster has any, 0 with --device cpu.",
+        rich_help_panel=CLUSTER,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayOptions:
+    """The options of a verb that can hand its videos out; `sharing(RayOptions)` gives them to a verb."""
+
+    ray: Ray = None
+    ray_workers: Workers = None
+    ray_cpus: Cpus = None
+    ray_gpus: Gpus = None
+
+    def check(self, verb: str) -> bool:
+        """Refuse what cannot be; return whether a cluster is asked for.
+
+        Raises:
+            InputError: an address that is none, or options of a cluster without one.
+            ResourceError: Ray is not installed.
+        """
+        if self.ray is None:
+            for name in ("workers", "cpus", "gpus"):
+                if getattr(self, f"ray_{name}") is not None:
+                    raise InputError(f"--ray-{name} is for workers of a cluster: give --ray too, or leave it out")
+            return False
+        if not _ADDRESS.fullmatch(self.ray):
+            raise InputError(
+                f"--ray {self.ray}: it takes auto, HOST:PORT or nothing; if that is a video, put --ray behind all "
+                "videos or write --ray=local"
+            )
+        need(f"{verb} --ray", "ray", ["ray"])
+        return True
+
+
+def with_words(arguments: list[str]) -> list[str]:
+    """Return a verb's arguments with the word that a lone --ray stands for.
+
+    >>> with_words(["a.mp4", "--ray", "--labels", "dog"])
+    ['a.mp4', '--ray=local', '--labels', 'dog']
+    >>> with_words(["a.mp4", "--ray", "auto"])
+    ['a.mp4', '--ray', 'auto']
+    """
+    ends = arguments.index("--") if "--" in arguments else len(arguments)
+    return [
+        f"--ray={LOCAL}"
+        if word == "--ray" and at < ends and (at + 1 == len(arguments) or arguments[at + 1].startswith("-"))
+        else word
+        for at, word in enumerate(arguments)
+    ]

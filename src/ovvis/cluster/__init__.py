@@ -1,0 +1,1 @@
+"""The same work handed out to many processes on many machines, each of which loads the model once."""

@@ -1,0 +1,86 @@
+"""What is handed out, and what whoever does it must be able to; the same for one process and for many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ovvis.progress import Bars
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a worker says when it has loaded what it needs."""
+
+    made: dict[str, Any]  # what makes its results, as JSON knows it: the same for all, or they are not one result
+    model: str  # the name of what was loaded
+    shared: Any = None  # what the others need not make again, such as embedded words
+    notes: tuple[str, ...] = ()  # what a person should know of what was loaded
+
+
+class Workman(Protocol):
+    """Does one task after another, with what it loads once."""
+
+    def begin(self, shared: Any | None) -> Begun:
+        """Load what is needed.
+
+        Args:
+            shared: what another one had to share, if there was one.
+
+        Raises:
+            OvvisError: no task can be done.
+        """
+
+    def work(self, task: Any, bars: Bars) -> Any:
+        """Do a task and return what is to be told of it; its result lies where it belongs, whole, or is not there.
+
+        Raises:
+            ResourceError: the machine lacks something that the next task needs too.
+        """
+
+    def tidy(self, task: Any) -> None:
+        """Remove what a killed workman left of a task."""
+
+
+MakeWorkman = Callable[[], Workman]
+"""Makes a workman in another process: it is sent there, so it holds no networks and no open files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker that is no more."""
+
+    reason: str
+    with_node: bool = False  # whether its whole machine went, so that its task need not be the cause
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An error in a worker that lives on."""
+
+    message: str
+    kind: str  # "input" or "resource", which a person can mend, or the name of any other error
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a task."""
+
+    task: Any
+    answer: Any = None  # what the workman returned
+    problem: str | None = None  # why there is no answer
+    node: str = ""
+    seconds: float = 0.0  # from when it was given away
+
+
+@dataclass(slots=True)
+class Fare:
+    """How one node fared."""
+
+    workers: int = 0  # now
+    tasks: int = 0
+    seconds: float = 0.0  # of all its workers, in tasks that were done
+    lost: int = 0  # workers that died, or went with it
+    versions: dict[str, str] = field(default_factory=dict)
