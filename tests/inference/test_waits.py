@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fakes import build_tiny, build_tiny_ovformer
-from far import FarMode, send
+from fakes import build_tiny, build_tiny_fc_clip, build_tiny_ov_dvis, build_tiny_ovformer
+from far import FAR, FarMode, send
 from ovvis.inference import mask_code
 from ovvis.inference.pipeline import VideoSegmenter
 
@@ -63,3 +63,30 @@ def test_what_is_found_is_the_same_and_each_frame_costs_one_copy_back(build, far
     assert "size that depends on numbers" not in fast[1].waits and fast[1].waits["number read"] == 1  # CLIP's scale
     # The plain way waits for the tracker, for sizes, for the final masks of every object.
     assert plain[1].waits["copy from it"] > 2 * fast[1].waits["copy from it"]
+
+
+NETWORKS = {
+    "ResNet": build_tiny,
+    "ConvNeXt": lambda: build_tiny("tiny-convnext"),
+    "OVFormer": build_tiny_ovformer,
+    "Swin": lambda: build_tiny_ovformer(backbone="swin_s3_tiny_224"),
+    "FC-CLIP": build_tiny_fc_clip,
+    "OV-DVIS++": build_tiny_ov_dvis,
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_waits_for_nothing_so_that_its_launches_can_be_recorded(name):
+    model = NETWORKS[name]().for_inference(CPU, torch.float32)
+    model.network.full_precision = False
+    mode = FarMode()
+    pixels, side = torch.randn(1, 1 if model.classifier.one_frame else 2, 3, 64, 96), model.view_side
+    views = None if side is None else torch.zeros(1, 2, 3, side, side, dtype=torch.uint8)
+    with mode, torch.no_grad():
+        send(model)
+        there = [None if x is None else x.to(FAR) for x in (pixels, views)]
+        for _ in range(2):  # in the first run what follows from sizes is made
+            mode.where.clear()
+            found = model.see(*there, None)
+        assert found.embeddings.near.isfinite().all()
+    assert not mode.where

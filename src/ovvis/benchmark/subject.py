@@ -265,7 +265,7 @@ def subject(row: Row, build: Build = build) -> Subject:
 
 def watch_parts(model: Model) -> tuple[Stopwatch, list[RemovableHandle]]:
     """Return a stopwatch that adds up the time of the network's parts, and the hooks by which it does."""
-    watch, hooks = Stopwatch(model.device), []
+    watch, hooks = Stopwatch(model.device, wait="overlap" not in model.accelerated), []
     for name in PARTS:
         running: list[Any] = []
 

@@ -178,7 +178,7 @@ class Look:
         self._window, self._batch = window, batch
         self._tracker, self._refined, self._limit = tracker, refined, limit
         self._ahead = ahead
-        self.watch = watch or Stopwatch(model.device)
+        self.watch = watch or Stopwatch(model.device, wait=not ahead)
         height, width = shown_size(info)
         self.size = network_size(height, width, *edges, info.pixel_aspect)  # of the network's input
         self.padded = padded_size(self.size)

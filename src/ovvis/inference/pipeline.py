@@ -429,7 +429,7 @@ class VideoSegmenter:
             settings.window,
             (self.short_edge or None, self.long_edge),
             self.batch,
-            watch=Stopwatch(model.device, self.beside),
+            watch=Stopwatch(model.device, self.beside, wait=not ahead),
             tracker=tracker,
             refined=settings.learnt == "offline",
             limit=self.memory_limit,

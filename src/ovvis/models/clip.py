@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +16,7 @@ from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
 from ovvis.errors import InputError
+from ovvis.models.layers.kept import kept
 from ovvis.models.text_tower import can_share, encode_shared, layers_in
 
 MAX_LOGIT_SCALE = 100.0
@@ -204,7 +204,7 @@ class FrozenClip(nn.Module):
             views: ..., 3, S, S; uint8: what `pixels.clip_view` gives, with `image_side` S.
         """
         weight = next(self.visual.parameters())
-        mean, std = (_colours if torch.compiler.is_exporting() else _kept_colours)(weight.device)
+        mean, std = _colours(weight.device).unbind()
         parts = []
         flat = views.flatten(0, -4)
         for part in (flat,) if torch.compiler.is_exporting() else flat.split(IMAGES_AT_ONCE):
@@ -231,14 +231,10 @@ class FrozenClip(nn.Module):
         self.visual.to(dtype)
 
 
-def _colours(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return CLIP's mean and standard deviation of the colours (3, 1, 1)."""
-    with torch.inference_mode(False):
-        mean, std = (torch.tensor(x, device=device).view(3, 1, 1) for x in (CLIP_MEAN, CLIP_STD))
-    return mean, std
-
-
-_kept_colours = lru_cache(maxsize=8)(_colours)  # a copy to a GPU waits for it
+@kept
+def _colours(device: torch.device) -> Tensor:
+    """Return CLIP's mean and standard deviation of the colours (2, 3, 1, 1)."""
+    return torch.tensor((CLIP_MEAN, CLIP_STD), device=device).view(2, 3, 1, 1)
 
 
 def _batches(order: Tensor, length: Tensor, most: int) -> Iterator[Tensor]:

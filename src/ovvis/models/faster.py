@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ovvis.errors import OvvisError
+from ovvis.models.layers.kept import as_constants
 from ovvis.paths import cache_folder
 from ovvis.structures import Prediction
 
@@ -107,7 +108,7 @@ class Faster:
         except OvvisError:
             raise
         except Exception as error:  # whatever a compiler, or a driver, has to say
-            reason = (str(error).strip().splitlines() or [""])[0][:200]
+            reason = " ".join(str(error).split())[:200]
             self._tell(what, shape, f"{type(error).__name__}: {reason}")
             return None
 
@@ -176,6 +177,7 @@ def record(run: Callable[..., Outputs], inputs: Inputs) -> Callable[[], Outputs]
 
 def compile_kept(function: Callable[..., Outputs]) -> Callable[..., Outputs]:
     """Return a function compiled for the shapes that it is called with; what is made is kept in the cache folder."""
+    as_constants()
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     made: Callable[..., Outputs] = torch.compile(function, dynamic=False)
     return made

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovvis.models.layers.kept import kept
 from ovvis.models.layers.linear import Linear, linear
 
 Shapes = Sequence[tuple[int, int]]
@@ -129,24 +130,18 @@ def _softmax(x: Tensor) -> Tensor:
 
 def _spread(rows: Sequence[tuple[int, ...]], heads: int, points: int, device: torch.device) -> Tensor:
     """Return numbers given for each level, repeated for all heads and points: (n, heads * levels * points)."""
-    if torch.compiler.is_exporting():  # an exported size is no number that could be kept
-        return _spread_anew(tuple(rows), heads, points, device)
-    return _spread_kept(tuple(rows), heads, points, device)
+    return _spread_table(tuple(rows), heads, points, device)
 
 
-def _spread_anew(rows: tuple[tuple[int, ...], ...], heads: int, points: int, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):
-        table = torch.tensor(rows, device=device).T  # n, levels
-        return table[:, None, :, None].expand(-1, heads, -1, points).flatten(1)
+@kept
+def _spread_table(rows: tuple[tuple[int, ...], ...], heads: int, points: int, device: torch.device) -> Tensor:
+    table = torch.tensor(rows, device=device).T  # n, levels
+    return table[:, None, :, None].expand(-1, heads, -1, points).flatten(1)
 
 
-def _wide_and_high_anew(width: int, height: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.tensor([width, height], dtype=dtype, device=device)
-
-
-# Kept: a copy to a GPU waits for it, and none may be recorded.
-_spread_kept, _wide_and_high = lru_cache(maxsize=32)(_spread_anew), lru_cache(maxsize=32)(_wide_and_high_anew)
+@kept
+def _wide_and_high(width: int, height: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor([width, height], dtype=dtype, device=device)
 
 
 class Sampler(ABC):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from ovvis.models.layers.kept import kept
 
 
 def sine_code_2d(height: int, width: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -15,8 +16,7 @@ def sine_code_2d(height: int, width: int, channels: int, device: torch.device, d
     The first half of the channels codes the row, the second the column: sines and cosines in turn, wavelengths
     from 2 pi to 20,000 pi over positions that run from 0 to 2 pi (Mask2Former's normalised code).
     """
-    make = _code_2d if torch.compiler.is_exporting() else _kept_2d  # an exported size is no number that could be kept
-    return make(height, width, channels, device, dtype)
+    return _code_2d(height, width, channels, device, dtype)
 
 
 def sine_code_3d(
@@ -27,30 +27,25 @@ def sine_code_3d(
     The sum of the frame's map code and a code of the frame's place in the window over all channels, the same sines
     and cosines (OVFormer eq. 2). It is not zero with one frame either.
     """
-    make = _code_3d if torch.compiler.is_exporting() else _kept_3d
-    return make(frames, height, width, channels, device, dtype)
+    return _code_3d(frames, height, width, channels, device, dtype)
 
 
+@kept
 def _code_2d(height: int, width: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    # A cached tensor made in inference mode could not take part in training later.
-    with torch.inference_mode(False):
-        wave = torch.arange(channels // 2, dtype=torch.float32)
-        wave = 10_000 ** (2 * torch.div(wave, 2, rounding_mode="floor") / (channels // 2))
-        rows, columns = (_sines(size, wave) for size in (height, width))
-        code = torch.cat([rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)], dim=-1)  # h, w, D
-        return code.flatten(0, 1).to(device, dtype)
+    wave = torch.arange(channels // 2, dtype=torch.float32)
+    wave = 10_000 ** (2 * torch.div(wave, 2, rounding_mode="floor") / (channels // 2))
+    rows, columns = (_sines(size, wave) for size in (height, width))
+    code = torch.cat([rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)], dim=-1)  # h, w, D
+    return code.flatten(0, 1).to(device, dtype)
 
 
+@kept
 def _code_3d(frames: int, height: int, width: int, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    with torch.inference_mode(False):
-        place = _code_2d(height, width, channels, torch.device("cpu"), torch.float32)
-        wave = torch.arange(channels, dtype=torch.float32)
-        wave = 10_000 ** (2 * torch.div(wave, 2, rounding_mode="floor") / channels)
-        code = place + _sines(frames, wave)[:, None]  # T, h * w, D
-        return code.flatten(0, 1).to(device, dtype)
-
-
-_kept_2d, _kept_3d = lru_cache(maxsize=32)(_code_2d), lru_cache(maxsize=32)(_code_3d)
+    place = _code_2d(height, width, channels, torch.device("cpu"), torch.float32)
+    wave = torch.arange(channels, dtype=torch.float32)
+    wave = 10_000 ** (2 * torch.div(wave, 2, rounding_mode="floor") / channels)
+    code = place + _sines(frames, wave)[:, None]  # T, h * w, D
+    return code.flatten(0, 1).to(device, dtype)
 
 
 def _sines(size: int, wave: Tensor) -> Tensor:
