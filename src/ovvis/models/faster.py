@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ovvis.errors import OvvisError
-from ovvis.models.layers.kept import as_constants
 from ovvis.paths import cache_folder
 from ovvis.structures import Prediction
 
@@ -177,7 +176,6 @@ def record(run: Callable[..., Outputs], inputs: Inputs) -> Callable[[], Outputs]
 
 def compile_kept(function: Callable[..., Outputs]) -> Callable[..., Outputs]:
     """Return a function compiled for the shapes that it is called with; what is made is kept in the cache folder."""
-    as_constants()
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     made: Callable[..., Outputs] = torch.compile(function, dynamic=False)
     return made

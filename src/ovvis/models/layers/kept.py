@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import wraps
 from typing import ParamSpec
 
 import torch
 from torch import Tensor
 
 Given = ParamSpec("Given")
-_KEPT: list[Callable[..., Tensor]] = []
+_MOST = 32  # that are kept of each function
 
 
 def kept(make: Callable[Given, Tensor]) -> Callable[Given, Tensor]:
     """Decorate a function of sizes, devices and types: what it made for some of them is given again.
 
-    An exported graph, whose sizes are no numbers, makes it anew; a compiled one holds it as a constant.
+    An exported graph, whose sizes are no numbers, makes it anew. PyTorch's compiler reads a plain dict, and no
+    `lru_cache`: so a compiled network has what the plain one made before it.
     """
-    cached = lru_cache(maxsize=32)(make)
+    known: dict[tuple[object, ...], Tensor] = {}
 
     @wraps(make)
     def get(*given: Given.args, **named: Given.kwargs) -> Tensor:
         if torch.compiler.is_exporting():
             return make(*given, **named)
+        key = (*given, *named.values())
+        if key in known:
+            return known[key]
+        if torch.compiler.is_compiling():
+            return make(*given, **named)
         # What was made in inference mode could not take part in training later.
         with torch.inference_mode(False):
-            return cached(*given, **named)  # type: ignore[arg-type]
+            made = make(*given, **named)
+        while len(known) >= _MOST:
+            known.pop(next(iter(known)), None)
+        known[key] = made
+        return made
 
-    _KEPT.append(get)
     return get
-
-
-def as_constants() -> None:
-    """Have PyTorch's compiler take what is kept for constants; its import takes a second, so before compiling only."""
-    for get in _KEPT:
-        torch.compiler.assume_constant_result(get)  # type: ignore[no-untyped-call]
