@@ -101,6 +101,8 @@ def export(
         f"{takes}; differs from PyTorch by {_share(made.difference)} on average. Weights: {escape(header.licence)}.",
         soft_wrap=True,
     )
+    if windows and name != SMALL_MODEL:
+        note(f"What {name} loses in 8 bits is not known: compare its AP on your videos before you trust it.")
     out.print(f"Next: ovvis segment VIDEO --labels 'dog, cat' --model {escape(str(made.path))}", soft_wrap=True)
 
 

@@ -15,14 +15,14 @@ Given = Mapping[str, Tensor]  # inputs by name
 
 
 def quantised(proto: Any, given: Sequence[Given]) -> Any:
-    """Return a graph (`onnx.ModelProto`) whose convolutions compute with 8 bits (QuantizeLinear, DequantizeLinear).
+    """Return a graph (`onnx.ModelProto`) whose convolutions compute in 8 bits (QuantizeLinear and DequantizeLinear).
 
     Weights are int8 with a scale for each output channel, in 7 of the 8 bits: processors without VNNI add products in
     16 bits, which would overflow in silence. What goes in is uint8, its range the least and the largest value seen.
 
     Args:
         proto: in float32.
-        given: inputs of windows to take the ranges from, each a batch of one; the first alone where one is enough.
+        given: inputs of windows to take the ranges from, each a batch of one.
     """
     import onnx
     import onnxruntime
@@ -53,8 +53,13 @@ def quantised(proto: Any, given: Sequence[Given]) -> Any:
 
 
 def chosen(proto: Any) -> list[Any]:
-    """Return the nodes that are quantised."""
-    return [node for node in proto.graph.node if node.op_type == "Conv"]
+    """Return the nodes that are quantised: convolutions, and the ReLU that follows one.
+
+    What attends (query decoder, deformable attention) and what names stays in float32.
+    """
+    nodes = proto.graph.node
+    out = {node.output[0] for node in nodes if node.op_type == "Conv"}
+    return [node for node in nodes if node.op_type == "Conv" or (node.op_type == "Relu" and node.input[0] in out)]
 
 
 class _Reader:
