@@ -72,3 +72,13 @@ def test_products_have_a_gradient(monkeypatch):
     monkeypatch.setattr(linears, "_MANY", 1)
     x, rows = torch.randn(2, 7, requires_grad=True), torch.randn(5, 7)
     torch.testing.assert_close(torch.autograd.grad(products(x, rows).sum(), x)[0], rows.sum(0).expand(2, -1))
+
+
+def test_an_exported_product_takes_any_number_of_rows():
+    class Product(torch.nn.Module):
+        def forward(self, x, rows):
+            return products(x, rows)
+
+    axes = ({}, {0: torch.export.Dim("words", min=1, max=2**24)})
+    program = torch.export.export(Product(), (torch.ones(2, 3), torch.ones(9, 3)), dynamic_shapes=axes)
+    assert program.module()(torch.ones(2, 3), torch.ones(5, 3)).shape == (2, 5)

@@ -43,7 +43,8 @@ def products(x: Tensor, rows: Tensor) -> Tensor:
     With very many rows on a CPU by oneDNN's linear layer, for the same reason: 100 vectors and 10,000 rows of 1,024
     float32 numbers take two thirds of the time on an AMD EPYC (Zen 4). Few rows go PyTorch's own way.
     """
-    if len(rows) < _MANY or torch.compiler.is_exporting() or not fuses(x, rows):
+    # Exporting comes first: a number of rows that was looked at is the only one that a graph takes.
+    if torch.compiler.is_exporting() or len(rows) < _MANY or not fuses(x, rows):
         return x @ rows.T
     return dense(x, rows)
 
