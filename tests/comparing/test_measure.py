@@ -77,6 +77,15 @@ def test_a_broken_track_is_another_identity():
     assert found.partners == {0: 0} and found.by("identities").tolist() == [0, 0, 1]
 
 
+def test_what_hardly_touches_is_not_one_object():
+    # A half shared in one frame of four, 2 of 22 columns in all: below a tenth, and in a quarter of its frames.
+    found = differences(["01 01 01 01"], ["1 5 5 5"])
+    assert found.partners == {} and found.by("identities").tolist() == [1, 0, 0, 0]
+    # As little in all, but the short track is on the long one wherever it is seen.
+    found = differences([" ".join(["0"] * 20)], [" ".join(["0"] + ["-"] * 19)])
+    assert found.partners == {0: 0} and found.by("identities").tolist() == [0] * 20
+
+
 def test_of_masks_that_are_the_same_the_partner_is_taken():
     # Both tracks of the second have the same mask in the last frame.
     found = differences(["0 0", "5 0"], ["5 0", "0 0"])

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from ovvis.evaluation.frame_overlap import by_masks
+from ovvis.evaluation.frame_overlap import FrameOverlaps, by_masks
 from ovvis.evaluation.records import Masks
 from ovvis.evaluation.temporal_iou import temporal_iou, volume
 from ovvis.evaluation.track_overlap import FRAME_MATCH, TOUCH
@@ -85,7 +85,8 @@ def compare_tracks(first: Sequence[Masks], second: Sequence[Masks], same_name: B
     """Compare two sets of tracks of one video.
 
     Over the whole video tracks go together so that their overlaps over space and time (as video AP counts them) sum up
-    to the most.
+    to the most; of these, two that hardly touch are not one object: they overlap by less than a tenth, and the shorter
+    one follows the other in less than half of its frames.
 
     Args:
         first: N tracks.
@@ -102,14 +103,22 @@ def compare_tracks(first: Sequence[Masks], second: Sequence[Masks], same_name: B
     ([0.5, 1.0], {0: 0})
     """
     whole = temporal_iou([volume(masks) for masks in first], [volume(masks) for masks in second])
-    partners = {i: j for i, j in _assigned(whole) if whole[i, j] > 0}
+    found = by_masks(first, second, frames)
+    near = _near(whole, found)
+    partners = {i: j for i, j in _assigned(whole) if near[i, j]}
     together = np.zeros((len(first), len(second)), dtype=np.bool_)
     together[list(partners), list(partners.values())] = True
-    found = by_masks(first, second, frames)
     each = (
         _frame(*parts, same_name, together) for parts in zip(found.truths, found.results, found.overlaps, strict=True)
     )
     return Differences(tuple(each), partners)
+
+
+def _near(whole: Floats, found: FrameOverlaps) -> Bools:
+    """Return which tracks may be one object (N, M), of their overlaps over the video and in each frame."""
+    on = (found.overlaps >= FRAME_MATCH).sum(0)
+    seen = np.minimum(found.truths.sum(0)[:, None], found.results.sum(0)[None, :])
+    return np.asarray((whole >= TOUCH) | ((on > 0) & (2 * on >= seen)), dtype=np.bool_)
 
 
 def _frame(mine: Bools, theirs: Bools, overlaps: Floats, same_name: Bools, together: Bools) -> FrameDifference:
