@@ -29,17 +29,23 @@ def test_importing_ovvis_first_is_enough_and_a_setting_of_ones_own_stays(before,
 
 
 @pytest.mark.parametrize(
-    ("late", "took", "waited", "told"),
-    [(True, 10, 5, 1), (True, 10, 1, 0), (True, 1, 0.9, 0), (False, 10, 9, 0)],
+    ("late", "spins", "took", "waited", "told"),
+    [
+        (True, True, 10, 5, 1),
+        (True, True, 10, 1, 0),
+        (True, True, 1, 0.9, 0),
+        (True, False, 10, 5, 0),  # one thread waits for nobody
+        (False, True, 10, 9, 0),
+    ],
 )
-def test_a_run_that_waited_for_cores_is_told_once_where_ovvis_came_late(monkeypatch, caplog, late, took, waited, told):
+def test_a_run_that_waited_for_cores_is_told_once(monkeypatch, caplog, late, spins, took, waited, told):
     monkeypatch.setattr(cores, "_late", late)
     clock, waits = [0.0, took, took, 2 * took], [0.0, waited, waited, 2 * waited]
     monkeypatch.setattr(cores, "time", SimpleNamespace(monotonic=lambda: clock.pop(0)))
     monkeypatch.setattr(cores, "waited", lambda: waits.pop(0))
     with caplog.at_level(logging.WARNING, "ovvis"):
         for _ in range(2):
-            cores.CoresWatch().close()
+            cores.CoresWatch(spins).close()
     assert len(caplog.records) == told
     assert all("import ovvis before torch" in record.message for record in caplog.records)
 

@@ -32,16 +32,21 @@ def share_cores() -> None:
 
 
 class CoresWatch:
-    """Tells, once in a process, that threads which spin cost a run its time, where `share_cores` came too late."""
+    """Tells, once in a process, that threads which spin cost a run its time, where `share_cores` came too late.
 
-    def __init__(self) -> None:
+    Args:
+        spins: whether the run has threads that wait for each other: more than one, of a network on the CPU.
+    """
+
+    def __init__(self, spins: bool) -> None:
+        self._spins = spins
         self._start, self._waited = time.monotonic(), waited()
 
     def close(self) -> None:
         """End the run, in the thread that began it."""
         global _late
         took, late = time.monotonic() - self._start, waited() - self._waited
-        if _late and took >= SECONDS and late >= SHARE * took:
+        if _late and self._spins and took >= SECONDS and late >= SHARE * took:
             _late = False
             _log.warning(
                 "other programs use the cores, and PyTorch's threads wait for each other without letting go of them, "

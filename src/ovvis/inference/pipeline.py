@@ -520,7 +520,7 @@ class _Run:
     """The state of one video: its tracker and its tubes."""
 
     def __init__(self, segmenter: VideoSegmenter, source: Source, keep_frames: bool = True) -> None:
-        self._cores = CoresWatch()
+        self._cores = CoresWatch(segmenter.model.device.type == "cpu" and torch.get_num_threads() > 1)
         # A stream gives each frame as soon as it can.
         self._ahead = keep_frames and "overlap" in segmenter.model.accelerated
         self.look = segmenter.look(source, self._ahead)
