@@ -123,7 +123,8 @@ _TOP_K = (
 )
 _ADJACENT: Mapping[str, Any] = {"memory": 1, "matched": 1}
 _BARE: Mapping[str, Any] = {"use_iou": False, "use_object": False}
-_CROPS: Mapping[str, Any] = {"class_score": "softmax", "average": "scores", "use_iou": False}  # names are CLIP's alone
+# Names are CLIP's alone, over the vocabulary alone.
+_CROPS: Mapping[str, Any] = {"class_score": "softmax", "average": "scores", "use_iou": False, "none_logit": None}
 _SORT = TRACKERS["sort"]
 _PUBLISHED_SORT = Following(patience=1, min_frames=3)
 _NAMES: frozenset[Given] = frozenset({"names"})
