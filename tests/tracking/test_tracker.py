@@ -47,6 +47,16 @@ def test_momentum_is_long_term_matching(seed, momentum):
             running = momentum * new[order] + (1 - momentum) * running
 
 
+@pytest.mark.parametrize("settings", [{"momentum": 0.1}, {"momentum": 0.1, "birth": 0.3}])
+def test_what_is_carried_on_is_not_rounded(settings):
+    """Of a network in half precision a running mean is that of its numbers, as if they came in float32."""
+    half, whole = Tracker(**settings), Tracker(**settings)
+    for window in sequence(0, 30):
+        window = window.bfloat16()
+        assert take(half, window).tolist() == take(whole, window.float()).tolist()
+        assert torch.equal(half._slots[-1].embeddings, whole._slots[-1].embeddings)
+
+
 def test_the_momentum_is_the_share_of_the_new():
     tracker = Tracker(momentum=0.7)
     take(tracker, torch.tensor([[1.0, 0.0], [0.0, 1.0]]))

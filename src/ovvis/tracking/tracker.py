@@ -119,7 +119,7 @@ class Tracker:
 
         Behind the first `width` numbers of the embeddings stand the names.
         """
-        embeddings, objects = embeddings[order], objects[order]
+        embeddings, objects = embeddings[order].float(), objects[order]  # a running mean is not rounded in each window
         if self._slots:
             last = self._slots[-1]
             nameless = embeddings.shape[-1] - last.embeddings.shape[-1]
