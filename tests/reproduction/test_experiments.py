@@ -82,7 +82,7 @@ def test_the_papers_figures_stand_beside_their_rows():
     assert known["families"].paper("OVFormer, offline", "val") == (21.1, 19.9)
     assert known["families"].paper("OVFormer, image-trained with alignment, online", "val") == (20.7, 21.7)
     stages = [known["stages"].paper(row.name, "val") for row in known["stages"].rows]
-    assert stages == [(14.2, 11.9), (20.7, 21.7), (21.1, 19.9), (21.9, 21.8), None, None, None]
+    assert stages == [(14.2, 11.9), (20.7, 21.7), (21.1, 19.9), (21.9, 21.8), None, None]
     assert known["systems"].paper("Detic-SORT", "val-long") == (6.7, None)
     assert known["systems"].paper("OV2Seg fine-tuned", "val") == (14.5, 10.1)
     assert known["systems"].paper("MinVIS", "val") is None

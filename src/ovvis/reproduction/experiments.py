@@ -135,7 +135,6 @@ _STAGES = (  # row, network, window, and the row of OVFormer's Table 3
     ("images, with alignment, online", OVFORMER_IMAGES, 1, "alignment"),
     ("then windows, offline", OVFORMER_VIDEO, None, "video"),
     ("then windows, of 5", OVFORMER_VIDEO, 5, "semi-online"),
-    ("then windows, of 1", OVFORMER_VIDEO, 1, ""),
     ("windows alone, offline", OVFORMER_WINDOWS, None, ""),
     ("windows alone, of 5", OVFORMER_WINDOWS, 5, ""),
 )
@@ -311,7 +310,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         tuple(
             Row(f"{name}; {title}", {"window": window}, network, given=given)
             for name, network, window, _ in _STAGES
-            if window is not None and name != "then windows, of 1"
+            if window is not None
             for title, given in _STAGE_ORACLES
         ),
     ),
