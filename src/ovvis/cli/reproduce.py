@@ -40,7 +40,7 @@ from ovvis.reproduction.experiments import (
     MODEL,
     OV2SEG,
     OVFORMER,
-    OVFORMER_WINDOWS,
+    OVFORMER_VIDEO,
     Experiment,
     Row,
     choose,
@@ -59,7 +59,7 @@ WAIT = 600.0  # seconds for another shard that writes the tables
 PARTS, TABLES_MD, FIGURES_JSON = "parts", "tables.md", "figures.json"
 PACKAGED = {  # where --network does not say otherwise
     OVFORMER: "ovformer-stickers",
-    OVFORMER_WINDOWS: "ovformer-stickers",
+    OVFORMER_VIDEO: "ovformer-stickers",
     OV2SEG: "ov2seg-stickers",
 }
 app = typer.Typer(

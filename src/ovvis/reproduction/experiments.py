@@ -142,7 +142,6 @@ _STAGE_ORACLES: tuple[tuple[str, frozenset[Given]], ...] = (
     ("nothing", frozenset()),
     ("names", _NAMES),
     ("identities", _IDENTITIES),
-    ("both", _NAMES | _IDENTITIES),
 )
 
 
@@ -305,7 +304,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     Experiment(
         "stages-oracles",
         "OVFormer in two stages: where AP is lost",
-        "The same networks, given names, identities or both, as in the table of oracles.",
+        "The same networks, given names or identities, as in the table of oracles.",
         (VAL,),
         tuple(
             Row(f"{name}; {title}", {"window": window}, network, given=given)
