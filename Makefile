@@ -72,5 +72,5 @@ $(VENV)/.ready-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV): some minutes and 5 GB the first time, most of it PyTorch."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps trackeval==1.3.0 tabulate==0.10.0 || echo "No trackeval: its tests are skipped"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps trackers==2.6.1 pydeprecate==0.14.0 || echo "No trackers: the test against its SORT is skipped"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt trackers==2.6.1 pydeprecate || echo "No trackers: the test against its SORT is skipped"
 	@touch $@ $(VENV)/.ready
