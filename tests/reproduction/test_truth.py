@@ -4,6 +4,7 @@ import torch
 
 from fakes import fake_prediction
 from ovvis.inference.look import Seen
+from ovvis.models.settings import VideoSettings
 from ovvis.reproduction.truth import WindowTruth
 
 # A frame of 16 x 32 pixels, in the network as large, on a grid of 4 x 8: object 1 is the left half, object 2 two
@@ -62,12 +63,14 @@ def test_order_of_fewer_queries_than_objects():
     assert truth().order(Seen(p, p.features[:, 0, :, 0], 100.0)).tolist() == [0, 1]
 
 
-def test_names_by_the_truth():
+@pytest.mark.parametrize(("score", "other"), [("softmax", 0.0), ("cosine", 0.0), ("sigmoid", -100.0)])
+def test_names_by_the_truth(score, other):
     before = seen()
-    after = truth().named(before)
+    after = truth().named(before, score)
     logits = after.logits
     for query, label in {2: 4, 3: 4, 4: 4, 1: 0}.items():  # overlap of half or more
-        assert logits[query].tolist() == [100.0 if k == label else 0.0 for k in range(5)]
+        assert logits[query].tolist() == [100.0 if k == label else other for k in range(5)]
+    assert after.classes(VideoSettings(class_score=score)).sort().values[2, :4].tolist() == pytest.approx([0] * 4)
     assert torch.equal(logits[0], before.logits[0])
     assert before.logits[1].tolist() == [5, 6, 7, 8, 9]  # unchanged
 

@@ -154,7 +154,8 @@ class _Views:
                 made = Seen(prediction, logits, self.seen.logit_scale)
             if crops is not None:
                 made = named_by_crops(made, self._window, self._padded, crop_namer(self._segmenter, crops))
-            self._made[view] = self.known.named(made) if "names" in given else made
+            score = self._segmenter.settings.class_score
+            self._made[view] = self.known.named(made, score) if "names" in given else made
         return self._made[view]
 
     @property

@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ovvis.inference.look import Seen
+from ovvis.models.settings import ClassScore
 from ovvis.structures import Prediction
 
 STRIDE = 4  # of the masks
@@ -65,12 +66,17 @@ class WindowTruth:
         order[objects:] = sorted(free[len(lost) :])
         return torch.from_numpy(order)
 
-    def named(self, seen: Seen) -> Seen:
-        """Return what the network would say if it knew the name of each instance that it has found."""
+    def named(self, seen: Seen, class_score: ClassScore) -> Seen:
+        """Return what the network would say if it knew the name of each instance that it has found.
+
+        Args:
+            seen: what it says.
+            class_score: how its logits become scores: under a sigmoid a logit of 0 is a score of a half, not of none.
+        """
         best, objects = self.overlaps(seen.masks).max(1)
         found = torch.nonzero(best >= HALF).flatten()
         logits = seen.logits[None].clone()
-        logits[0, found] = 0.0
+        logits[0, found] = -seen.logit_scale if class_score == "sigmoid" else 0.0
         logits[0, found, self.labels[objects[found]]] = seen.logit_scale
         return Seen(seen.prediction, logits, seen.logit_scale)
 
