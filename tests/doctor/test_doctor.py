@@ -56,6 +56,17 @@ def test_libraries_that_crash_hang_and_fail_are_rows(tmp_path, monkeypatch):
     assert rows["absent"].found == "missing"
 
 
+def test_onnx_runtime(monkeypatch, tmp_path):
+    (row,) = examination.onnx_runtime()
+    assert row.part == "devices" and "CPUExecutionProvider" in row.found and row.state == "ok"
+    installed(tmp_path, "onnxruntime", "raise ImportError('no libcudart')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (row,) = examination.onnx_runtime()
+    assert row.state == "wrong" and "no libcudart" in row.found
+    monkeypatch.setattr(examination, "find_spec", lambda name: None)
+    assert examination.onnx_runtime() == []
+
+
 def test_extras(monkeypatch):
     asked = [
         "numpy>=2.0",

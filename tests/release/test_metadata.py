@@ -69,6 +69,11 @@ def test_make_installs_what_the_lock_names():
             assert exact.groups() in pinned
 
 
+def test_the_page_on_installing_names_every_extra():
+    table = text("docs/install.md").partition("## Extras")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(PROJECT["optional-dependencies"])
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_workflows_trust_little(path):
     """Nothing is permitted that a job does not ask for, and every action is pinned to a commit."""

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import metadata
+from importlib.util import find_spec
 
 from ovvis.doctor.children import Broken, lines
-from ovvis.doctor.importing import CODECS, DEVICES, LOOKS
+from ovvis.doctor.importing import CODECS, DEVICES, PARTS
 from ovvis.doctor.machine import DISK, SYSTEM, disk, system
 from ovvis.doctor.network import NETWORK, network
 from ovvis.doctor.requirements import EXTRAS, LIBRARIES, Need, extras, needs
@@ -49,6 +50,7 @@ def examine(tell: Progress = lambda _: None) -> list[Row]:
     with ThreadPoolExecutor(4) as threads:
         imported = [threads.submit(libraries, group) for group in groups]
         others = [
+            threads.submit(onnx_runtime),
             threads.submit(attempt, NETWORK, "network", network),
             threads.submit(attempt, DISK, "disk", disk),
         ]
@@ -80,8 +82,7 @@ def libraries(wanted: Sequence[Need]) -> list[Row]:
         except OSError as error:  # no process could be started
             return [*rows, Row(LIBRARIES, "all", f"cannot be imported: {error}", "wrong", "see the system's limits")]
         if broken and at in told:  # all was well but what it can do
-            part = DEVICES if at == "torch" else CODECS
-            rows.append(Row(part, at, broken, "wrong", "install it again")) if at in LOOKS else None
+            rows.append(Row(PARTS[at], at, broken, "wrong", "install it again")) if at in PARTS else None
         done = [need for need in left if need.module in told]
         rows += [_library(need, told[need.module]) for need in done]
         left = [need for need in left if need.module not in told]
@@ -91,6 +92,14 @@ def libraries(wanted: Sequence[Need]) -> list[Row]:
             rows += [_library(need, {"error": broken or "was not imported"}) for need in left]
             break
     return rows
+
+
+def onnx_runtime() -> list[Row]:
+    """Return what ONNX Runtime runs on, where it is installed by whichever name; that it is broken, if so."""
+    if find_spec("onnxruntime") is None:
+        return []
+    rows = libraries([Need("onnxruntime", "", "onnx")])
+    return [row for row in rows if row.part == DEVICES or (row.state == "wrong" and "cannot be imported" in row.found)]
 
 
 def _library(need: Need, told: dict[str, object]) -> Row:

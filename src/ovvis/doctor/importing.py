@@ -33,7 +33,7 @@ def main() -> None:
         say(module=name, seconds=round(time.perf_counter() - start, 2))
         look = LOOKS.get(name)
         if look is not None:
-            for row in attempt(DEVICES if name == "torch" else CODECS, name, look):
+            for row in attempt(PARTS[name], name, look):
                 say(row=[row.part, row.name, row.found, row.state, row.remedy])
 
 
@@ -116,7 +116,17 @@ def _has(av: object, name: str, mode: str) -> bool:
     return True
 
 
-LOOKS: dict[str, Callable[[], Iterable[Row]]] = {"torch": devices, "av": codecs}
+def providers() -> Iterable[Row]:
+    """Yield what ONNX Runtime can run an exported model on."""
+    import onnxruntime
+
+    from ovvis.models.export.providers import known_here
+
+    yield Row(DEVICES, "ONNX Runtime", f"{onnxruntime.__version__}: {', '.join(known_here())}")
+
+
+LOOKS: dict[str, Callable[[], Iterable[Row]]] = {"torch": devices, "av": codecs, "onnxruntime": providers}
+PARTS = {"torch": DEVICES, "av": CODECS, "onnxruntime": DEVICES}
 
 if __name__ == "__main__":
     main()

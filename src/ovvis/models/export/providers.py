@@ -60,11 +60,7 @@ def providers_for(device: str, here: Sequence[str] | None = None) -> list[Provid
     >>> providers_for("cuda:1", ["CUDAExecutionProvider", "CPUExecutionProvider"])
     [Provider(name='CUDAExecutionProvider', number=1)]
     """
-    if here is None:
-        import onnxruntime
-
-        here = onnxruntime.get_available_providers()
-    here = [name for name in here if name not in _ELSEWHERE]
+    here = known_here() if here is None else [name for name in here if name not in _ELSEWHERE]
     if device == "auto":
         return [Provider(name) for name in AUTO if name in here]
     kind, _, number = device.partition(":")
@@ -77,6 +73,13 @@ def providers_for(device: str, here: Sequence[str] | None = None) -> list[Provid
         remedy = _REMEDIES.get(name, "use cpu")
         raise InputError(f"device {device!r}: this ONNX Runtime has no {name} ({remedy}); it has {', '.join(here)}")
     return [Provider(name, int(number or 0))]
+
+
+def known_here() -> list[str]:
+    """Return the providers of the ONNX Runtime that is installed, but for those that compute elsewhere."""
+    import onnxruntime
+
+    return [name for name in onnxruntime.get_available_providers() if name not in _ELSEWHERE]
 
 
 def _short(name: str) -> str:
