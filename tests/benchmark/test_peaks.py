@@ -1,5 +1,7 @@
 """Memory by stage: of stages that take and free a known block."""
 
+import ctypes
+
 import pytest
 import torch
 
@@ -18,7 +20,13 @@ def block(mib):
 
 
 @needs_linux
-def test_each_stage_by_itself_and_within_another():
+@pytest.mark.parametrize("used", [False, True])
+def test_each_stage_by_itself_and_within_another(used):
+    if used:  # a heap with holes in it, as a process has that has kept what it freed
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-3, 2**31 - 1), mallopt(-1, 2**31 - 1)
+        holes = [(block(150), torch.ones(64)) for _ in range(3)]
+        holes = [end for _, end in holes]
     with freed_at_once():
         told = StagePeaks(CPU)
         watch = Stopwatch(CPU, told)
@@ -34,6 +42,8 @@ def test_each_stage_by_itself_and_within_another():
     # Each within some MiB: whatever else a process does counts, too.
     for stage, mib in (("outer", 140), ("inner", 140), ("after", 60), ("small", 0)):
         assert told.mib[stage] == pytest.approx(mib, abs=15), stage
+    if used:
+        assert len(holes) == 3
 
 
 def test_a_gpu_is_asked_of_pytorch(monkeypatch):

@@ -58,6 +58,9 @@ class StagePeaks:
             return most / 2**20
         lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
         most = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+        # Tensors that took the place of earlier ones in the heap do not go back to the system when they are freed.
+        if (trim := getattr(_libc(), "malloc_trim", None)) is not None:
+            trim(0)
         _RESET.write_text("5", encoding="ascii")  # the peak is what is held now
         return most / 1024
 
@@ -73,17 +76,19 @@ def can_tell(device: torch.device) -> bool:
     return "VmHWM:" in _STATUS.read_text(encoding="ascii", errors="replace")
 
 
+def _libc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
 @contextmanager
 def freed_at_once() -> Iterator[None]:
     """Have glibc give freed tensors back to the system for the block, then keep them again, as a run does."""
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    mallopt, trim = getattr(library, "mallopt", None), getattr(library, "malloc_trim", None)
-    if mallopt is None or trim is None:  # another C library
+    mallopt = getattr(_libc(), "mallopt", None)
+    if mallopt is None:  # another C library
         yield
         return
     for name in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
         mallopt(name, _SMALL)
-    trim(0)
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from rich.table import Table
 from ovvis.errors import InputError
 from ovvis.reproduction.figures import NAMES, Figures, Outcome, RowOutcome, Spread
 
-MARKED = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end -->)", re.S)
+MARKED = re.compile(r"(<!-- table ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.S)
 
 
 def header(outcome: Outcome) -> list[str]:
