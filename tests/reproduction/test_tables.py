@@ -9,21 +9,21 @@ from ovvis.reproduction.experiments import Experiment, Row
 from ovvis.reproduction.figures import Figures, Outcome, RowOutcome, Spread
 from ovvis.reproduction.tables import as_json, fill, header, markdown, page, rich_table
 
-PAPER = {}  # AP that "the paper" has, by the row
+PAPER = {}  # AP that "the paper" has, by the row, which stays here so that no other gets its id
 
 
 class Told(Experiment):
     """An experiment with a paper of its own."""
 
     def paper(self, row, split):
-        found = [PAPER.get(id(r)) for r in self.rows if r.name == row]
+        found = [PAPER.get(id(r), (r, None))[1] for r in self.rows if r.name == row]
         return None if found[0] is None else (found[0], None)
 
 
 def row(name, aps, paper=None):
     figures = tuple(Figures(ap, ap + 10, ap + 1, math.nan) for ap in aps)
     made = RowOutcome(Row(name), figures, 9.5)
-    PAPER[id(made.row)] = paper
+    PAPER[id(made.row)] = made.row, paper
     return made
 
 

@@ -35,6 +35,9 @@ const Panels = {
 
   /** Show in the other pictures what the video shows, or nothing where it is not here. */
   copy(panels, head, video) {
+    if (head.media && video.readyState < 2) { // told of a picture while the jump to it is still under way
+      for (const name of ["seeked", "loadeddata"]) video.addEventListener(name, () => video.readyState > 1 && Panels.copy(panels, head, video), { once: true });
+    }
     for (const { copy } of panels) {
       if (!copy) continue;
       const context = copy.getContext("2d");
