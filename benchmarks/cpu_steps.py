@@ -17,7 +17,7 @@ from rich.table import Table
 from timm.models.swin_transformer import WindowAttention
 from torch import Tensor, nn
 
-from ovvis.cli.process import keep_freed_memory
+from ovvis.freed_memory import keep_freed_memory
 from ovvis.inference.final_masks import resize_matrix, rle_from_logits
 from ovvis.masks import encode_columns
 from ovvis.models.layers.fused import After, convolve

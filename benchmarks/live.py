@@ -23,8 +23,8 @@ import psutil
 
 import ovvis
 from ovvis import masks
-from ovvis.cli.process import keep_freed_memory
 from ovvis.datasets.stickers import SPLITS
+from ovvis.freed_memory import keep_freed_memory
 from ovvis.inference.live import Live
 from ovvis.inference.live_tubes import LiveSettings
 from ovvis.outputs.live_lines import LinesFile, frame_line

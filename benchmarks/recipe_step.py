@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 
-from ovvis.cli.process import keep_freed_memory
+from ovvis.freed_memory import keep_freed_memory
 from ovvis.structures import LayeredPrediction
 from ovvis.training.build import build_task
 from ovvis.training.devices import make_fabric, memory_held

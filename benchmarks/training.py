@@ -42,8 +42,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from generated import ellipses, lvis_like
-from ovvis.cli.process import keep_freed_memory
 from ovvis.datasets.coco import read_coco
+from ovvis.freed_memory import keep_freed_memory
 from ovvis.models.clip_vis import build_clip_vis
 from ovvis.models.layers import deformable_attention
 from ovvis.models.model import Model

@@ -15,6 +15,7 @@ LEVELS = {
     "paths": 0,
     "file_kind": 0,
     "cores": 0,
+    "freed_memory": 0,
     "plain": 0,
     "progress": 0,
     "fields": 1,

@@ -8,7 +8,8 @@ import torch
 from benchmark_made_up import row
 from fakes import build_tiny
 from ovvis.benchmark import peaks, subject
-from ovvis.benchmark.peaks import StagePeaks, can_tell, freed_at_once
+from ovvis.benchmark.peaks import StagePeaks, can_tell
+from ovvis.freed_memory import freed_at_once
 from ovvis.inference.stopwatch import Stopwatch
 
 CPU = torch.device("cpu")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from ovvis.freed_memory import give_back
+
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's names of the two settings
-_SMALL, _LARGE = 2**16, 2**31 - 1  # bytes
 
 
 class StagePeaks:
@@ -58,9 +54,7 @@ class StagePeaks:
             return most / 2**20
         lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
         most = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-        # Tensors that took the place of earlier ones in the heap do not go back to the system when they are freed.
-        if (trim := getattr(_libc(), "malloc_trim", None)) is not None:
-            trim(0)
+        give_back()
         _RESET.write_text("5", encoding="ascii")  # the peak is what is held now
         return most / 1024
 
@@ -74,23 +68,3 @@ def can_tell(device: torch.device) -> bool:
     except OSError:
         return False
     return "VmHWM:" in _STATUS.read_text(encoding="ascii", errors="replace")
-
-
-def _libc() -> ctypes.CDLL | None:
-    return ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-@contextmanager
-def freed_at_once() -> Iterator[None]:
-    """Have glibc give freed tensors back to the system for the block, then keep them again, as a run does."""
-    mallopt = getattr(_libc(), "mallopt", None)
-    if mallopt is None:  # another C library
-        yield
-        return
-    for name in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
-        mallopt(name, _SMALL)
-    try:
-        yield
-    finally:
-        for name in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
-            mallopt(name, _LARGE)

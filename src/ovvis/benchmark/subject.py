@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch.utils.hooks import RemovableHandle
 
 from ovvis.benchmark.machine import peak_mib
-from ovvis.benchmark.peaks import StagePeaks, can_tell, freed_at_once
+from ovvis.benchmark.peaks import StagePeaks, can_tell
 from ovvis.benchmark.plan import Row
 from ovvis.benchmark.records import Sample
 from ovvis.errors import InputError
+from ovvis.freed_memory import freed_at_once
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Beside, Stopwatch
 from ovvis.models.accelerations import accelerations

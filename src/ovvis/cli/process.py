@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import sys
 import warnings
 
 from ovvis.errors import OvvisError
-
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's names of the two settings
-_LARGE = 2**31 - 1
 
 
 class Interrupted(OvvisError):  # noqa: N818  it is no error
@@ -38,15 +34,6 @@ class _Told(logging.Handler):
         from ovvis.cli.console import note, warn
 
         (note if record.levelno < logging.WARNING else warn)(record.getMessage())
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep freed tensors for the next frame instead of giving their pages back and fetching them anew."""
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent from other C libraries
-        if mallopt is not None:
-            mallopt(_MMAP_THRESHOLD, _LARGE)
-            mallopt(_TRIM_THRESHOLD, _LARGE)
 
 
 def peak_memory() -> str:

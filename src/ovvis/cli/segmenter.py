@@ -11,9 +11,10 @@ import typer
 from ovvis.cli.console import note, progress, warn
 from ovvis.cli.options import Mirror as Mirror  # beside the others that every verb of a model has
 from ovvis.cli.options import completing
-from ovvis.cli.process import keep_freed_memory, quiet_libraries
+from ovvis.cli.process import quiet_libraries
 from ovvis.errors import InputError
 from ovvis.files.signals import uninterrupted
+from ovvis.freed_memory import keep_freed_memory
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.accelerations import ACCELERATIONS, ALL, accelerations
 from ovvis.models.default import default_model, small_model_warning

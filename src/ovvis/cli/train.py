@@ -13,8 +13,9 @@ from rich.table import Table
 from ovvis.cli.console import out
 from ovvis.cli.extras import need
 from ovvis.cli.options import Mirror
-from ovvis.cli.process import keep_freed_memory, quiet_libraries
+from ovvis.cli.process import quiet_libraries
 from ovvis.errors import InputError
+from ovvis.freed_memory import keep_freed_memory
 from ovvis.models.sources import use_mirror
 from ovvis.paths import user_path
 
