@@ -8,7 +8,7 @@ from ovvis.errors import InputError, nearest
 
 ACCELERATIONS = {
     "kernels": "deformable attention in one kernel on a GPU, by Triton",
-    "compile": "the network compiled by PyTorch, for long videos: the first frame of each size takes minutes",
+    "compile": "the network compiled by PyTorch: a minute or more for each size; slower on the CPU that was measured",
     "graph": "the network's launches on a GPU recorded once for each size and replayed",
     "overlap": "frames are read ahead, and what the network found is read back a frame late",
 }
