@@ -35,7 +35,8 @@ from ovvis.datasets.open import open_dataset
 from ovvis.datasets.stickers import SPLITS
 from ovvis.datasets.words import dataset_vocabulary
 from ovvis.inference import scoring
-from ovvis.inference.pipeline import VideoSegmenter, build_tracker
+from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.inference.trackers import build_tracker
 from ovvis.models.load import load_model
 from ovvis.models.settings import VideoSettings
 from ovvis.pixels import pad

@@ -8,7 +8,7 @@ import torch
 
 from fakes import build_tiny, build_tiny_fc_clip, build_tiny_ov_dvis, build_tiny_ovformer
 from far import FAR, FarMode, send
-from ovvis.inference import mask_code
+from ovvis.inference import mask_code, pipeline
 from ovvis.inference.pipeline import VideoSegmenter
 
 CPU = torch.device("cpu")
@@ -28,7 +28,7 @@ def told(result):
 def far(monkeypatch):
     """Take a model there and return what it finds, with what it waited for."""
     monkeypatch.setattr(mask_code, "_USUAL", 1)  # masks of noise change sign everywhere
-    monkeypatch.setattr(VideoSegmenter, "exactly", lambda self: ExitStack())  # autocast knows no such device
+    monkeypatch.setattr(pipeline, "exactly", lambda device: ExitStack())  # autocast knows no such device
 
     def run(model, frames, **changes):
         model.network.full_precision = False  # which would ask for the device's autocast

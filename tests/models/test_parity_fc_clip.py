@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 import ovvis
 from ovvis.inference import windows
-from ovvis.inference.pipeline import build_tracker
+from ovvis.inference.trackers import build_tracker
 from ovvis.models.load import convert
 from parity_checks import check_result, equal, mostly_equal, read_case, write_authors_file
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import ovvis
-from ovvis.inference.pipeline import build_tracker
+from ovvis.inference.trackers import build_tracker
 from ovvis.models import load
 from ovvis.models.clip import FrozenClip
 from ovvis.structures import TextEmbeddings

@@ -5,7 +5,7 @@ import pytest
 from ovvis.cli.reproduce import PACKAGED
 from ovvis.datasets.stickers import SPLITS
 from ovvis.errors import InputError
-from ovvis.inference.pipeline import build_tracker
+from ovvis.inference.trackers import build_tracker
 from ovvis.models.load import load_model
 from ovvis.models.settings import TRACKERS, VideoSettings
 from ovvis.models.zoo import SMALL_MODEL, find_model

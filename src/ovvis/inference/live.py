@@ -12,16 +12,19 @@ from typing import Any, final
 from torch import Tensor
 
 from ovvis.errors import InputError
+from ovvis.inference.checks import checked_score
+from ovvis.inference.exact import apart
 from ovvis.inference.final_masks import masks_of
 from ovvis.inference.live_meter import LiveMeter
 from ovvis.inference.live_tubes import LiveSettings, LiveTubes
 from ovvis.inference.look import Look, Seen
-from ovvis.inference.pipeline import VideoSegmenter, build_tracker, checked_score, opened
+from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.inference.trackers import build_tracker
 from ovvis.labels.label import Label
 from ovvis.masks import box
 from ovvis.sources.newest import NewestFrames
 from ovvis.sources.source import Source
-from ovvis.sources.video import OpenOptions
+from ovvis.sources.video import OpenOptions, opened
 from ovvis.structures import SHOWN_SCORE, Frame, Instance, LiveFrame, Window
 from ovvis.vocabulary import Vocabulary
 
@@ -124,7 +127,7 @@ class Live:
         Raises:
             InputError: the source cannot be used and gave no frame, or the network overflows.
         """
-        return self._segmenter.apart(self._frames())
+        return apart(self._frames(), self._segmenter.model.device)
 
     def _frames(self) -> Generator[LiveFrame]:
         segmenter = self._segmenter

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ovvis.inference.spill import Spill
 from ovvis.models.geometric_ensemble import EnsembleClassifier, combine
+from ovvis.models.settings import VideoSettings
 from ovvis.structures import Prediction, TextEmbeddings
+
+if TYPE_CHECKING:
+    from ovvis.inference.pipeline import VideoSegmenter
+
+
+def video_names(segmenter: VideoSegmenter, settings: VideoSettings) -> VideoNames | None:
+    """Return what names tubes for the whole video, where a learnt tracker's are named so; None elsewhere."""
+    namer = segmenter.model.classifier
+    if settings.learnt == "none" or not isinstance(namer, EnsembleClassifier) or not namer.over_video:
+        return None
+    return VideoNames(namer, segmenter.text, segmenter.memory_limit)
 
 
 class VideoNames:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from ovvis.inference.look import Look, Seen
-from ovvis.inference.pipeline import VideoSegmenter, build_learnt, build_tracker, video_names
+from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.recording import Recording
+from ovvis.inference.trackers import build_learnt, build_tracker
 from ovvis.inference.tubes import Tubes
-from ovvis.inference.video_names import VideoNames
+from ovvis.inference.video_names import VideoNames, video_names
 from ovvis.models.classifiers import Classifier, MaskPooledClassifier
 from ovvis.models.clip import FrozenClip
 from ovvis.models.settings import Pooling

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from ovvis.inference.pipeline import VideoSegmenter, build_tracker
+from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.inference.trackers import build_tracker
 from ovvis.models.settings import VideoSettings
 from ovvis.reproduction.truth import HALF, WindowTruth
 from ovvis.reproduction.videos import Shown

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ParamSpec, TypedDict
 
+from ovvis.errors import InputError
 from ovvis.sources.frames import ImageSource
 from ovvis.sources.levels import parse_levels
 from ovvis.sources.opening import open_kind
@@ -16,7 +17,7 @@ from ovvis.sources.place import is_address
 from ovvis.sources.region import RoiLike, parse_region, region_of
 from ovvis.sources.source import FrameError, Source, check_fps, parse_span
 
-__all__ = ["Source", "open_frames", "open_source"]
+__all__ = ["Source", "open_frames", "open_source", "opened"]
 
 
 Given = ParamSpec("Given")
@@ -122,6 +123,20 @@ class OpenOptions(TypedDict, total=False):
     timeout: float | None
     reconnect: float | None
     roi: RoiLike | None
+
+
+def opened(source: Source | str | Path | Iterable[Any], options: OpenOptions) -> Source:
+    """Return what `open_source` makes of a source that is not open yet.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if not isinstance(source, Source):
+        return open_source(source, **options)
+    if options:
+        names = ", ".join(options)
+        raise InputError(f"{names}: the source is open already; give this to open_source, where it was opened")
+    return source
 
 
 def open_frames(
