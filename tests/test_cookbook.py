@@ -25,7 +25,9 @@ STANDS_IN = {
     "camera:0": "dog.mp4 --max-frames 2 --no-view --output seen",
     "rtsp://192.168.1.20/stream": "dog.mp4 --max-frames 2 --no-view",
     "--device cuda --precision bfloat16": "--device cpu --precision bfloat16",
-    "--to coco --output dog-coco": "--to coco --min-score 0 --output dog-coco",  # in the small video nothing is sure
+    # In the small video nothing is sure.
+    "--to coco --output dog-coco": "--to coco --min-score 0 --output dog-coco",
+    "ovvis compare ovvis-dog adjacent": "ovvis compare ovvis-dog adjacent --min-score 0",
 }
 # Needs a daemon; never ends; ask for published weights. The page, fetching and mirrors have tests of their own.
 NOT_RUN = (
@@ -87,7 +89,7 @@ def test_every_block_runs(home):
 def test_every_wish_is_there():
     """The page keeps what people asked for, and names each verb that it needs."""
     page = (DOCS / "cookbook.md").read_text(encoding="utf-8").lower()
-    wishes = "masks count crop filter camera|many videos|notebook|supervision|fiftyone|gpu|docker".replace(" ", "|")
+    wishes = "masks|compare|count|crop|filter|camera|many videos|notebook|supervision|fiftyone|gpu|docker"
     headings = " ".join(re.findall(r"^## (.*)$", page, re.MULTILINE))
     assert [wish for wish in wishes.split("|") if wish not in headings] == []
 

@@ -1,10 +1,12 @@
 """A run as tables and a picture."""
 
+import re
+
 from PIL import Image
 
 from benchmark_made_up import record, result
 from ovvis.benchmark.compare import compare
-from ovvis.benchmark.picture import curves, draw
+from ovvis.benchmark.picture import COLOURS, DARK, REST, STAGES, curves, draw
 from ovvis.benchmark.tables import comparison, page, seconds, tables, title
 
 MADE = record(
@@ -66,6 +68,9 @@ def test_curves_join_rows_that_differ_in_one_thing():
     assert [[r.row.words for r in line] for line in by_words.values()] == [[5, 9]]
     assert [[r.row.height for r in line] for line in by_size.values()] == [[64, 128]]
     assert curves(videos, "frames") == {}
+    assert [*by_words, *by_size] == ["clip-vis-stickers"] * 2
+    others = [result([1.0], words=n, precision="bfloat16") for n in (5, 9)]
+    assert list(curves([*videos, *others], "words")) == ["clip-vis-stickers, float32", "clip-vis-stickers, bfloat16"]
 
 
 def test_picture(tmp_path):
@@ -73,3 +78,12 @@ def test_picture(tmp_path):
     with Image.open(tmp_path / "a.png") as image:
         assert image.format == "PNG" and min(image.size) > 300
     assert not draw(record(), tmp_path / "b.png") and not (tmp_path / "b.png").exists()
+
+
+def test_a_drawing_is_dark_on_dark_pages(tmp_path):
+    assert draw(MADE, tmp_path / "a.svg")
+    head, drawn = (tmp_path / "a.svg").read_text().split("</style>", 1)
+    assert "prefers-color-scheme: dark" in head
+    found = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", drawn))
+    assert set(DARK) <= found <= {*DARK, *COLOURS, *STAGES.values(), REST}
+    assert "fill: #" not in re.sub(r'style="[^"]*"', "", drawn)

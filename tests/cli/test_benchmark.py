@@ -38,7 +38,7 @@ def test_everything_is_written_and_shown(ovvis, tmp_path):
     code, shown, _ = ovvis(*SMALL, "--frames", "8,9", "--text")
     assert code == 0
     folder = tmp_path / "ovvis-benchmark"
-    assert sorted(p.name for p in folder.iterdir()) == ["benchmark.json", "benchmark.md", "benchmark.png"]
+    assert sorted(p.name for p in folder.iterdir()) == [f"benchmark.{kind}" for kind in ("json", "md", "png", "svg")]
     made = read_record(folder / "benchmark.json")
     assert [(r.row.task, r.row.frames, r.seconds) for r in made.results] == [
         ("video", 8, [9, 8, 8, 8, 8]),

@@ -73,7 +73,7 @@ def _best_overlaps(logits, truth):
 
 
 def test_the_guides_own_loss():
-    guide = Path(__file__).parents[2] / "docs" / "training.md"
+    guide = Path(__file__).parents[2] / "docs" / "details" / "training.md"
     text = guide.read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(from ovvis\.training\.loss\.criterion.*?)```", text, re.S)
     prediction = random_prediction()

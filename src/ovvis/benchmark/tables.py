@@ -109,30 +109,33 @@ def caveat(record: Record) -> str:
 
 def title(row: Row, without: Collection[str] = ()) -> str:
     """Return a row in words, but for those that stand elsewhere."""
-    return ", ".join(part for part in _parts(row) if part not in without)
+    return ", ".join(part for part in parts(row).values() if part not in without)
 
 
 def shared(rows: Sequence[Row]) -> list[str]:
     """Return the words that all of several rows share; a single row keeps its own."""
     if len(rows) < 2:
         return []
-    return [part for part in _parts(rows[0]) if all(part in _parts(row) for row in rows)]
+    others = [set(parts(row).values()) for row in rows[1:]]
+    return [part for part in parts(rows[0]).values() if all(part in other for other in others)]
 
 
-def _parts(row: Row) -> list[str]:
-    parts = [row.model]
+def parts(row: Row) -> dict[str, str]:
+    """Return a row in words, by what they tell; what is as usual is not told."""
+    words = {"model": row.model}
     if row.task == "text":
-        parts.append(f"texts of {row.words:,} words")
+        words["words"] = f"texts of {row.words:,} words"
     elif row.task == "network":
-        parts.append(row.size)
+        words["size"] = row.size
     else:
-        parts += [row.size, f"{row.words:,} words", f"{row.frames:,} frames"]
-    parts += [row.device] if row.device != "cpu" else []
-    parts.append(row.precision)
-    parts += [f"batch {row.batch}"] if row.batch else []
-    parts += [f"short edge {row.short_edge}"] if row.short_edge else []
-    parts += [row.accelerate.replace(",", " + ")] if row.accelerate else []
-    return parts + [part for part in (row.tracker, row.way if row.way != "ovvis" else "") if part]
+        words |= {"size": row.size, "words": f"{row.words:,} words", "frames": f"{row.frames:,} frames"}
+    words |= {"device": row.device} if row.device != "cpu" else {}
+    words["precision"] = row.precision
+    words |= {"batch": f"batch {row.batch}"} if row.batch else {}
+    words |= {"short edge": f"short edge {row.short_edge}"} if row.short_edge else {}
+    words |= {"accelerate": row.accelerate.replace(",", " + ")} if row.accelerate else {}
+    words |= {"tracker": row.tracker} if row.tracker else {}
+    return words | ({"way": row.way} if row.way != "ovvis" else {})
 
 
 def _headed(what: str, results: Sequence[Result]) -> tuple[str, list[str]]:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from ovvis.benchmark.tables import Table
 
 OUTPUT = "ovvis-benchmark"
-JSON, PAGE, PICTURE = "benchmark.json", "benchmark.md", "benchmark.png"
-FILES = (JSON, PAGE, PICTURE)
+JSON, PAGE, PICTURE, DRAWING = "benchmark.json", "benchmark.md", "benchmark.png", "benchmark.svg"
+FILES = (JSON, PAGE, PICTURE, DRAWING)
 IN_PART = 3
 LONG_EDGE = 1333
 WHAT, AGAINST = "What is measured (lists with commas; the first of each is the base)", "Against an earlier run"
@@ -300,6 +300,7 @@ def _write(record: Record, changes: Table | None, folder: OutputFolder) -> None:
 
     folder.file(JSON).write_bytes(as_json(record))
     drawn = draw(record, folder.file(PICTURE))
+    draw(record, folder.file(DRAWING))
     folder.file(PAGE).write_text(page(record, changes, PICTURE if drawn else ""), encoding="utf-8")
 
 

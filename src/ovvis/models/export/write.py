@@ -175,7 +175,7 @@ def _header(graph: Graph, sizes: Sizes, licence: str, precision: str) -> Header:
 def _told(header: Header) -> str:
     return (
         f"{header.name} ({header.family}), the network of one window, from ovvis {header.ovvis}; weights: "
-        f"{header.licence}. docs/onnx.md says what goes in and comes out."
+        f"{header.licence}. docs/details/onnx.md says what goes in and comes out."
     )
 
 
