@@ -195,7 +195,7 @@ def efficiency(options: argparse.Namespace) -> dict[str, Any]:
     from ovvis.cluster.ray_hands import RayHands
     from ovvis.cluster.segmenting import Segmenting, SegmentJob, VideoTask
     from ovvis.cluster.videos import _load, _made, _open
-    from ovvis.outputs.style import Style
+    from ovvis.results.video_folder import Painting
     from ovvis.vocabulary import Vocabulary
 
     rows: dict[str, Any] = {}
@@ -207,7 +207,7 @@ def efficiency(options: argparse.Namespace) -> dict[str, Any]:
             home = home_of(Path(scratch) / f"out{number}")
             home.begin()
             job = SegmentJob(
-                home=home, load=load, made=_made, open=_open, bounded=False, video=False, least=0.5, style=Style()
+                home=home, load=load, made=_made, open=_open, bounded=False, painting=Painting(video=False)
             )
             tasks = [VideoTask(video, Path(video).stem) for video in videos]
             with RayHands("auto", partial(Segmenting, job)) as hands:

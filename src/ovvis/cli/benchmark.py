@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table as RichTable
 
 from ovvis.benchmark.plan import AXES, MOST, STEPS, Row, grid, parse_counts, parse_names, parse_sizes
 from ovvis.cli import segmenter as shared
-from ovvis.cli.console import note, out, progress, warn
-from ovvis.cli.options import Overwrite, completing
+from ovvis.cli.console import listing, note, out, progress, warn
+from ovvis.cli.options import Overwrite, completing, grouped
 from ovvis.cli.process import Interrupted, quiet_libraries
 from ovvis.errors import InputError, nearest
 from ovvis.files.output import OutputFolder
@@ -36,7 +34,8 @@ JSON, PAGE, PICTURE, DRAWING = "benchmark.json", "benchmark.md", "benchmark.png"
 FILES = (JSON, PAGE, PICTURE, DRAWING)
 IN_PART = 3
 LONG_EDGE = 1333
-WHAT, AGAINST = "What is measured (lists with commas; the first of each is the base)", "Against an earlier run"
+_what = grouped("What is measured (lists with commas; the first of each is the base)")
+_against = grouped("Against an earlier run")
 
 
 def benchmark(
@@ -49,42 +48,20 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(help="480x853,720x1280: of the frames; 16:9 at the model's own edge.", rich_help_panel=WHAT),
-    ] = None,
-    words: Annotated[str, typer.Option(help="80,1196,10000: labels to look for.", rich_help_panel=WHAT)] = "1196",
-    frames: Annotated[str, typer.Option(help="20,400: of the video.", rich_help_panel=WHAT)] = "20",
-    precision: Annotated[
-        str, typer.Option(help="float32, bfloat16, float16, auto.", rich_help_panel=WHAT)
-    ] = "float32,auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.", rich_help_panel=WHAT)] = "auto",
-    sweep: Annotated[
-        str | None,
-        typer.Option(help=f"Standard steps of some of {', '.join(STEPS)}, or of all.", rich_help_panel=WHAT),
-    ] = None,
-    combine: Annotated[
-        bool, typer.Option("--combine", help="Measure every combination, not one list at a time.", rich_help_panel=WHAT)
-    ] = False,
-    batch: Annotated[
-        int, typer.Option(min=0, help="Windows at once; 0: the model's own number.", rich_help_panel=WHAT)
-    ] = 0,
-    short_edge: Annotated[
-        int,
-        typer.Option(min=0, help="Pixels of the short edge in the network; 0: the frame's own.", rich_help_panel=WHAT),
-    ] = 0,
-    tracker: Annotated[
-        str | None, typer.Option(help=f"The model's own, or {', '.join(TRACKERS)}.", rich_help_panel=WHAT)
-    ] = None,
+    size: Annotated[str | None, _what(help="480x853,720x1280: of the frames; 16:9 at the model's own edge.")] = None,
+    words: Annotated[str, _what(help="80,1196,10000: labels to look for.")] = "1196",
+    frames: Annotated[str, _what(help="20,400: of the video.")] = "20",
+    precision: Annotated[str, _what(help="float32, bfloat16, float16, auto.")] = "float32,auto",
+    device: Annotated[str, _what(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
+    sweep: Annotated[str | None, _what(help=f"Standard steps of some of {', '.join(STEPS)}, or of all.")] = None,
+    combine: Annotated[bool, _what("--combine", help="Measure every combination, not one list at a time.")] = False,
+    batch: Annotated[int, _what(min=0, help="Windows at once; 0: the model's own number.")] = 0,
+    short_edge: Annotated[int, _what(min=0, help="Pixels of the short edge in the network; 0: the frame's own.")] = 0,
+    tracker: Annotated[str | None, _what(help=f"The model's own, or {', '.join(TRACKERS)}.")] = None,
     accelerate: Annotated[
-        str,
-        typer.Option(
-            help=f"Ways to be faster, with commas between: {', '.join(ACCELERATIONS)}; or all.", rich_help_panel=WHAT
-        ),
+        str, _what(help=f"Ways to be faster, with commas between: {', '.join(ACCELERATIONS)}; or all.")
     ] = "",
-    text: Annotated[
-        bool, typer.Option("--text", help="The texts of so many new words, too.", rich_help_panel=WHAT)
-    ] = False,
+    text: Annotated[bool, _what("--text", help="The texts of so many new words, too.")] = False,
     own_weights: Annotated[
         bool,
         typer.Option("--own-weights", help="Published weights in place of random ones, which are as fast."),
@@ -93,17 +70,13 @@ def benchmark(
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each row, in turn.")] = 5,
     against: Annotated[
         Path | None,
-        typer.Option(
+        _against(
             "--compare",
             help=f"The {JSON} of an earlier run on this machine; without models its rows are measured again.",
             metavar="FILE",
-            rich_help_panel=AGAINST,
         ),
     ] = None,
-    read: Annotated[
-        Path | None,
-        typer.Option("--read", help="Show that run; nothing is measured.", metavar="FILE", rich_help_panel=AGAINST),
-    ] = None,
+    read: Annotated[Path | None, _against("--read", help="Show that run; nothing is measured.", metavar="FILE")] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -334,7 +307,7 @@ def _show(record: Record, changes: Table | None) -> None:
     from ovvis.benchmark.tables import caveat, tables, title
 
     for table in (*tables(record), *([changes] if changes else [])):
-        shown = RichTable(title=escape(table.title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        shown = listing(escape(table.title), narrow=True)
         for number, column in enumerate(table.columns):
             words = number < table.left
             shown.add_column(column, justify="left" if words else "right", overflow="fold", no_wrap=False)

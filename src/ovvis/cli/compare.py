@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ovvis.cli.console import note, out, progress, warn
+from ovvis.cli.console import listing, note, out, progress, warn
 from ovvis.cli.options import DataRoot, Frames, Overwrite, completing, sharing
 from ovvis.cli.painting import PaintOptions
 from ovvis.comparing.measure import BY
@@ -145,7 +144,7 @@ def _named(results: list[str]) -> dict[str, Given]:
 
 def _tell(found: Comparison, written: Written) -> None:
     names = [side.name for side in found.sides]
-    table = Table(title="Difference, mean over frames", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = listing("Difference, mean over frames")
     table.add_column("first", overflow="fold")
     table.add_column("second", overflow="fold")
     for name in BY:
@@ -167,7 +166,7 @@ def _tell(found: Comparison, written: Written) -> None:
 
 def _moments(found: Comparison) -> Table:
     title = "Moments in which they differ most"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = listing(title)
     table.add_column("frame", justify="right")
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("difference", justify="right")

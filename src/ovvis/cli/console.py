@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook, RenderResult
 from rich.control import Control
 from rich.markup import escape
@@ -22,6 +23,7 @@ from rich.progress import (
     TextColumn,
 )
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from ovvis.plain import visible
@@ -86,6 +88,17 @@ def warn(message: str) -> None:
 def note(message: str) -> None:
     """Print what a person should know, and a program that reads the results should not, as a line on standard error."""
     notes.print(escape(message), soft_wrap=True)
+
+
+def listing(title: str = "", *, narrow: bool = False) -> Table:
+    """Return an empty table as all verbs show them.
+
+    Args:
+        title: above it, as rich's markup.
+        narrow: whether there is less space between columns, for many of them.
+    """
+    padding = (0, 1, 0, 0) if narrow else (0, 1, 0, 1)
+    return Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=padding, pad_edge=narrow)
 
 
 @contextmanager

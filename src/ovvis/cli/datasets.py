@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ovvis.cli.console import count, out, progress, warn
+from ovvis.cli.console import count, listing, out, progress, warn
 from ovvis.cli.lazy import SETTINGS
 from ovvis.cli.options import DataRoot, DatasetName, Frames, Overwrite
 from ovvis.datasets.check import MISSING_FRAME, NO_FRAMES, CheckReport
@@ -48,7 +47,7 @@ def datasets(context: typer.Context, data_root: DataRoot = None, as_json: AsJson
         return
     for _, family in groupby(found, key=lambda presence: (presence.entry.page, presence.entry.licence)):
         _tell(list(family))
-    out.print(_listing(found, data_folder(data_root)))  # last: it is what a terminal of few lines shows
+    out.print(_table(found, data_folder(data_root)))  # last: it is what a terminal of few lines shows
     out.print(
         "Your own: every command takes the path of a YouTube-VIS, COCO, BURST, CocoVID or TAO JSON in place of a name; "
         "ovvis datasets convert makes one from frames and masks.",
@@ -160,10 +159,8 @@ def _tell(family: list[Presence]) -> None:
             out.print(f"  {name}: {escape(value)}", soft_wrap=True)
 
 
-def _listing(found: list[Presence], root: Path) -> Table:
-    table = Table(
-        title=f"datasets, looked for in {escape(str(root))}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
-    )
+def _table(found: list[Presence], root: Path) -> Table:
+    table = listing(f"datasets, looked for in {escape(str(root))}")
     table.add_column("name", no_wrap=True)
     table.add_column("videos", justify="right")
     table.add_column("truth")
@@ -193,7 +190,7 @@ def _print(report: CheckReport, frames: Path) -> None:
     if report.sound:
         out.print("[green]nothing is wrong[/green]")
         return
-    table = Table(title="what is wrong", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = listing("what is wrong")
     table.add_column("kind", no_wrap=True)
     table.add_column("count", justify="right")
     table.add_column("the first", overflow="fold")

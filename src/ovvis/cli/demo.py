@@ -15,7 +15,7 @@ from ovvis.cli.segment import segment_into
 from ovvis.files.output import OutputFolder
 from ovvis.models.zoo import SMALL_MODEL
 from ovvis.paths import DEMO_VIDEO
-from ovvis.results.video_folder import WRITTEN
+from ovvis.results.video_folder import WRITTEN, Painting
 from ovvis.sources.video import open_source
 from ovvis.vocabulary import Vocabulary
 from ovvis.world.categories import categories
@@ -38,10 +38,10 @@ def demo(
     """Segment the packaged video with the packaged model: nothing is fetched."""
     labels = ", ".join(sorted((*THERE, *ABSENT)))
     shared.prepare_process()
-    style = paint.find()
+    painting = Painting(style=paint.find())
     options = shared.SegmenterOptions(model=SMALL_MODEL, weights=None, precision="auto")
     folder = OutputFolder(output or OUTPUT, WRITTEN, overwrite=overwrite, another=output is None)
-    segment_into(folder, open_source(DEMO_VIDEO), Vocabulary.parse(labels), options, style=style)
+    segment_into(folder, open_source(DEMO_VIDEO), Vocabulary.parse(labels), options, painting)
     note(
         f"The demo's model knows {len(categories())} kinds of illustrated objects and nothing else. Your own video: "
         'ovvis segment VIDEO --labels "dog, frisbee" (fetches a published model once)'

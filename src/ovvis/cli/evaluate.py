@@ -10,11 +10,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ovvis.cli.console import count, out, progress, warn
+from ovvis.cli.console import count, listing, out, progress, warn
 from ovvis.cli.explanation import EXPLAINED, save_explanation
 from ovvis.cli.options import DataRoot, DatasetName, Frames, Overwrite
 from ovvis.datasets.annotations import LOST_TRUTH, Annotations
@@ -266,7 +265,7 @@ def _show(report: Report, by_category: bool) -> None:
 def _hota_table(tracking: HotaEvaluator) -> Table:
     how = "of masks" if tracking.rules == MASKS else "of boxes, as BURST's authors released it"
     title = f"HOTA {how}, mean over categories; percent"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = listing(title)
     for name in ("", *FIGURES):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for group, figures in tracking.metrics().items():
@@ -275,7 +274,7 @@ def _hota_table(tracking: HotaEvaluator) -> Table:
 
 
 def _category_table(report: Report, title: str, chosen: list[Any]) -> Table:
-    table = Table(title=f"{title}; percent", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = listing(f"{title}; percent")
     table.add_column("category")
     table.add_column("groups")
     names = [name for name in report.names if name in ("AP", "AP50", "AP75") or name[2:].isdigit()]

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ovvis.cli.console import count, out, progress, warn
+from ovvis.cli.console import count, listing, out, progress, warn
 from ovvis.cli.options import Overwrite, completing
 from ovvis.errors import InputError
 from ovvis.outputs.export import Exported, default_place, open_result
@@ -124,7 +123,7 @@ def _export(
 
 def _written(result: VideoResult, done: list[Exported]) -> Table:
     title = f"{escape(result.source)}: {count(len(result.frame_indices), 'frame')}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = listing(title)
     table.add_column("format")
     for name in ("instances", "masks", "files"):
         table.add_column(name, justify="right")
@@ -135,7 +134,7 @@ def _written(result: VideoResult, done: list[Exported]) -> Table:
 
 
 def _formats() -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = listing()
     table.add_column("--to", no_wrap=True)
     table.add_column("makes")
     table.add_column("--source")

@@ -5,69 +5,36 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-import typer
-
-from ovvis.cli.options import completing
+from ovvis.cli.options import completing, grouped
 from ovvis.errors import InputError
 from ovvis.models.settings import PROPAGATORS, TRACKERS, Following
 
-FOLLOWING = "Trackers of detections (sort, overlap, propagate)"  # a group of `--help`
-
-Overlap = Annotated[
-    float | None,
-    typer.Option(
-        "--overlap",
-        min=0,
-        max=1,
-        help="Overlap from which two may be one thing; 0.3 if not given.",
-        rich_help_panel=FOLLOWING,
-    ),
-]
-Patience = Annotated[
-    int | None,
-    typer.Option(
-        "--patience",
-        min=0,
-        help="Frames for which a thing may be unseen and go on; 30 if not given.",
-        rich_help_panel=FOLLOWING,
-    ),
-]
-StartScore = Annotated[
-    float | None,
-    typer.Option(
-        "--start-score",
-        min=0,
-        max=1,
-        help="Score from which a thing begins a track; 0 if not given.",
-        rich_help_panel=FOLLOWING,
-    ),
-]
-PropagatorName = Annotated[
-    str | None,
-    typer.Option(
-        "--propagator",
-        help=f"Who carries masks on for propagate: {', '.join(PROPAGATORS)} (SAM 2, with the extra sam2); colours if "
-        "not given.",
-        metavar="NAME",
-        autocompletion=completing(lambda: PROPAGATORS),
-        rich_help_panel=FOLLOWING,
-    ),
-]
-MinFrames = Annotated[
-    int | None,
-    typer.Option("--min-frames", min=1, help="Leave out tracks of fewer frames.", rich_help_panel=FOLLOWING),
-]
+_option = grouped("Trackers of detections (sort, overlap, propagate)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FollowingOptions:
     """The options as typed; `sharing(FollowingOptions)` gives them to a verb."""
 
-    overlap: Overlap = None
-    patience: Patience = None
-    start_score: StartScore = None
-    propagator: PropagatorName = None
-    min_frames: MinFrames = None
+    overlap: Annotated[
+        float | None, _option(min=0, max=1, help="Overlap from which two may be one thing; 0.3 if not given.")
+    ] = None
+    patience: Annotated[
+        int | None, _option(min=0, help="Frames for which a thing may be unseen and go on; 30 if not given.")
+    ] = None
+    start_score: Annotated[
+        float | None, _option(min=0, max=1, help="Score from which a thing begins a track; 0 if not given.")
+    ] = None
+    propagator: Annotated[
+        str | None,
+        _option(
+            help=f"Who carries masks on for propagate: {', '.join(PROPAGATORS)} (SAM 2, with the extra sam2); colours "
+            "if not given.",
+            metavar="NAME",
+            autocompletion=completing(lambda: PROPAGATORS),
+        ),
+    ] = None
+    min_frames: Annotated[int | None, _option(min=1, help="Leave out tracks of fewer frames.")] = None
 
     def find(self, tracker: str | None, any_may_be_short: bool = False) -> Following:
         """Return how things are followed.

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ovvis.cli.console import note, out, progress, warn
+from ovvis.cli.console import listing, note, out, progress, warn
 from ovvis.cli.options import Overwrite, completing
 from ovvis.datasets.exported import ANNOTATIONS, READ, TARGETS, Imported, read_exported, write_imported
 from ovvis.outputs.read_back import UNSCORED
@@ -80,7 +79,7 @@ def _beside(path: Path) -> Path:
 
 
 def _table(done: Imported) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = listing()
     for name in ("videos", "frames", "tracks", "labels"):
         table.add_column(name, justify="right")
     table.add_column("written", overflow="fold")

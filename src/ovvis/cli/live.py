@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from ovvis.cli import segmenter as shared
-from ovvis.cli.console import count, note, notes, out, warn
+from ovvis.cli.console import count, listing, note, notes, out, warn
 from ovvis.cli.live_outputs import JsonLines, Outputs, PaintedVideo
 from ovvis.cli.live_page import Page, serve
 from ovvis.cli.live_status import Status, latencies
@@ -186,7 +184,7 @@ def _conclude(run: Live, frames: Source, outputs: Outputs, folder: OutputFolder 
     """Print what was seen and how the run fared; leave with 3 where a part is missing."""
     meter = run.meter
     if meter.labels:
-        table = Table(title=escape(frames.info.name), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table = listing(escape(frames.info.name))
         table.add_column("label")
         for name in ("objects", "frames shown", "best score"):
             table.add_column(name, justify="right")

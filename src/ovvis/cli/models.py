@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ovvis.cli.console import complain, count, out, paste, progress
+from ovvis.cli.console import complain, count, listing, out, paste, progress
 from ovvis.cli.lazy import SETTINGS
 from ovvis.cli.model_export import export
 from ovvis.cli.options import IgnoreUnused, Mirror, completing
@@ -191,7 +190,7 @@ def _bytes(entry: ModelEntry) -> int:
 
 def _here(entries: list[ModelEntry]) -> Table:
     """Return the models whose weights are here, with what they take on the disk and what a frame took."""
-    table = Table(title="On this machine", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = listing("On this machine", narrow=True)
     table.add_column("model", no_wrap=True)
     table.add_column("on disk", justify="right", no_wrap=True)
     table.add_column("s a frame", justify="right", no_wrap=True)
@@ -213,12 +212,7 @@ def _here(entries: list[ModelEntry]) -> Table:
 
 def _table(entries: list[ModelEntry], runs: str) -> Table:
     """Return the numbers that people compare."""
-    table = Table(
-        title="AP as published (percent); * runs where no model is named",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = listing("AP as published (percent); * runs where no model is named", narrow=True)
     table.add_column("model", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     columns = list(dict.fromkeys(column for entry in entries for column in entry.published_ap))

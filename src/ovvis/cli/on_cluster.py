@@ -9,11 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
-from ovvis.cli.console import count, note, out, progress, warn
+from ovvis.cli.console import count, listing, note, out, progress, warn
 from ovvis.cli.ray_options import RayOptions
 from ovvis.cluster.crew import Crew, Hand
 from ovvis.cluster.facts import Agreement
@@ -124,7 +122,7 @@ class OnCluster:
         crew = self._crew
         if crew is None or not crew.fares:
             return
-        table = Table(title=count(len(crew.fares), "machine"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table = listing(count(len(crew.fares), "machine"))
         table.add_column("machine", overflow="fold")
         for name in ("videos", "seconds a video", "workers lost"):
             table.add_column(name, justify="right")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -20,6 +21,11 @@ def completing(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]
         return [name for name in names() if name.startswith(incomplete)]
 
     return complete
+
+
+def grouped(title: str) -> partial[Any]:
+    """Return what declares options, as `typer.Option` does, that `--help` shows in a group of this title."""
+    return partial(typer.Option, rich_help_panel=title)
 
 
 def sharing(record: type) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
+from ovvis.cli.options import grouped
 
-PAGE = "Who reaches the page"  # a group of `--help`
+_option = grouped("Who reaches the page")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,26 +15,11 @@ class PageOptions:
     """The options of a verb that serves a page, as typed; `sharing(PageOptions)` gives them to a verb."""
 
     host: Annotated[
-        str,
-        typer.Option(
-            "--host",
-            help="Address to listen at; this machine alone if not given, 0.0.0.0 for its network.",
-            rich_help_panel=PAGE,
-        ),
+        str, _option(help="Address to listen at; this machine alone if not given, 0.0.0.0 for its network.")
     ] = "127.0.0.1"
     token: Annotated[
-        str | None,
-        typer.Option(
-            "--token",
-            help="What a visitor must know, 16 characters or more; made and printed with other hosts.",
-            rich_help_panel=PAGE,
-        ),
+        str | None, _option(help="What a visitor must know, 16 characters or more; made and printed with other hosts.")
     ] = None
     name: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--name",
-            help="A further name that the page is reached by, as behind a proxy; again for more.",
-            rich_help_panel=PAGE,
-        ),
+        list[str] | None, _option(help="A further name that the page is reached by, as behind a proxy; again for more.")
     ] = None

@@ -24,6 +24,7 @@ from ovvis.cli.on_cluster import OnCluster
 from ovvis.cli.options import DataRoot, DatasetName, Frames, sharing
 from ovvis.cli.process import peak_memory
 from ovvis.cli.ray_options import RayOptions
+from ovvis.cli.source_options import Levels
 from ovvis.cluster.homes import seen_by_all
 from ovvis.cluster.predicting import DatasetVideo, Predicted, Predicting, PredictJob
 from ovvis.cluster.work import Begun
@@ -33,7 +34,6 @@ from ovvis.datasets.problems import Problems
 from ovvis.datasets.words import dataset_vocabulary
 from ovvis.errors import InputError
 from ovvis.evaluation.rules import COCO
-from ovvis.inference.stopwatch import Stopwatch
 from ovvis.predictions.folder import PredictionFolder, Shard
 from ovvis.predictions.run_settings import dataset_settings
 from ovvis.predictions.submission import PACKED, pack
@@ -44,7 +44,6 @@ from ovvis.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
-    from ovvis.models.text import EmbeddedWords
 
 SOME_BROKEN = 3  # exit code: videos were passed over, the others have results
 SHOWN = 10  # broken videos that are listed by name
@@ -65,7 +64,7 @@ def predict(
         str | None,
         typer.Option(help="Words for the dataset's categories, to add synonyms or leave some out: " + shared.LABELS),
     ] = None,
-    levels: shared.LevelsOption = None,
+    levels: Levels = None,
     shard: Annotated[
         str, typer.Option(help="i/n: only each n-th video from the i-th on; n processes share one folder.")
     ] = "1/1",
@@ -114,7 +113,7 @@ def predict(
             suffix=part.suffix,
             ids=ids,
             levels=levels,
-            load=partial(load, options, vocabulary),
+            load=partial(options.load_anywhere, vocabulary),
             made=partial(made_by, dataset_settings(split), vocabulary, ids, options, levels),
         )
         with kept(folder.path, lambda: _state(folder)):
@@ -129,12 +128,6 @@ def predict(
         finally:
             if caution := options.caution(run.model):
                 warn(caution)
-
-
-def load(options: shared.SegmenterOptions, vocabulary: Vocabulary, embedded: EmbeddedWords | None) -> VideoSegmenter:
-    """Return the segmenter, here or in another process."""
-    shared.prepare_process()
-    return options.load(vocabulary, Stopwatch(), embedded)
 
 
 def made_by(

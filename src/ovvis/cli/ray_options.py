@@ -6,58 +6,38 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
-
 from ovvis.cli.extras import need
+from ovvis.cli.options import grouped
 from ovvis.errors import InputError
 
-CLUSTER = "Many machines"  # a group of `--help`
 LOCAL = "local"
 _ADDRESS = re.compile(r"auto|local|[\w.-]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5}|ray://\S+")
 
-Ray = Annotated[
-    str | None,
-    typer.Option(
-        "--ray",
-        help="Hand the videos out to workers of a Ray cluster: 'auto' for the one that this machine is part of, "
-        "HOST:PORT for another; without a word one is started here. Needs the extra 'ray'.",
-        metavar="[ADDRESS]",
-        rich_help_panel=CLUSTER,
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--ray-workers",
-        min=1,
-        help="Most workers at once; as many as fit if not given.",
-        rich_help_panel=CLUSTER,
-    ),
-]
-Cpus = Annotated[
-    float | None,
-    typer.Option("--ray-cpus", min=0.1, help="Cores of a worker; 2 if not given.", rich_help_panel=CLUSTER),
-]
-Gpus = Annotated[
-    float | None,
-    typer.Option(
-        "--ray-gpus",
-        min=0,
-        max=64,
-        help="GPUs of a worker, also a part of one (0.5); 1 if the cluster has any, 0 with --device cpu.",
-        rich_help_panel=CLUSTER,
-    ),
-]
+_option = grouped("Many machines")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RayOptions:
     """The options of a verb that can hand its videos out; `sharing(RayOptions)` gives them to a verb."""
 
-    ray: Ray = None
-    ray_workers: Workers = None
-    ray_cpus: Cpus = None
-    ray_gpus: Gpus = None
+    ray: Annotated[
+        str | None,
+        _option(
+            help="Hand the videos out to workers of a Ray cluster: 'auto' for the one that this machine is part of, "
+            "HOST:PORT for another; without a word one is started here. Needs the extra 'ray'.",
+            metavar="[ADDRESS]",
+        ),
+    ] = None
+    ray_workers: Annotated[int | None, _option(min=1, help="Most workers at once; as many as fit if not given.")] = None
+    ray_cpus: Annotated[float | None, _option(min=0.1, help="Cores of a worker; 2 if not given.")] = None
+    ray_gpus: Annotated[
+        float | None,
+        _option(
+            min=0,
+            max=64,
+            help="GPUs of a worker, also a part of one (0.5); 1 if the cluster has any, 0 with --device cpu.",
+        ),
+    ] = None
 
     def check(self, verb: str) -> bool:
         """Refuse what cannot be; return whether a cluster is asked for.

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from ovvis.cli import segmenter as shared
-from ovvis.cli.console import count, out, warn
+from ovvis.cli.console import count, listing, out, warn
 from ovvis.cli.options import DataRoot
 from ovvis.cli.papers_run import ARCHIVES, Runner
 from ovvis.cli.shards import names_in, share_folder
@@ -153,7 +151,7 @@ def _upload(output: Path, key: Key) -> Path:
 
 def _show(needs: Sequence[Need], runner: Runner, precision: str, rehearsed: bool) -> None:
     """Say what can be made, what is missing and how it is had, and how long it will take."""
-    table = Table(title="What can be made here", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = listing("What can be made here", narrow=True)
     for name in ("dataset", "model", "rows", "state", "frames", "time"):
         table.add_column(name, justify="right" if name in ("rows", "frames", "time") else "left", no_wrap=True)
     total, untimed = 0.0, []
@@ -238,7 +236,7 @@ def _write(compared: Sequence[ComparedTable], output: Path, asked: Mapping[Key, 
     for name, text in texts.items():
         with whole_file(output / name) as partial:
             partial.write_text(text, encoding="utf-8")
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = listing(escape(title), narrow=True)
     for name in ("table", "published", "made", "within", "outside"):
         table.add_column(name, justify="left" if name == "table" else "right", no_wrap=True)
     for one in compared:

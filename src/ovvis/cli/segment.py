@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from ovvis.bucket import is_bucket
 from ovvis.cli import segmenter as shared
-from ovvis.cli.console import count, out, progress, warn
+from ovvis.cli.console import count, listing, out, progress, warn
 from ovvis.cli.following import FollowingOptions
 from ovvis.cli.kept import told
 from ovvis.cli.once import from_first_to_last
@@ -28,9 +27,9 @@ from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.measured import Measured, keep_measured
 from ovvis.models.settings import UNTRAINED
-from ovvis.outputs.style import Style
+from ovvis.outputs.formats.tracks_json import TRACKS
 from ovvis.predictions.folder import Shard
-from ovvis.results.video_folder import TRACKS, VIDEO, WRITTEN, write_results
+from ovvis.results.video_folder import VIDEO, WRITTEN, Making, Painting, write_results
 from ovvis.sources.many import videos_of
 from ovvis.sources.names import source_name
 from ovvis.sources.source import Source
@@ -86,7 +85,7 @@ def segment(
     cluster.check("ovvis segment")
     if not 0 <= paint_above <= 1:
         raise InputError(f"--paint-above {paint_above:g}: it must lie in [0, 1]; 0 shows and paints every track")
-    style = paint.find()
+    painting = Painting(video, paint_above, paint.find())
     vocabulary = None if labels is None else Vocabulary.parse(labels)
     options.check()
     options = replace(options, following=following.find(options.tracker))
@@ -101,11 +100,11 @@ def segment(
     if videos.several or cluster.ray or bucket or part.count > 1:
         from ovvis.cli.segment_many import Batch, segment_many
 
-        batch = Batch(videos, output, vocabulary, options, taken, video, paint_above, style, cluster, part)
+        batch = Batch(videos, output, vocabulary, options, taken, painting, cluster, part)
         return segment_many(batch, overwrite)
     frames = taken.open(source[0])
     folder = OutputFolder(output or default_output(source[0]), WRITTEN, overwrite=overwrite, another=output is None)
-    return segment_into(folder, frames, vocabulary, options, video, paint_above, style)
+    return segment_into(folder, frames, vocabulary, options, painting)
 
 
 def segment_into(
@@ -113,9 +112,7 @@ def segment_into(
     frames: Source,
     vocabulary: Vocabulary | None,
     options: shared.SegmenterOptions,
-    video: bool = True,
-    least: float = SHOWN_SCORE,
-    style: Style | None = None,
+    painting: Painting,
 ) -> None:
     """Segment a video, put the results into a folder, then show them.
 
@@ -124,69 +121,42 @@ def segment_into(
         frames: the video.
         vocabulary: None for the one that comes with the weights.
         options: of the model.
-        video: whether to paint one.
-        least: score of the tracks that are shown and painted.
-        style: how they are painted.
+        painting: what is shown.
     """
     watch = Stopwatch()
     deliver(
         folder,
-        frames,
-        lambda: options.load(vocabulary, watch),
-        watch,
-        video,
-        least,
-        style,
-        lambda result: keep_seconds(result, options),
-        lambda result: options.caution(result.settings["model"]),
+        Making(frames, lambda: options.load(vocabulary, watch), watch),
+        painting,
+        keep=partial(keep_seconds, options),
+        caution=lambda result: options.caution(result.settings["model"]),
     )
 
 
 def deliver(
     folder: OutputFolder,
-    frames: Source,
-    load: Callable[[], Callable[..., VideoResult]],
-    watch: Stopwatch,
-    video: bool,
-    least: float,
-    style: Style | None,
-    keep: Callable[[VideoResult], None],
-    caution: Callable[[VideoResult], str | None],
-    what: str = "segmenting",
+    making: Making,
+    painting: Painting,
+    *,
+    keep: Callable[[VideoResult], None] = lambda _: None,
+    caution: Callable[[VideoResult], str | None] = lambda _: None,
 ) -> None:
     """Put a video's results into a folder, then show them.
 
     Args:
         folder: not entered yet.
-        frames: the video.
-        load: gives what makes the result of the frames, and is called with `on_frame` besides.
-        watch: takes the time.
-        video: whether to paint one.
-        least: score of the tracks that are shown and painted.
-        style: how they are painted.
+        making: how the result is made.
+        painting: what is shown of it.
         keep: called once the results are in place and shown.
         caution: returns what the user is to be warned of at the end, whatever becomes of it.
-        what: the bar's text.
     """
-    asked, said = folder.path, list(frames.notes)
+    asked, said = folder.path, list(making.frames.notes)
     for note in said:
         warn(note)
     with told(folder), ExitStack() as kept:
         with folder:
-            result, unpainted = write_results(
-                kept,
-                folder,
-                frames,
-                load,
-                watch,
-                video,
-                least,
-                style,
-                what,
-                bars=progress,
-                reading=from_first_to_last,
-            )
-        _show(result, least)  # not before the results are in place: whatever becomes of it, they stay
+            result, unpainted = write_results(kept, folder, making, painting, bars=progress, reading=from_first_to_last)
+        _show(result, painting.least)  # not before the results are in place: whatever becomes of it, they stay
         for note in result.notes:
             if note not in said:  # what only the end of the video showed
                 warn(note)
@@ -194,7 +164,7 @@ def deliver(
             out.print(f"{escape(asked.name)} is taken: these results have a folder of their own.", soft_wrap=True)
         keep(result)
         try:
-            _conclude(result, folder.path, video, unpainted)
+            _conclude(result, folder.path, painting.video, unpainted)
         finally:
             if warned := caution(result):
                 warn(warned)
@@ -214,7 +184,7 @@ def _show(result: VideoResult, least: float) -> None:
         out.print(f"No instance has a score of {least:g} or more (best: {top:.3f}); see --paint-above.")
         return
     title = f"{escape(result.source)}: {count(len(best), 'instance')}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = listing(title)
     table.add_column("id", justify="right")
     table.add_column("label")
     table.add_column("score", justify="right")
@@ -245,7 +215,7 @@ def spent_on(result: VideoResult) -> dict[str, float]:
     return {stage: seconds for stage, seconds in result.seconds.items() if stage not in ONCE}
 
 
-def keep_seconds(result: VideoResult, options: shared.SegmenterOptions) -> None:
+def keep_seconds(options: shared.SegmenterOptions, result: VideoResult) -> None:
     """Keep what a frame took, for `ovvis models`; not of a user's own network, of any size, and not of an export."""
     settings, frames = result.settings, len(result.frame_indices)
     if options.weights in (None, UNTRAINED) and "network_size" in settings and "runtime" not in settings:

@@ -21,25 +21,22 @@ from ovvis.cli.on_cluster import OnCluster
 from ovvis.cli.once import from_first_to_last
 from ovvis.cli.ray_options import RayOptions
 from ovvis.cli.segment_tally import Tally
-from ovvis.cli.segmenter import SegmenterOptions, prepare_process
+from ovvis.cli.segmenter import SegmenterOptions
 from ovvis.cli.source_options import SourceOptions
 from ovvis.cluster.homes import Home, home_of
 from ovvis.cluster.segmenting import PATIENCE, Row, Segmenting, SegmentJob, VideoTask, folder_of
 from ovvis.errors import InputError
-from ovvis.inference.stopwatch import Stopwatch
-from ovvis.outputs.style import Style
+from ovvis.outputs.formats.tracks_json import TRACKS
 from ovvis.predictions.folder import Shard
 from ovvis.predictions.run_settings import SETTINGS
 from ovvis.progress import silent
-from ovvis.results.video_folder import TRACKS, VIDEO
+from ovvis.results.video_folder import VIDEO, Painting
 from ovvis.sources.many import Videos
 from ovvis.sources.names import Names
-from ovvis.structures import VideoResult
 from ovvis.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
-    from ovvis.models.text import EmbeddedWords
 
 NONE_WORKED = 2  # exit code: no video could be used
 LOOKED = 10.0  # seconds in which what is done is looked for here, before the workers do
@@ -55,9 +52,7 @@ class Batch:
     vocabulary: Vocabulary | None
     options: SegmenterOptions
     taken: SourceOptions
-    video: bool
-    least: float
-    style: Style  # how tracks are painted
+    painting: Painting
     cluster: RayOptions
     part: Shard
 
@@ -74,47 +69,28 @@ class Batch:
         plain = {key: str(value) if isinstance(value, Path) else value for key, value in run.items()}
         return {"labels": words, **{key: value for key, value in plain.items() if key not in waits}}
 
-    def painting(self) -> dict[str, Any]:
+    def look(self) -> dict[str, Any]:
         """Return what makes painted videos the same, as JSON knows it."""
-        return {"paint_above": self.least, **asdict(self.style)}
+        return {"paint_above": self.painting.least, **asdict(self.painting.style)}
 
     def job(self, overwrite: bool, patience: float = 0.0) -> SegmentJob:
         """Return what is done with each video."""
         return SegmentJob(
             home=self.home,
-            load=partial(load, self.options, self.vocabulary),
+            load=partial(self.options.load_anywhere, self.vocabulary),
             made=partial(made_by, self.options),
             open=self.taken.open,
             bounded=self.taken.bounded,
-            video=self.video,
-            least=self.least,
-            style=self.style,
+            painting=self.painting,
             overwrite=overwrite,
             patience=patience,
-            keep=partial(keep_seconds, self.options),
+            keep=partial(one.keep_seconds, self.options),
         )
-
-
-def load(options: SegmenterOptions, vocabulary: Vocabulary | None, embedded: EmbeddedWords | None) -> VideoSegmenter:
-    """Return the segmenter, here or in another process.
-
-    Args:
-        options: of the model.
-        vocabulary: None for the one that comes with the weights.
-        embedded: the words, where another process has embedded them.
-    """
-    prepare_process()
-    return options.load(vocabulary, Stopwatch(), embedded)
 
 
 def made_by(options: SegmenterOptions, segmenter: VideoSegmenter) -> dict[str, Any]:
     """Return what makes a segmenter's results."""
     return {**segmenter.describe(), "weights_sha256": options.weights_digest(segmenter.model.name)}
-
-
-def keep_seconds(options: SegmenterOptions, result: VideoResult) -> None:
-    """Keep what a frame took."""
-    one.keep_seconds(result, options)
 
 
 def segment_many(batch: Batch, overwrite: bool) -> None:
@@ -185,7 +161,7 @@ def _agree(home: Home, tasks: Tasks, batch: Batch, overwrite: bool) -> None:
                 f"{home}/{there} holds results, and no {SETTINGS} says what made them: choose another --output, or"
                 " replace them with --overwrite"
             )
-    kept = [(SETTINGS, batch.settings())] + ([(PAINTING, batch.painting())] if batch.video else [])
+    kept = [(SETTINGS, batch.settings())] + ([(PAINTING, batch.look())] if batch.painting.video else [])
     for file, facts in kept:
         for line in home.agree(file, facts, "replace them with --overwrite"):
             warn(line)
@@ -256,7 +232,7 @@ def _conclude(tally: Tally, home: Home, batch: Batch, runner: _Alone | _Together
     """Show the table, say where the results are, and leave."""
     tally.show()
     runner.conclude()
-    names = f"{TRACKS} and {VIDEO}" if batch.video else TRACKS
+    names = f"{TRACKS} and {VIDEO}" if batch.painting.video else TRACKS
     if tally.done:
         out.print(f"Results: {escape(str(home))} (a folder for each video with {names})", soft_wrap=True)
     if runner.caution:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
-from ovvis.cli.console import count, out
+from ovvis.cli.console import count, listing, out
 from ovvis.cluster.segmenting import Row
 
 LONGEST = 30
@@ -41,7 +39,7 @@ class Tally:
 
     def show(self) -> None:
         """Print the table."""
-        table = Table(title=count(self.total, "video"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table = listing(count(self.total, "video"))
         table.add_column("video", overflow="fold")
         for name in ("frames", "instances", "seconds"):
             table.add_column(name, justify="right")

@@ -10,7 +10,7 @@ import typer
 
 from ovvis.cli.console import note, progress, warn
 from ovvis.cli.options import Mirror as Mirror  # beside the others that every verb of a model has
-from ovvis.cli.options import completing
+from ovvis.cli.options import completing, grouped
 from ovvis.cli.process import quiet_libraries
 from ovvis.errors import InputError
 from ovvis.files.signals import uninterrupted
@@ -36,50 +36,34 @@ LABELS = (
     "those that an OVFormer was trained with."
 )
 
-# Groups of `--help`, after everyday options.
-FRAMES = "Which frames"
-NETWORK, WORDS, TRACKING = "The network", "What words mean to it", "Tracking"
-
 list_names = completing(builtin_names)  # of --labels
+# Groups of `--help`, after everyday options.
+_network, _words, _tracking = grouped("The network"), grouped("What words mean to it"), grouped("Tracking")
 
-ModelName = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        help="A name from `ovvis models`, or a file of `ovvis models export` (.onnx); if not given, that of --weights, "
-        "or the best that is here or can be fetched.",
-        autocompletion=completing(lambda: ZOO),
-    ),
-]
 Weights = Annotated[
-    str | None,
-    typer.Option(
-        "--weights", help="A checkpoint; the model's own if not given; 'untrained' for none.", rich_help_panel=NETWORK
-    ),
+    str | None, _network("--weights", help="A checkpoint; the model's own if not given; 'untrained' for none.")
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=NETWORK)]
+Device = Annotated[str, _network("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 PrecisionName = Annotated[
     str,
-    typer.Option(
+    _network(
         "--precision",
         help="float32, bfloat16, float16; auto: bfloat16 where the device is fast in it, else float32.",
         autocompletion=completing(lambda: get_args(Precision)),
-        rich_help_panel=NETWORK,
     ),
 ]
 ShortEdge = Annotated[
     int | None,
-    typer.Option(
+    _network(
         "--short-edge",
         min=0,
         help="Pixels of a frame's short edge in the network; the model's own if not given; 0 keeps the frame's.",
-        rich_help_panel=NETWORK,
     ),
 ]
-LongEdge = Annotated[
-    int, typer.Option("--long-edge", min=32, help="Most pixels of the long edge.", rich_help_panel=NETWORK)
+Batch = Annotated[
+    int | None,
+    _network("--batch", min=1, help="Windows that go through the network together; the model's own if not given."),
 ]
-MinScore = Annotated[float, typer.Option("--min-score", min=0, max=1, help="Leave out tracks below this score.")]
 MaxTracks = Annotated[
     int | None,
     typer.Option(
@@ -88,127 +72,76 @@ MaxTracks = Annotated[
         help="Most (instance, label) pairs that become tracks; the model's own number if not given, mostly 50.",
     ),
 ]
-Prompts = Annotated[
-    Path | None,
-    typer.Option("--prompts", help='Text file with prompts, a line each, "{}" for the word.', rich_help_panel=WORDS),
-]
-TextFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--text-embeddings",
-        help="A matrix in place of CLIP's own texts: .npy (DetPro's), .safetensors or .pt, a row a label.",
-        metavar="FILE",
-        rich_help_panel=WORDS,
-    ),
-]
-TextRows = Annotated[
-    str | None,
-    typer.Option(
-        "--text-rows",
-        help="What the rows of --text-embeddings stand for, as --labels; found by number if not given.",
-        rich_help_panel=WORDS,
-    ),
-]
-LevelsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--levels",
-        help="Values that become black and white in images of more than 8 bits; what the files state if not given.",
-        metavar="LOW,HIGH",
-        rich_help_panel=FRAMES,
-    ),
-]
-WindowLength = Annotated[
-    int | None,
-    typer.Option(
-        "--window",
-        min=0,
-        help="Frames that the network sees at once (OVFormer); 0 for the whole video.",
-        rich_help_panel=TRACKING,
-    ),
-]
-TrackerName = Annotated[
-    str | None,
-    typer.Option(
-        "--tracker",
-        help=f"In place of the model's own: {', '.join(TRACKERS)}; the last two are of OV-DVIS++ alone.",
-        autocompletion=completing(lambda: TRACKERS),
-        rich_help_panel=TRACKING,
-    ),
-]
-Memory = Annotated[
-    int | None,
-    typer.Option(
-        "--memory",
-        min=1,
-        help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS.",
-        rich_help_panel=TRACKING,
-    ),
-]
-Matched = Annotated[
-    int | None, typer.Option("--matched", min=1, help="Remembered windows that vote.", rich_help_panel=TRACKING)
-]
-Momentum = Annotated[
-    float | None,
-    typer.Option(
-        "--momentum", min=0, max=1, help="Match against a running embedding (OV2Seg: 0.7).", rich_help_panel=TRACKING
-    ),
-]
-Birth = Annotated[
-    float | None,
-    typer.Option(
-        "--birth",
-        min=0,
-        max=2,
-        help="Cosine distance from which an object is a new one, its tube hidden; 0: tubes always go on, as released.",
-        rich_help_panel=TRACKING,
-    ),
-]
-Batch = Annotated[
-    int | None,
-    typer.Option(
-        "--batch",
-        min=1,
-        help="Windows that go through the network together; the model's own if not given.",
-        rich_help_panel=NETWORK,
-    ),
-]
-Accelerate = Annotated[
-    str,
-    typer.Option(
-        "--accelerate",
-        help=f"Ways to be faster, with commas between: {', '.join(ACCELERATIONS)}; or all. One that differs from the "
-        "plain way here is left out and told (docs/gpu.md).",
-        autocompletion=completing(lambda: [*ACCELERATIONS, ALL]),
-        rich_help_panel=NETWORK,
-    ),
-]
+Prompts = Annotated[Path | None, _words("--prompts", help='Text file with prompts, a line each, "{}" for the word.')]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmenterOptions:
     """The options of a verb that runs a model, as typed; `sharing(SegmenterOptions)` gives them to a verb."""
 
-    model: ModelName = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A name from `ovvis models`, or a file of `ovvis models export` (.onnx); if not given, that of "
+            "--weights, or the best that is here or can be fetched.",
+            autocompletion=completing(lambda: ZOO),
+        ),
+    ] = None
     weights: Weights = None
     mirror: Mirror = None
     device: Device = "auto"
     precision: PrecisionName = "float32"
-    accelerate: Accelerate = ""
-    min_score: MinScore = 0.0
+    accelerate: Annotated[
+        str,
+        _network(
+            help=f"Ways to be faster, with commas between: {', '.join(ACCELERATIONS)}; or all. One that differs from "
+            "the plain way here is left out and told (docs/gpu.md).",
+            autocompletion=completing(lambda: [*ACCELERATIONS, ALL]),
+        ),
+    ] = ""
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out tracks below this score.")] = 0.0
     max_tracks: MaxTracks = None
     short_edge: ShortEdge = None
-    long_edge: LongEdge = 1333
+    long_edge: Annotated[int, _network(min=32, help="Most pixels of the long edge.")] = 1333
     batch: Batch = None
     prompts: Prompts = None
-    text_embeddings: TextFile = None
-    text_rows: TextRows = None
-    window: WindowLength = None
-    tracker: TrackerName = None
-    memory: Memory = None
-    matched: Matched = None
-    momentum: Momentum = None
-    birth: Birth = None
+    text_embeddings: Annotated[
+        Path | None,
+        _words(
+            help="A matrix in place of CLIP's own texts: .npy (DetPro's), .safetensors or .pt, a row a label.",
+            metavar="FILE",
+        ),
+    ] = None
+    text_rows: Annotated[
+        str | None,
+        _words(help="What the rows of --text-embeddings stand for, as --labels; found by number if not given."),
+    ] = None
+    window: Annotated[
+        int | None, _tracking(min=0, help="Frames that the network sees at once (OVFormer); 0 for the whole video.")
+    ] = None
+    tracker: Annotated[
+        str | None,
+        _tracking(
+            help=f"In place of the model's own: {', '.join(TRACKERS)}; the last two are of OV-DVIS++ alone.",
+            autocompletion=completing(lambda: TRACKERS),
+        ),
+    ] = None
+    memory: Annotated[
+        int | None, _tracking(min=1, help="Windows that the tracker remembers; 1 with --matched 1 is MinVIS.")
+    ] = None
+    matched: Annotated[int | None, _tracking(min=1, help="Remembered windows that vote.")] = None
+    momentum: Annotated[
+        float | None, _tracking(min=0, max=1, help="Match against a running embedding (OV2Seg: 0.7).")
+    ] = None
+    birth: Annotated[
+        float | None,
+        _tracking(
+            min=0,
+            max=2,
+            help="Cosine distance from which an object is a new one, its tube hidden; 0: tubes always go on, as "
+            "released.",
+        ),
+    ] = None
     following: Following | None = field(default=None, metadata={"typed": False})  # of a tracker of detections
 
     def check(self) -> tuple[str, ...]:
@@ -286,6 +219,11 @@ class SegmenterOptions:
         """Say that an untrained network finds nothing."""
         if self.weights == UNTRAINED:
             warn("The network is untrained: masks, names and scores mean nothing; this shows the machinery only.")
+
+    def load_anywhere(self, vocabulary: Vocabulary | None, embedded: EmbeddedWords | None) -> VideoSegmenter:
+        """Return the segmenter, here or in a process that no verb has prepared; see `load`."""
+        prepare_process()
+        return self.load(vocabulary, Stopwatch(), embedded)
 
     def load(
         self, vocabulary: Vocabulary | None, watch: Stopwatch, embedded: EmbeddedWords | None = None

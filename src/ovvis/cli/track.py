@@ -11,7 +11,7 @@ import typer
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import progress
 from ovvis.cli.following import FollowingOptions
-from ovvis.cli.options import Overwrite, completing, sharing
+from ovvis.cli.options import Overwrite, completing, grouped, sharing
 from ovvis.cli.painting import PaintOptions
 from ovvis.cli.segment import default_output, deliver
 from ovvis.cli.source_options import SourceOptions
@@ -23,12 +23,12 @@ from ovvis.inference.stopwatch import Stopwatch
 from ovvis.models.settings import LEARNT, TRACKERS, find_tracker
 from ovvis.models.sources import use_mirror
 from ovvis.paths import user_path
-from ovvis.results.video_folder import WRITTEN
+from ovvis.results.video_folder import WRITTEN, Making, Painting
 from ovvis.sources.video import Source, open_source
 from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary, read_prompts
 
-READING, NAMING = "What the detections are", "How they are named"
+_reading, _naming = grouped("What the detections are"), grouped("How they are named")
 FOLLOWERS = tuple(name for name in TRACKERS if name not in LEARNT)
 
 
@@ -74,59 +74,39 @@ def track(
     painted: Annotated[bool, typer.Option("--paint/--no-paint", help="Write the painted video.")] = True,
     format: Annotated[
         str | None,
-        typer.Option(
+        _reading(
             "--from",
             help=f"Their format, if it cannot be told: {', '.join(FORMATS_READ)}.",
             metavar="FORMAT",
             autocompletion=completing(lambda: FORMATS_READ),
-            rich_help_panel=READING,
         ),
     ] = None,
     first_frame: Annotated[
         int | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="The number that they give the first frame; found out, or asked, if not given.",
-            rich_help_panel=READING,
-        ),
+        _reading(min=0, max=1, help="The number that they give the first frame; found out, or asked, if not given."),
     ] = None,
     annotations: Annotated[
-        Path | None,
-        typer.Option(
-            help="The JSON whose images and categories COCO's results speak of.",
-            metavar="FILE",
-            rich_help_panel=READING,
-        ),
+        Path | None, _reading(help="The JSON whose images and categories COCO's results speak of.", metavar="FILE")
     ] = None,
     categories: Annotated[
         str | None,
-        typer.Option(
+        _reading(
             help='What their category ids are called: a list\'s name (coco, lvvis), or "dog, cat" in order.',
             metavar="NAMES",
-            rich_help_panel=READING,
         ),
     ] = None,
     clip: Annotated[
         str | None,
-        typer.Option(
+        _naming(
             help="The CLIP that looks at each detection, cut out: open_clip's ARCHITECTURE/TAG, or a model of `ovvis "
             "models`; ViT-B-32/openai if not given.",
             metavar="NAME",
-            rich_help_panel=NAMING,
         ),
     ] = None,
-    around: Annotated[
-        bool, typer.Option("--around/--alone", help="Let it see what is around a mask too.", rich_help_panel=NAMING)
-    ] = False,
+    around: Annotated[bool, _naming("--around/--alone", help="Let it see what is around a mask too.")] = False,
     prompts: shared.Prompts = None,
     max_tracks: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Most (track, label) pairs; every track under its best label if not given.",
-            rich_help_panel=NAMING,
-        ),
+        int | None, _naming(min=1, help="Most (track, label) pairs; every track under its best label if not given.")
     ] = None,
     device: shared.Device = "auto",
     mirror: shared.Mirror = None,
@@ -144,7 +124,7 @@ def track(
     if (prompts is not None or around) and not looked_at:
         raise InputError("--prompts and --around are of a CLIP that names detections: give --labels too")
     how = following.find(tracker, any_may_be_short=True)
-    style = paint.find()
+    painting = Painting(painted, paint_above, paint.find())
     kind = format or find_format(user_path(detections))
     known = None if categories is None else names_by_id(categories, from_zero=kind == "yolo")
     frames = taken.open(video)
@@ -183,7 +163,7 @@ def track(
         return made
 
     folder = OutputFolder(output or default_output(video), WRITTEN, overwrite=overwrite, another=output is None)
-    deliver(folder, frames, load, watch, painted, paint_above, style, lambda _: None, lambda _: None, "tracking")
+    deliver(folder, Making(frames, load, watch, "tracking"), painting)
 
 
 def _check(detections: Path, tracker: str, format: str | None, taken: SourceOptions) -> None:

@@ -15,10 +15,10 @@ from ovvis.cli.console import count, note, out, progress
 from ovvis.cli.options import DataRoot, Frames, Overwrite
 from ovvis.errors import InputError
 from ovvis.files.output import make_way
+from ovvis.outputs.formats.tracks_json import TRACKS
 from ovvis.paths import user_path
+from ovvis.results.video_folder import VIDEO
 from ovvis.structures import Frame, VideoResult
-
-TRACKS, PAINTED = "tracks.json", "overlay.mp4"
 
 
 def view(
@@ -79,7 +79,7 @@ def _saved(place: str) -> tuple[VideoResult, Path]:
     if is_large(file):
         note(f"Reading {file.name} ({file.stat().st_size / 1e9:.1f} GB); its masks stay in the file.")
     loaded = load_result(path)
-    return loaded, (path if path.is_dir() else path.parent) / PAINTED
+    return loaded, (path if path.is_dir() else path.parent) / VIDEO
 
 
 def _of_dataset(

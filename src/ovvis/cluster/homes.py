@@ -14,9 +14,10 @@ from ovvis.errors import InputError
 from ovvis.files.hidden import clear_leftovers, hidden_file, hidden_folder
 from ovvis.files.lock import release_lock, take_lock
 from ovvis.files.output import LOCK, OutputFolder
+from ovvis.outputs.formats.tracks_json import TRACKS
 from ovvis.paths import user_path
 from ovvis.predictions.run_settings import keep_settings
-from ovvis.results.video_folder import TRACKS, VIDEO, WRITTEN, is_whole
+from ovvis.results.video_folder import VIDEO, WRITTEN, is_whole
 
 DYING = 3.0  # seconds that a killed process may take to go
 

@@ -14,10 +14,9 @@ from ovvis.cluster.homes import Home
 from ovvis.cluster.work import Begun
 from ovvis.errors import InputError
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.outputs.style import Style
 from ovvis.paths import user_path
 from ovvis.progress import Bars
-from ovvis.results.video_folder import Reading, as_it_is, write_results
+from ovvis.results.video_folder import Making, Painting, Reading, as_it_is, write_results
 from ovvis.sources.place import is_address
 from ovvis.sources.source import Source
 from ovvis.structures import VideoResult
@@ -36,7 +35,7 @@ class VideoTask:
 
     source: str
     name: str
-    what: str = ""  # the bar's text
+    what: str = "segmenting"  # the bar's text
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +60,7 @@ class SegmentJob:
     made: Callable[[VideoSegmenter], dict[str, Any]]  # what makes its results
     open: Callable[[str], Source]
     bounded: bool  # whether `open` ends what does not end by itself
-    video: bool  # whether to paint one
-    least: float  # score of the tracks that are painted and counted
-    style: Style
+    painting: Painting
     overwrite: bool = False
     patience: float = 0.0  # seconds to wait for a folder that another process writes
     keep: Callable[[VideoResult], None] = lambda _: None  # called with each result
@@ -95,7 +92,7 @@ class Segmenting:
 
     def is_done(self, task: VideoTask) -> bool:
         """Return whether there is nothing to do."""
-        return not self._job.overwrite and self._job.home.is_done(task.name, task.source, self._job.video)
+        return not self._job.overwrite and self._job.home.is_done(task.name, task.source, self._job.painting.video)
 
     def work(self, task: VideoTask, bars: Bars) -> Row:
         """Segment one video, unless its results are there."""
@@ -116,18 +113,9 @@ class Segmenting:
         try:
             with ExitStack() as held:
                 with job.home.writing(name, job.patience) as folder:
+                    making = Making(frames, lambda: segmenter, Stopwatch(), task.what)
                     result, unpainted = write_results(
-                        held,
-                        folder,
-                        frames,
-                        lambda: segmenter,
-                        Stopwatch(),
-                        job.video,
-                        job.least,
-                        job.style,
-                        task.what or "segmenting",
-                        bars=bars,
-                        reading=self._reading,
+                        held, folder, making, job.painting, bars=bars, reading=self._reading
                     )
                 job.keep(result)
                 said += [note for note in result.notes if note not in said]
@@ -135,7 +123,7 @@ class Segmenting:
                 return Row(
                     name,
                     len(result.frame_indices),
-                    len(result.best_tracks(job.least)),
+                    len(result.best_tracks(job.painting.least)),
                     time.monotonic() - began,
                     "; ".join(problems),
                     "part" if problems else "done",

@@ -15,8 +15,8 @@ from ovvis.cluster.homes import home_of
 from ovvis.cluster.segmenting import PATIENCE, Row, Segmenting, SegmentJob, VideoTask
 from ovvis.cluster.work import Begun
 from ovvis.errors import InputError
-from ovvis.outputs.style import Style
 from ovvis.predictions.run_settings import SETTINGS
+from ovvis.results.video_folder import Painting
 from ovvis.sources.many import videos_of
 from ovvis.sources.names import Names
 from ovvis.sources.place import is_address
@@ -92,9 +92,7 @@ def segment_videos(
         made=_made,
         open=_open,
         bounded=False,
-        video=paint,
-        least=min_score,
-        style=Style(),
+        painting=Painting(paint, min_score),
         patience=PATIENCE,
     )
     with tempfile.TemporaryDirectory() as scratch:

@@ -18,7 +18,7 @@ from ovvis.errors import InputError, nearest
 from ovvis.files.output import whole_folder
 from ovvis.outputs.chosen import Advance, Chosen, file_name
 from ovvis.outputs.formats.table import FORMATS, find_format
-from ovvis.outputs.formats.tracks_json import save_tracks
+from ovvis.outputs.formats.tracks_json import TRACKS, save_tracks
 from ovvis.outputs.formats.youtube_vis import write_dataset
 from ovvis.outputs.pictures import write_frames
 from ovvis.outputs.read_back import ReadVideo, scored, usable_score
@@ -70,10 +70,14 @@ def read_exported(path: str | Path, format: str, frames: str | Path | None = Non
     if format in MASKS:
         return _of_masks(place, frames)
     if format in DATASETS:
-        file = place / ANNOTATIONS if place.is_dir() else place
-        return list(_videos(find_dataset(file, frames=frames).read()))
+        return list(_videos(find_dataset(annotations_file(place), frames=frames).read()))
     assert row.read is not None
     return row.read(place)
+
+
+def annotations_file(place: Path) -> Path:
+    """Return the JSON of a dataset: the place itself, or the one in the folder that it is."""
+    return place / ANNOTATIONS if place.is_dir() else place
 
 
 def write_imported(
@@ -140,7 +144,7 @@ def _write_tracks(videos: Sequence[ReadVideo], folder: Path) -> None:
             taken.add(name)
             place = folder / name
             place.mkdir()
-        save_tracks(video.result, place / "tracks.json")
+        save_tracks(video.result, place / TRACKS)
 
 
 def _with_frames(video: ReadVideo, source: Iterable[Frame], folder: Path, advance: Advance | None) -> ReadVideo:

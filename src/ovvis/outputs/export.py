@@ -12,13 +12,11 @@ from ovvis.errors import DISK_FULL, InputError, OvvisError
 from ovvis.files.output import whole_file, whole_folder
 from ovvis.outputs.chosen import Advance, Chosen, choose
 from ovvis.outputs.formats.table import FORMATS, Format, find_format
-from ovvis.outputs.formats.tracks_json import load_tracks
+from ovvis.outputs.formats.tracks_json import TRACKS, load_tracks
 from ovvis.paths import user_path
 from ovvis.structures import SHOWN_SCORE, Frame, VideoResult
 
 __all__ = ["FORMATS", "Exported", "default_place", "export", "open_result"]
-
-TRACKS = "tracks.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ import zlib
 from pathlib import Path
 
 from ovvis.errors import InputError
+from ovvis.outputs.formats.tracks_json import TRACKS
 from ovvis.paths import is_hidden, user_path
 
 RESULTS = "results.json"  # in a submission's archive, and in a folder of results
 PARTS = "results"  # the folder of one file for each video
-TRACKS = "tracks.json"  # in a folder that `ovvis segment` wrote
 MOST_UNPACKED = 2**30
 """Bytes of results that are read from a zip; what is larger must be unpacked by hand."""
 

@@ -5,20 +5,41 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
-from ovvis.outputs.formats.tracks_json import save_tracks
+from ovvis.outputs.formats.tracks_json import TRACKS, save_tracks
 from ovvis.outputs.render import NotPainted, render
 from ovvis.outputs.style import Style
 from ovvis.paths import user_path
 from ovvis.progress import Bars, silent
 from ovvis.sources.kept import KeptFrames
 from ovvis.sources.source import Source
-from ovvis.structures import VideoResult
+from ovvis.structures import SHOWN_SCORE, VideoResult
 
-WRITTEN = TRACKS, VIDEO = "tracks.json", "overlay.mp4"
+VIDEO = "overlay.mp4"
+WRITTEN = (TRACKS, VIDEO)
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How the result of a video is made."""
+
+    frames: Source
+    load: Callable[[], Callable[..., VideoResult]]  # gives what makes the result of the frames, such as a segmenter
+    watch: Stopwatch  # takes the time
+    what: str = "segmenting"  # the bar's text
+
+
+@dataclass(frozen=True, slots=True)
+class Painting:
+    """What people are shown of a result."""
+
+    video: bool = True  # whether a painted video is written
+    least: float = SHOWN_SCORE  # score of the tracks that are painted, listed and counted
+    style: Style = field(default_factory=Style)
 
 
 Reading = Callable[[Source, bool, ExitStack], AbstractContextManager[Source]]
@@ -34,49 +55,43 @@ def as_it_is(source: Source, again: bool, kept: ExitStack) -> Iterator[Source]:
 def write_results(
     kept: ExitStack,
     folder: OutputFolder,
-    frames: Source,
-    load: Callable[[], Callable[..., VideoResult]],
-    watch: Stopwatch,
-    video: bool,
-    least: float,
-    style: Style | None,
-    what: str = "segmenting",
+    making: Making,
+    painting: Painting,
     *,
     bars: Bars = silent,
     reading: Reading = as_it_is,
 ) -> tuple[VideoResult, list[str]]:
-    """Segment a video and write its results into a folder that is being written.
+    """Make a video's result and write it into a folder that is being written.
 
     Args:
         kept: holds the result's masks until it is closed.
         folder: entered.
-        frames: the video.
-        load: gives what makes the result of the frames, such as a segmenter.
-        watch: takes the time.
-        video: whether to paint one.
-        least: score of the tracks that are painted.
-        style: how they are painted.
-        what: the bar's text.
+        making: how the result is made.
+        painting: what is painted of it.
         bars: shows the work.
         reading: how frames are read that come once, or have no end.
 
     Returns:
         The result, and what has to be told of frames that the painted video lacks.
     """
+    frames = making.frames
     tracks_file, video_file = folder.file(TRACKS), folder.file(VIDEO)
-    segmenter = load()
-    with reading(frames, video, kept) as taken, bars(what, "frames", frames.info.frame_count) as done:
-        result = kept.enter_context(segmenter(taken, on_frame=done))
+    make = making.load()
+    with (
+        reading(frames, painting.video, kept) as taken,
+        bars(making.what, "frames", frames.info.frame_count) as done,
+    ):
+        result = kept.enter_context(make(taken, on_frame=done))
     unpainted: list[str] = []
-    if video:
-        with watch("paint"):
-            unpainted = _paint(result, taken, video_file, least, style, bars)
-    result.seconds = {**watch.seconds, **result.seconds}
+    if painting.video:
+        with making.watch("paint"):
+            unpainted = _paint(result, taken, video_file, painting, bars)
+    result.seconds = {**making.watch.seconds, **result.seconds}
     save_tracks(result, tracks_file)
     return result, unpainted
 
 
-def _paint(result: VideoResult, frames: Source, path: Path, least: float, style: Style | None, bars: Bars) -> list[str]:
+def _paint(result: VideoResult, frames: Source, path: Path, painting: Painting, bars: Bars) -> list[str]:
     """Write the painted video; return what has to be told of frames that it lacks."""
     painted = 0
     with (
@@ -90,7 +105,7 @@ def _paint(result: VideoResult, frames: Source, path: Path, least: float, style:
             painted += 1
             done(painted, None)
 
-        render(result, frames, path, min_score=least, style=style, on_frame=on_frame)
+        render(result, frames, path, min_score=painting.least, style=painting.style, on_frame=on_frame)
     return [str(warning.message) for warning in caught if issubclass(warning.category, NotPainted)]
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from ovvis.errors import DISK_FULL, InputError, OvvisError
 from ovvis.outputs.export import FORMATS, export
+from ovvis.outputs.formats.tracks_json import TRACKS
 from ovvis.outputs.style import Style
 from ovvis.structures import SHOWN_SCORE
 from ovvis.web.jobs import Busy, Job, Progress
-from ovvis.web.places import TRACKS
 
 PAINTED = "painted"  # beside the formats: the video with what was found painted on it
 PATIENCE = 3600.0  # seconds that one may take

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-TRACKS, SUMMARY = "tracks.json", "summary.json"
+SUMMARY = "summary.json"
 VIEW = "view"  # a folder: the viewer's page, its masks in pieces, and what it plays
 PAGE, MEDIA, COPY = "page.html", "media.json", "copy.mp4"

@@ -16,14 +16,14 @@ from PIL import Image
 from ovvis import masks
 from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
-from ovvis.outputs.formats.tracks_json import save_tracks
+from ovvis.outputs.formats.tracks_json import TRACKS, save_tracks
 from ovvis.outputs.render import Painted, paint
 from ovvis.sources.video import Source, open_source
 from ovvis.structures import FrameResult, Instance
 from ovvis.vocabulary import Vocabulary, builtin_names
 from ovvis.web.accepted import check_upload
 from ovvis.web.limits import time_in_words
-from ovvis.web.places import SUMMARY, TRACKS
+from ovvis.web.places import SUMMARY
 from ovvis.web.showing import lay_out
 from ovvis.web.summary import summary
 from ovvis.web.work import Models, Task, Told, told_line

@@ -21,6 +21,7 @@ from ovvis.outputs.read_back import ReadVideo, frame_files
 from ovvis.paths import user_path
 from ovvis.structures import Track, VideoResult
 
+TRACKS = "tracks.json"  # what the file is called in a folder of results
 FORMAT = "ovvis-tracks"
 VERSION = 1
 
@@ -115,7 +116,7 @@ def write(chosen: Chosen, target: Path) -> None:
 
 def read(path: Path) -> list[ReadVideo]:
     """Read such a file, or a folder that holds one."""
-    result = load_tracks(path / "tracks.json" if path.is_dir() else path)
+    result = load_tracks(path / TRACKS if path.is_dir() else path)
     name = PurePosixPath(result.source.replace("\\", "/")).stem or "video"
     return [ReadVideo(result, frame_files(name, result.frame_indices))]
 
