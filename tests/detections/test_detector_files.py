@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ovvis import masks
-from ovvis.detections.read import find_format, read_detections
+from ovvis.detections.read import guess_format, read_detections
 from ovvis.detections.sheet import Video
 from ovvis.errors import InputError
 from ovvis.outputs.formats.tracks_json import save_tracks
@@ -167,7 +167,7 @@ POLYGON = "0.1 0.1 0.3 0.1 0.3 0.4 0.1 0.4"  # 3 to 9 across, 2 to 8 down
 
 def test_yolo(tmp_path):
     folder = yolo(tmp_path, clip_1=f"16 {POLYGON} 0.75\n0 0.5 0.5 0.2 0.3\n", clip_4=f"16 {POLYGON}\n", clip_2="")
-    assert find_format(folder) == "yolo"
+    assert guess_format(folder) == "yolo"
     sheet = read_detections(folder, VIDEO, categories={16: "dog"})
     assert boxes(sheet, 0) == [[3, 2, 6, 6], [12, 7, 6, 6]] and len(sheet.at(3)) == 1
     assert sheet.at(0).labels == ("dog", "class 0") and sheet.at(0).scores.tolist() == [0.75, 1]

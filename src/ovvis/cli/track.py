@@ -16,7 +16,7 @@ from ovvis.cli.painting import PaintOptions
 from ovvis.cli.segment import default_output, deliver
 from ovvis.cli.source_options import SourceOptions
 from ovvis.detections.categories import names_by_id
-from ovvis.detections.read import FORMATS_READ, find_format, read_detections, video_of
+from ovvis.detections.read import FORMATS_READ, guess_format, read_detections, video_of
 from ovvis.errors import InputError, nearest
 from ovvis.files.output import OutputFolder
 from ovvis.inference.stopwatch import Stopwatch
@@ -125,7 +125,7 @@ def track(
         raise InputError("--prompts and --around are of a CLIP that names detections: give --labels too")
     how = following.find(tracker, any_may_be_short=True)
     painting = Painting(painted, paint_above, paint.find())
-    kind = format or find_format(user_path(detections))
+    kind = format or guess_format(user_path(detections))
     known = None if categories is None else names_by_id(categories, from_zero=kind == "yolo")
     frames = taken.open(video)
     whole = frames if frames.endless else open_source(video, fps=taken.fps, stream=taken.stream, levels=taken.levels)

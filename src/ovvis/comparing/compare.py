@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ovvis.comparing.formats import guess_format
 from ovvis.comparing.measure import BY, By, Differences, Floats, compare_tracks
 from ovvis.comparing.moments import choose_moments
-from ovvis.comparing.opening import Beside, Given, Opened, open_result, open_truth, split_format
+from ovvis.comparing.opening import Beside, Given, Opened, guess_format, open_result, open_truth, split_format
 from ovvis.comparing.said import Named, Said, say, say_least
 from ovvis.comparing.sides import Aligned, Side, align, same_names
 from ovvis.datasets.annotations import Annotations

@@ -8,15 +8,16 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ovvis.comparing.formats import guess_format
 from ovvis.datasets.annotations import Annotations, Video
-from ovvis.datasets.exported import DATASETS, READ, read_exported, results_of
+from ovvis.datasets.exported import DATASETS, READ, annotations_file, read_exported, results_of
 from ovvis.datasets.open import open_dataset
+from ovvis.datasets.telling import INSIDE, LISTS, tell_format
 from ovvis.errors import InputError, nearest
 from ovvis.evaluation.records import Category
 from ovvis.outputs.read_back import UNSCORED, ReadVideo
 from ovvis.paths import user_path
 from ovvis.predictions.one_video import frames_of_video, result_of_video
+from ovvis.predictions.result_places import PARTS, RESULTS
 from ovvis.predictions.track_files import chosen_video
 from ovvis.results.loading import load_result
 from ovvis.structures import Frame, VideoResult
@@ -80,8 +81,7 @@ def open_result(given: Given, name: str | None, beside: Beside) -> Opened:
             f"{place}: YOLO's files know no identities; ovvis track follows them, and what it writes can be compared"
         )
     if kind in DATASETS:
-        file = place / "annotations.json" if place.is_dir() else place
-        return open_annotated(open_dataset(file), beside.video, name)
+        return open_annotated(open_dataset(annotations_file(place)), beside.video, name)
     return _of_read(name, place, read_exported(place, kind), beside.video)
 
 
@@ -127,6 +127,27 @@ def split_format(text: str) -> tuple[str | None, Path]:
     return None, user_path(text)
 
 
+def guess_format(place: Path) -> str:
+    """Return the format of a file or folder: one of `READ`, or "results" for results of a dataset.
+
+    Raises:
+        InputError: it cannot be told; says how to tell it.
+    """
+    found = tell_format(place)
+    if found in READ and (found == "tracks" or not _holds_results(place)):
+        return found
+    if found in LISTS or _holds_results(place):
+        return "results"
+    raise InputError(
+        f"{place}: what results these are cannot be told: say it as FORMAT:{place.name}, one of {', '.join(READ)}"
+    )
+
+
+def _holds_results(place: Path) -> bool:
+    """Return whether a place is laid out as `ovvis predict` and servers lay out results of a dataset."""
+    return (place / RESULTS).is_file() or (place / PARTS).is_dir() or place.suffix.lower() == ".zip"
+
+
 def called(given: str) -> str:
     """Return what a result is called that nobody gave a name: as its file, or its folder.
 
@@ -134,7 +155,7 @@ def called(given: str) -> str:
     ('ovvis-dog', 'dog')
     """
     _, place = split_format(given)
-    if place.name in ("tracks.json", "annotations.json", "annotations.xml", "tasks.json", "results.json"):
+    if place.name in (*INSIDE, RESULTS):
         place = place.absolute().parent
     return place.absolute().stem if place.is_file() or place.suffix else place.absolute().name
 

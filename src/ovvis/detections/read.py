@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ovvis.datasets.exported import annotations_file
+from ovvis.datasets.telling import beginning, tell_format
 from ovvis.detections.coco import read_coco
 from ovvis.detections.exported import read_forgetting
 from ovvis.detections.id_maps import read_id_maps
@@ -12,7 +14,6 @@ from ovvis.detections.sheet import Sheet, Video
 from ovvis.detections.yolo import read_yolo
 from ovvis.errors import InputError, nearest
 from ovvis.outputs.formats.table import FORMATS
-from ovvis.outputs.formats.tracks_json import FORMAT
 from ovvis.paths import user_path
 from ovvis.sources.listing import images_in_folder
 from ovvis.sources.source import Source
@@ -26,7 +27,9 @@ FORGOTTEN = tuple(name for name, row in FORMATS.items() if row.reads and name no
 FORMATS_READ = (*OWN, *FORGOTTEN)
 """The formats of detections; of all but the first three the identities are forgotten."""
 
-_HEAD = 2**16  # bytes in which a file says what it is
+# What exports say besides tracks, read as detectors' files are.
+_READ_AS = {"youtube-vis": "coco", "coco-results": "coco", "youtube-vis-results": "coco", "davis": "id-maps"}
+_SUFFIXES = {".txt": "yolo", ".png": "id-maps"}  # of a file for each frame
 
 
 def read_detections(
@@ -54,13 +57,14 @@ def read_detections(
     place = user_path(path)
     if not place.exists():
         raise InputError(f"{place} does not exist: check the path")
-    name = format or find_format(place)
+    name = format or guess_format(place)
     if name not in FORMATS_READ:
         raise InputError(f"--from {name}: {nearest(name, FORMATS_READ)}")
     if annotations is not None and name != "coco":
         raise InputError(f"--annotations lists the images of COCO's results, and this is {name}: leave it out")
     if name == "coco":
-        return read_coco(place, video, first, None if annotations is None else user_path(annotations), categories)
+        listed = None if annotations is None else user_path(annotations)
+        return read_coco(annotations_file(place), video, first, listed, categories)
     if name == "yolo":
         return read_yolo(_folder(place), video, first, categories)
     if name == "id-maps":
@@ -68,26 +72,22 @@ def read_detections(
     return read_forgetting(place, name, video)
 
 
-def find_format(place: Path) -> str:
+def guess_format(place: Path) -> str:
     """Return the format of a file or folder.
 
     Raises:
         InputError: it is none that is known.
     """
+    told = tell_format(place)
+    if (name := _READ_AS.get(told or "", told)) in FORMATS_READ:
+        return str(name)
     if place.is_file():
-        if place.suffix.lower() == ".csv":
-            return "csv"
-        with place.open("rb") as file:
-            head = file.read(_HEAD)
-        if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
-            return "tracks" if f'"{FORMAT}"'.encode() in head else "coco"
-    elif (place / "tracks.json").is_file():
-        return "tracks"
+        if beginning(place).startswith("["):
+            return "coco"  # whose reader says what is wrong with it
     else:
         kinds = {file.suffix.lower() for file in place.rglob("*") if not file.name.startswith(".")}
-        found = [name for name, suffix in (("yolo", ".txt"), ("id-maps", ".png")) if suffix in kinds]
-        if len(found) == 1:
-            return found[0]
+        if len(found := kinds & _SUFFIXES.keys()) == 1:
+            return _SUFFIXES[found.pop()]
     raise InputError(f"{place}: what detections these are cannot be told: say it with --from {', '.join(FORMATS_READ)}")
 
 
