@@ -16,6 +16,8 @@ LEVELS = {
     "file_kind": 0,
     "cores": 0,
     "freed_memory": 0,
+    "hardware": 0,
+    "held_memory": 0,
     "plain": 0,
     "progress": 0,
     "fields": 1,
@@ -53,6 +55,7 @@ LEVELS = {
     "__main__": 7,
 }
 WITHIN_A_LEVEL = {
+    ("held_memory", "freed_memory"),  # a mark begins with what is free given back
     ("structures", "masks"),
     ("borders", "masks"),
     ("vocabulary", "labels"),

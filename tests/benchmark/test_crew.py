@@ -31,9 +31,9 @@ def test_a_process_that_ends_ends_its_row_alone():
     assert results[1].seconds == [5, 4] and not results[1].problem
 
 
-@pytest.mark.parametrize("free", [0.0, None])
+@pytest.mark.parametrize("free", [0, None])
 def test_processes_that_wait_end_where_memory_is_short(free, monkeypatch):
-    monkeypatch.setattr(crews, "available_mib", lambda: free)
+    monkeypatch.setattr(crews, "available_memory", lambda: free)
     with Crew(STUB) as crew:
         *_, (results, _) = measure([row(frames=3), row(frames=4)], 2, crew)
     # Two rows and the yardstick share the room of one: each run is then its process's first.

@@ -7,7 +7,8 @@ import torch
 
 from benchmark_made_up import row
 from fakes import build_tiny
-from ovvis.benchmark import peaks, subject
+from ovvis import held_memory
+from ovvis.benchmark import subject
 from ovvis.benchmark.peaks import StagePeaks, can_tell
 from ovvis.freed_memory import freed_at_once
 from ovvis.inference.stopwatch import Stopwatch
@@ -59,7 +60,7 @@ def test_a_gpu_is_asked_of_pytorch(monkeypatch):
 
 
 def test_where_the_system_tells_nothing_there_are_none(monkeypatch, tmp_path):
-    monkeypatch.setattr(peaks, "_RESET", tmp_path / "not" / "there")
+    monkeypatch.setattr(held_memory, "_RESET", tmp_path / "not" / "there")
     assert not can_tell(CPU)
     made = subject.VideoSubject(row(), lambda _: build_tiny())
     assert made.stage_mib() == {}

@@ -14,10 +14,10 @@ from types import TracebackType
 
 import msgspec
 
-from ovvis.benchmark.machine import available_mib
 from ovvis.benchmark.plan import YARDSTICK, Row
 from ovvis.benchmark.records import Cost, Result
 from ovvis.benchmark.worker import Answer, Task
+from ovvis.hardware import available_memory
 
 WORKER = (sys.executable, "-m", "ovvis.benchmark.worker")
 KEPT = {"MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_MMAP_THRESHOLD_": "2147483647"}
@@ -146,8 +146,8 @@ class Crew:
     def _make_room(self) -> None:
         """End processes that wait until there is room for two more as large as the largest."""
         while self._members:
-            free, most = available_mib(), max(member.resident_mib() for member in self._members.values())
-            if free is None or free > 2 * most + 1024:
+            free, most = available_memory(), max(member.resident_mib() for member in self._members.values())
+            if free is None or free / 2**20 > 2 * most + 1024:
                 return
             self._members.pop(next(iter(self._members))).close()
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
-from ovvis.freed_memory import give_back
-
-_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+from ovvis.held_memory import mark_held, most_held_since
 
 
 class StagePeaks:
@@ -52,19 +48,11 @@ class StagePeaks:
             most = torch.cuda.max_memory_allocated(self._device)
             torch.cuda.reset_peak_memory_stats(self._device)
             return most / 2**20
-        lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
-        most = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-        give_back()
-        _RESET.write_text("5", encoding="ascii")  # the peak is what is held now
-        return most / 1024
+        held = most_held_since() or 0
+        mark_held()
+        return held / 2**20
 
 
 def can_tell(device: torch.device) -> bool:
     """Return whether the memory of stages can be told here."""
-    if device.type == "cuda":
-        return True
-    try:
-        _RESET.write_text("5", encoding="ascii")
-    except OSError:
-        return False
-    return "VmHWM:" in _STATUS.read_text(encoding="ascii", errors="replace")
+    return device.type == "cuda" or mark_held()

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch.utils.hooks import RemovableHandle
 
-from ovvis.benchmark.machine import peak_mib
 from ovvis.benchmark.peaks import StagePeaks, can_tell
 from ovvis.benchmark.plan import Row
 from ovvis.benchmark.records import Sample
 from ovvis.errors import InputError
 from ovvis.freed_memory import freed_at_once
+from ovvis.held_memory import most_held
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Beside, Stopwatch
 from ovvis.models.accelerations import accelerations
@@ -28,14 +28,13 @@ from ovvis.models.families import build_model
 from ovvis.models.layers.deformable_attention import DeformableAttention
 from ovvis.models.load import load_model
 from ovvis.models.model import Model
-from ovvis.models.settings import Precision, with_tracker
+from ovvis.models.settings import LONG_EDGE, Precision, with_tracker
 from ovvis.models.text import embed_vocabulary
 from ovvis.models.zoo import find_model
 from ovvis.pixels import network_size, padded_size
 from ovvis.structures import TextEmbeddings
 from ovvis.vocabulary import Vocabulary
 
-LONG_EDGE = 1333  # pixels, as `VideoSegmenter` has it
 PARTS = ("backbone", "pixel_decoder", "query_decoder")
 Build = Callable[[Row], AnyModel]
 
@@ -106,7 +105,7 @@ class VideoSubject:
         """Return what each stage holds at most above the loaded model, of a few frames more; nothing where untold."""
         if not can_tell(self._device):
             return {}
-        self._before = peak_mib() or 0.0
+        self._before = held_mib() or 0.0
         with freed_at_once():
             peaks = StagePeaks(self._device)
             try:
@@ -135,7 +134,7 @@ class VideoSubject:
         parts = {name.replace("_", " "): took / row.frames for name, took in self._parts.seconds.items()}
         rest = {"other network" if parts else "network": max(network - sum(parts.values()), 0.0)}
         gpu = torch.cuda.max_memory_allocated(self._device) / 2**20 if cuda else None
-        peak = None if (most := peak_mib()) is None else max(most, self._before)
+        peak = None if (most := held_mib()) is None else max(most, self._before)
         return Sample(seconds=spent / row.frames, stages={**parts, **rest, **stages}, peak_mib=peak, gpu_mib=gpu)
 
     def close(self) -> None:
@@ -188,7 +187,7 @@ class NetworkSubject:
         spent = time.perf_counter() - start
         gpu = torch.cuda.max_memory_allocated(self._model.device) / 2**20 if cuda else None
         frames = self._times * self._pixels.shape[0] * self._pixels.shape[1]
-        return Sample(seconds=spent / frames, peak_mib=peak_mib(), gpu_mib=gpu)
+        return Sample(seconds=spent / frames, peak_mib=held_mib(), gpu_mib=gpu)
 
     def close(self) -> None:
         """Let go of nothing: it changed nothing."""
@@ -218,7 +217,7 @@ class TextSubject:
         """Read all words once."""
         start = time.perf_counter()
         embed_vocabulary(self._model.clip, Vocabulary(self._words))
-        return Sample(seconds=time.perf_counter() - start, peak_mib=peak_mib())
+        return Sample(seconds=time.perf_counter() - start, peak_mib=held_mib())
 
     def close(self) -> None:
         """Let go of nothing: it changed nothing."""
@@ -262,6 +261,11 @@ def subject(row: Row, build: Build = build) -> Subject:
     if row.task == "network":
         return NetworkSubject(row, build)
     return TextSubject(row, build) if row.task == "text" else VideoSubject(row, build)
+
+
+def held_mib() -> float | None:
+    """Return the most memory that this process has held so far; None where the system does not say."""
+    return None if (held := most_held()) is None else held / 2**20
 
 
 def watch_parts(model: Model) -> tuple[Stopwatch, list[RemovableHandle]]:

@@ -65,11 +65,10 @@ def work(asked: BinaryIO, said: BinaryIO, build: Callable[..., object] | None = 
 
 def _serve(row: Row, asked: BinaryIO, say: Callable[[Answer], None], build: Callable[..., object] | None) -> None:
     from ovvis.benchmark import subject as subjects
-    from ovvis.benchmark.machine import peak_mib
 
     def ready(row: Row) -> subjects.Subject:
         made = subjects.subject(row, build or subjects.build)  # type: ignore[arg-type]
-        held = peak_mib()
+        held = subjects.held_mib()
         made.warm_up()
         say(Answer(loaded_mib=held, stage_mib=made.stage_mib()))
         return made

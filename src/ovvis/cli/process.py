@@ -7,6 +7,10 @@ import sys
 import warnings
 
 from ovvis.errors import OvvisError
+from ovvis.held_memory import most_held
+
+IN_PART = 3
+"""The exit code of a verb that could use its input in part, or make a part of what was asked: what there is stays."""
 
 
 class Interrupted(OvvisError):  # noqa: N818  it is no error
@@ -39,12 +43,8 @@ class _Told(logging.Handler):
 def peak_memory() -> str:
     """Return the most memory that the process has held so far, and of the GPU if it used one, as text."""
     parts = []
-    if sys.platform != "win32":
-        import resource
-
-        # Kibibytes, but bytes on macOS.
-        unit = 1 if sys.platform == "darwin" else 1024
-        parts.append(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.2f} GiB")
+    if (held := most_held()) is not None:
+        parts.append(f"{held / 2**30:.2f} GiB")
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         parts.append(f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB of the GPU")

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ovvis.doctor.rows import Row, home_hidden, size, without_password
+from ovvis.hardware import available_memory, memory, processor, usable_cores
 from ovvis.version import __version__
 
 SYSTEM, DISK = "system", "disk and cache"
@@ -45,7 +46,7 @@ def system() -> Iterable[Row]:
         f"{platform.python_version()} ({platform.python_implementation()}), {home_hidden(sys.executable)}",
     )
     yield Row(SYSTEM, "system", f"{platform.platform()}{_container()}")
-    yield Row(SYSTEM, "processor", f"{_processor()}, {_cores()}")
+    yield Row(SYSTEM, "processor", f"{processor()}, {_cores()}")
     yield Row(SYSTEM, "memory", _memory())
     driver = _nvidia_driver()
     if driver:
@@ -112,35 +113,22 @@ def _container() -> str:
     return ", in a container" if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() else ""
 
 
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def _cores() -> str:
-    every = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else every
+    every, usable = os.cpu_count() or 1, usable_cores()
     return f"{usable} cores" if usable == every else f"{usable} of {every} cores"
 
 
 def _memory() -> str:
     """Return the machine's memory, and a container's or job's share of it where that is less."""
-    if sys.platform == "win32":
-        return "not told on Windows"
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if (whole := memory()) is None:
+        return "not told by this system"
     told = size(whole)
     with suppress(OSError, ValueError):
         share = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
         if share < whole:
             told = f"{size(share)} of {told}"
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-        told += f", {size(free * 1024)} available"
-    return told
+    free = available_memory()
+    return told if free is None else f"{told}, {size(free)} available"
 
 
 def _nvidia_driver() -> str:

@@ -29,6 +29,9 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 UNTRAINED = "untrained"
 """In the place of a checkpoint: none."""
 
+LONG_EDGE = 1333
+"""Most pixels of a frame's long edge in the network, unless another number is asked for."""
+
 CLIP_ENCODER = "clip"
 """In the place of a backbone's architecture: that of the model's CLIP."""
 

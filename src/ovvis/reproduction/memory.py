@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
+
+from ovvis.held_memory import mark_held, most_held_since
 
 
 @dataclass(slots=True)
@@ -28,26 +27,7 @@ def peak_memory(device: torch.device) -> Iterator[Peak]:
         yield peak
         peak.bytes = torch.cuda.max_memory_allocated(device)
         return
-    known = sys.platform == "linux" and _reset()
+    known = mark_held()
     yield peak
     if known:
-        peak.bytes = _high_water()
-
-
-def _reset() -> bool:
-    """Give freed memory back and begin the system's mark anew; return whether that can be done."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
-    if trim is None:
-        return False
-    trim(0)
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return False
-    return True
-
-
-def _high_water() -> int | None:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    found = next((line.split() for line in lines if line.startswith("VmHWM:")), None)
-    return None if found is None else int(found[1]) * 1024
+        peak.bytes = most_held_since()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from ovvis.errors import InputError
+from ovvis.held_memory import most_held
 from ovvis.models.devices import pick_device
 from ovvis.training.config import Precision
 from ovvis.training.task import Batch, Losses
@@ -57,11 +57,7 @@ def memory_held(device: torch.device) -> int:
     """Return the most bytes that the device, or on a CPU this process, has held; 0 on Windows, which does not say."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return most_held() or 0
 
 
 @contextmanager
