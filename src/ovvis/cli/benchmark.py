@@ -17,12 +17,12 @@ from ovvis.benchmark.plan import AXES, MOST, STEPS, Row, grid, parse_counts, par
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import listing, note, out, progress, warn
 from ovvis.cli.options import Overwrite, completing, grouped
-from ovvis.cli.process import Interrupted, quiet_libraries
+from ovvis.cli.process import IN_PART, Interrupted, quiet_libraries
 from ovvis.errors import InputError, nearest
 from ovvis.files.output import OutputFolder
 from ovvis.models.accelerations import ACCELERATIONS, accelerations
 from ovvis.models.export.names import exported_path, is_exported
-from ovvis.models.settings import TRACKERS, Precision
+from ovvis.models.settings import LONG_EDGE, TRACKERS, Precision
 from ovvis.models.zoo import SMALL_MODEL, ZOO, find_model
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 OUTPUT = "ovvis-benchmark"
 JSON, PAGE, PICTURE, DRAWING = "benchmark.json", "benchmark.md", "benchmark.png", "benchmark.svg"
 FILES = (JSON, PAGE, PICTURE, DRAWING)
-IN_PART = 3
-LONG_EDGE = 1333
 _what = grouped("What is measured (lists with commas; the first of each is the base)")
 _against = grouped("Against an earlier run")
 

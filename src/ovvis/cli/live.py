@@ -20,6 +20,7 @@ from ovvis.cli.live_status import Status, latencies
 from ovvis.cli.options import Overwrite, sharing
 from ovvis.cli.page_options import PageOptions
 from ovvis.cli.painting import PaintOptions
+from ovvis.cli.process import IN_PART
 from ovvis.cli.source_options import SourceOptions
 from ovvis.errors import InputError
 from ovvis.files.output import OutputFolder
@@ -36,7 +37,6 @@ from ovvis.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from ovvis.inference.live import Live
 
-IN_PART = 3  # exit code: the source broke off, or an output failed; what came before is there
 WRITTEN = VIDEO, LINES = "live.mp4", "live.jsonl"
 STANDARD_OUTPUT = "-"
 _LOOK_AGAIN = 1.0  # seconds between two looks at a file of labels

@@ -22,7 +22,7 @@ from ovvis.cli.following import FollowingOptions
 from ovvis.cli.kept import kept
 from ovvis.cli.on_cluster import OnCluster
 from ovvis.cli.options import DataRoot, DatasetName, Frames, sharing
-from ovvis.cli.process import peak_memory
+from ovvis.cli.process import IN_PART, peak_memory
 from ovvis.cli.ray_options import RayOptions
 from ovvis.cli.source_options import Levels
 from ovvis.cluster.homes import seen_by_all
@@ -45,7 +45,6 @@ from ovvis.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
 
-SOME_BROKEN = 3  # exit code: videos were passed over, the others have results
 SHOWN = 10  # broken videos that are listed by name
 AGAIN = "the same command goes on from there"
 
@@ -315,7 +314,7 @@ def _conclude(run: _Run, dataset: str, written: list[Path], archives: bool) -> N
     if missing and run.failed:
         names = ", ".join(list(run.failed)[:SHOWN])
         warn(f"{count(len(run.failed), 'video')} without results: {names}; {AGAIN}")
-        raise typer.Exit(SOME_BROKEN)
+        raise typer.Exit(IN_PART)
     if missing:
         out.print(
             f"{count(missing, 'video')} without results yet: archives are written when the last shard has its own.",
@@ -334,4 +333,4 @@ def _conclude(run: _Run, dataset: str, written: list[Path], archives: bool) -> N
         shown = "; ".join(f"{v.name}: {run.broken.get(v.id, 'another shard')}" for v in broken[:SHOWN])
         more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
         warn(f"{count(len(broken), 'broken video')} without results ({folder.path / BROKEN}): {shown}{more}")
-        raise typer.Exit(SOME_BROKEN)
+        raise typer.Exit(IN_PART)

@@ -21,7 +21,7 @@ from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import kept
 from ovvis.cli.lazy import SETTINGS
 from ovvis.cli.options import Overwrite
-from ovvis.cli.reproduce_figures import figures
+from ovvis.cli.reproduce_figures import STICKERS, figures
 from ovvis.cli.reproduce_papers import papers
 from ovvis.cli.shards import names_in, share_folder
 from ovvis.datasets.words import dataset_vocabulary
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from ovvis.datasets.drawn import DrawnSplit
     from ovvis.reproduction.measure import Job, Measurement, Network
 
-STICKERS = "clip-vis-stickers"
 WAIT = 600.0  # seconds for another shard that writes the tables
 PARTS, TABLES_MD, FIGURES_JSON = "parts", "tables.md", "figures.json"
 PACKAGED = {  # where --network does not say otherwise

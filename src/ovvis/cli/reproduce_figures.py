@@ -15,6 +15,7 @@ from ovvis.cli import segmenter as shared
 from ovvis.cli.console import out, progress, warn
 from ovvis.cli.extras import need
 from ovvis.cli.options import Overwrite
+from ovvis.cli.process import IN_PART
 from ovvis.cli.shards import names_in
 from ovvis.errors import InputError, nearest
 from ovvis.files.output import OutputFolder
@@ -38,7 +39,6 @@ SHOWN = {
 }
 FACTS = "embeddings.json"
 WRITTEN = (*(f"{name}{suffix}" for name in SHOWN for suffix in (*SUFFIXES, ".csv")), FACTS)
-IN_PART = 3  # exit code: some figures could not be made, the others are there
 MEASURED = ("reproduction", "papers")  # where `ovvis reproduce` writes unless told otherwise
 
 

@@ -20,6 +20,7 @@ from ovvis.cli.kept import told
 from ovvis.cli.once import from_first_to_last
 from ovvis.cli.options import Overwrite, sharing
 from ovvis.cli.painting import PaintOptions
+from ovvis.cli.process import IN_PART
 from ovvis.cli.ray_options import RayOptions
 from ovvis.cli.source_options import SourceOptions
 from ovvis.errors import InputError
@@ -36,7 +37,6 @@ from ovvis.sources.source import Source
 from ovvis.structures import SHOWN_SCORE, VideoResult
 from ovvis.vocabulary import Vocabulary
 
-IN_PART = 3  # exit code: frames of the video could not be read or had another size, the others were used
 ONCE = ("load", "text", "paint")  # stages that say nothing of how long a longer video takes
 ROWS = 25  # tracks that the table shows
 

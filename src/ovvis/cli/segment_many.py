@@ -19,6 +19,7 @@ from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import kept
 from ovvis.cli.on_cluster import OnCluster
 from ovvis.cli.once import from_first_to_last
+from ovvis.cli.process import IN_PART
 from ovvis.cli.ray_options import RayOptions
 from ovvis.cli.segment_tally import Tally
 from ovvis.cli.segmenter import SegmenterOptions
@@ -241,4 +242,4 @@ def _conclude(tally: Tally, home: Home, batch: Batch, runner: _Alone | _Together
         warn("None of the videos could be used.")
         raise typer.Exit(NONE_WORKED)
     if tally.states["broken"] or tally.states["part"]:
-        raise typer.Exit(one.IN_PART)
+        raise typer.Exit(IN_PART)

@@ -21,7 +21,7 @@ from ovvis.models.default import default_model, small_model_warning
 from ovvis.models.download import sha256
 from ovvis.models.export.names import exported_path, is_exported
 from ovvis.models.places import weights_files
-from ovvis.models.settings import TRACKERS, UNTRAINED, Following, Precision, VideoSettings, with_tracker
+from ovvis.models.settings import LONG_EDGE, TRACKERS, UNTRAINED, Following, Precision, VideoSettings, with_tracker
 from ovvis.models.sources import use_mirror
 from ovvis.models.zoo import SMALL_MODEL, ZOO, find_model
 from ovvis.paths import user_path
@@ -102,7 +102,7 @@ class SegmenterOptions:
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out tracks below this score.")] = 0.0
     max_tracks: MaxTracks = None
     short_edge: ShortEdge = None
-    long_edge: Annotated[int, _network(min=32, help="Most pixels of the long edge.")] = 1333
+    long_edge: Annotated[int, _network(min=32, help="Most pixels of the long edge.")] = LONG_EDGE
     batch: Batch = None
     prompts: Prompts = None
     text_embeddings: Annotated[

@@ -8,12 +8,12 @@ from ovvis.errors import InputError
 from ovvis.inference.region import shown_size
 from ovvis.inference.windows import groups, make_window
 from ovvis.models.model import Model
+from ovvis.models.settings import LONG_EDGE
 from ovvis.pixels import network_size
 from ovvis.sources.source import Source
 from ovvis.structures import Window
 
 Item = TypeVar("Item")
-LONG_EDGE = 1333
 
 
 class Spread(list[Item]):
