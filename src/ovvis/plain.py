@@ -1,8 +1,10 @@
-"""Text that strangers wrote, made harmless: for a terminal, for a page, for a spreadsheet."""
+"""Text for people: what strangers wrote made harmless, for a terminal, a page or a spreadsheet; names told apart."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Sequence
+from itertools import count
 from typing import Any
 
 # What a terminal obeys instead of showing it: control characters but line breaks and tabs, halves of characters (from
@@ -21,6 +23,35 @@ def visible(text: str) -> str:
     'dog\\x1b[31m \\u202egod'
     """
     return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def told_apart(name: str, taken: Collection[str], form: str = "{} ({})") -> str:
+    """Return a name that no other has: itself, or with the first number from 2 on that makes it so.
+
+    >>> told_apart("dog", ["dog", "dog (2)"]), told_apart("cat", ["dog"])
+    ('dog (3)', 'cat')
+    """
+    numbers = count(2)
+    free = name
+    while free in taken:
+        free = form.format(name, next(numbers))
+    return free
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    r"""Return a table of Markdown.
+
+    Args:
+        head: the columns' names.
+        rows: of cells.
+        words: how many columns, the first ones, hold words; the others hold numbers.
+
+    >>> markdown_table(["name", "AP"], [["a|b", "12.3"]]).splitlines()
+    ['| name | AP |', '| --- | ---: |', '| a\\|b | 12.3 |']
+    """
+    ruler = ["---" if i < words else "---:" for i in range(len(head))]
+    texts = ([text.replace("|", "\\|") for text in cells] for cells in (head, ruler, *rows))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in texts)
 
 
 def cell(value: Any) -> Any:

@@ -10,6 +10,7 @@ from ovvis.benchmark.plan import Row
 from ovvis.benchmark.published import OVFORMER, TABLES, WHY
 from ovvis.benchmark.published import SIZE as PUBLISHED_SIZE
 from ovvis.benchmark.records import Cost, Record, Result
+from ovvis.plain import markdown_table
 
 COMMONEST = (800, 1088)  # LVIS' 640x480 at a short edge of 800, padded
 
@@ -30,9 +31,8 @@ class Table:
 
     def markdown(self) -> str:
         """Return it as Markdown."""
-        ruler = ["---" if i < self.left else "---:" for i in range(len(self.columns))]
-        lines = [" | ".join(cells) for cells in (self.columns, ruler, *self.rows)]
-        return "\n".join([f"**{self.title}**", "", *(f"| {line} |" for line in lines), *self._said()])
+        table = markdown_table(self.columns, self.rows, self.left)
+        return "\n".join([f"**{self.title}**", "", table, *self._said()])
 
     def _said(self) -> list[str]:
         return [line for note in self.notes for line in ("", note)]

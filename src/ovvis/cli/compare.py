@@ -18,6 +18,7 @@ from ovvis.comparing.measure import BY
 from ovvis.comparing.opening import Given
 from ovvis.errors import InputError, nearest
 from ovvis.paths import user_path
+from ovvis.plain import told_apart
 from ovvis.structures import SHOWN_SCORE
 
 if TYPE_CHECKING:
@@ -134,11 +135,7 @@ def _named(results: list[str]) -> dict[str, Given]:
         name, place = (found[1], found[2]) if found else (called(text), text)
         if found and name in out:
             raise InputError(f"{text}: another result has the name {name}; give each its own")
-        number, own = 1, name
-        while own in out:
-            number += 1
-            own = f"{name} ({number})"
-        out[own] = place
+        out[told_apart(name, out)] = place
     return out
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ovvis.cluster.work import Begun
+from ovvis.cluster.work import Begun, begun
 from ovvis.datasets.annotations import Video
+from ovvis.datasets.frames import open_video
 from ovvis.evaluation.records import ResultTrack
 from ovvis.files.hidden import clear_leftovers
 from ovvis.predictions.video_file import is_done, results_file, write_video
 from ovvis.progress import Bars
 from ovvis.sources.source import FrameError
-from ovvis.sources.video import open_frames
 from ovvis.structures import VideoResult
 
 if TYPE_CHECKING:
@@ -67,10 +67,8 @@ class Predicting:
 
     def begin(self, shared: EmbeddedWords | None) -> Begun:
         """Load the model, and embed the words if nobody else has."""
-        self._segmenter = segmenter = self._job.load(shared)
-        words = segmenter.asked
-        words = replace(words, text=replace(words.text, vectors=words.text.vectors.cpu()))
-        return Begun(self._job.made(segmenter), segmenter.model.name, words, tuple(segmenter.model.notes))
+        self._segmenter = self._job.load(shared)
+        return begun(self._segmenter, self._job.made(self._segmenter))
 
     def work(self, task: DatasetVideo, bars: Bars) -> Predicted:
         """Predict one video, unless its results are there."""
@@ -79,12 +77,7 @@ class Predicting:
         if is_done(job.folder, video):  # another process may have been faster
             return Predicted()
         try:
-            source = open_frames(task.paths, video.name, levels=job.levels)
-            if (source.info.height, source.info.width) != (video.height, video.width):
-                raise FrameError(
-                    f"{task.paths[0]} is {source.info.width}x{source.info.height} pixels, but the dataset says "
-                    f"{video.width}x{video.height}; mend one of them"
-                )
+            source = open_video(task.paths, video, job.levels)
             with (
                 bars("predicting", "frames", len(video.files)) as done,
                 segmenter(source, on_frame=done) as result,

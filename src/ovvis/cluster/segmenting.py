@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovvis.bucket import is_bucket
 from ovvis.cluster.homes import Home
-from ovvis.cluster.work import Begun
+from ovvis.cluster.work import Begun, begun
 from ovvis.errors import InputError
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.paths import user_path
@@ -80,10 +80,8 @@ class Segmenting:
 
     def begin(self, shared: EmbeddedWords | None) -> Begun:
         """Load the model, and embed the words if nobody else has."""
-        self._segmenter = segmenter = self._job.load(shared)
-        words = segmenter.asked
-        words = replace(words, text=replace(words.text, vectors=words.text.vectors.cpu()))
-        return Begun(self._job.made(segmenter), segmenter.model.name, words, tuple(segmenter.model.notes))
+        self._segmenter = self._job.load(shared)
+        return begun(self._segmenter, self._job.made(self._segmenter))
 
     @property
     def model(self) -> str | None:

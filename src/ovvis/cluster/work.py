@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ovvis.progress import Bars
+
+if TYPE_CHECKING:
+    from ovvis.inference.pipeline import VideoSegmenter
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,13 @@ class Begun:
     model: str  # the name of what was loaded
     shared: Any = None  # what the others need not make again, such as embedded words
     notes: tuple[str, ...] = ()  # what a person should know of what was loaded
+
+
+def begun(segmenter: VideoSegmenter, made: dict[str, Any]) -> Begun:
+    """Return what a worker says that has loaded a segmenter: its embedded words are what the others need not make."""
+    words = segmenter.asked
+    words = replace(words, text=replace(words.text, vectors=words.text.vectors.cpu()))
+    return Begun(made, segmenter.model.name, words, tuple(segmenter.model.notes))
 
 
 class Workman(Protocol):

@@ -14,6 +14,7 @@ from ovvis.datasets.words import categories_meant
 from ovvis.errors import InputError
 from ovvis.masks import Rle
 from ovvis.outputs.formats.masks_in_file import MasksInFile
+from ovvis.plain import told_apart
 from ovvis.predictions.track_files import match_frames
 from ovvis.sources.source import TIME_SLACK
 from ovvis.structures import Track
@@ -86,11 +87,7 @@ def _told_apart(given: Sequence[Opened]) -> list[Opened]:
     """Return results whose names are different."""
     names: list[str] = []
     for one in given:
-        name, number = one.name, 1
-        while name in names:
-            number += 1
-            name = f"{one.name} ({number})"
-        names.append(name)
+        names.append(told_apart(one.name, names))
     return [replace(one, name=name) for one, name in zip(given, names, strict=True)]
 
 

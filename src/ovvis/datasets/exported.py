@@ -23,6 +23,7 @@ from ovvis.outputs.formats.youtube_vis import write_dataset
 from ovvis.outputs.pictures import write_frames
 from ovvis.outputs.read_back import ReadVideo, scored, usable_score
 from ovvis.paths import user_path
+from ovvis.plain import told_apart
 from ovvis.sources.listing import IMAGE_SUFFIXES
 from ovvis.structures import Frame, Track, VideoResult
 
@@ -136,11 +137,7 @@ def _write_tracks(videos: Sequence[ReadVideo], folder: Path) -> None:
     for video in videos:
         place = folder
         if len(videos) > 1:
-            name = wanted = file_name(video.result.source, "video")
-            number = 1
-            while name in taken:
-                number += 1
-                name = f"{wanted}-{number}"
+            name = told_apart(file_name(video.result.source, "video"), taken, "{}-{}")
             taken.add(name)
             place = folder / name
             place.mkdir()

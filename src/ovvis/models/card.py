@@ -13,6 +13,7 @@ from typing import Any, cast
 from ovvis.models.families import FAMILIES
 from ovvis.models.sources import HUB, hub_address
 from ovvis.models.zoo import ModelEntry
+from ovvis.plain import markdown_table
 
 CARD = "README.md"
 TAGS = ("open-vocabulary", "video-instance-segmentation")
@@ -125,10 +126,10 @@ def _section(one: Published, repository: str) -> str:
         if one.licence != licence_name(entry.weights_licence):
             rows.append(("licence of the weights, as published here", one.licence))
     rows += [("file", f"`{one.file}`, {one.size:,} bytes"), ("SHA-256", f"`{one.sha256}`")]
-    parts = [f"## {title}", _table(("", ""), rows)]
+    parts = [f"## {title}", markdown_table(("", ""), rows, words=2)]
     figures = {} if one.own else {**entry.published_ap, **{f"{k} (images)": v for k, v in entry.image_ap.items()}}
     if figures:
-        table = _table(("data set", "AP"), [(name, f"{ap:.1f}") for name, ap in figures.items()])
+        table = markdown_table(("data set", "AP"), [(name, f"{ap:.1f}") for name, ap in figures.items()], words=2)
         parts.append(f"The paper's figures, in percent; they were not measured again with this file.\n\n{table}")
     model = "" if one.own else f" --model {entry.name}"
     # The labels are asked for in any case: only some models bring their own.
@@ -143,8 +144,3 @@ def _section(one: Published, repository: str) -> str:
             f'```sh\nOVVIS_MIRROR={mirror} ovvis segment VIDEO --labels "dog, cat|kitten" --model {entry.name}\n```'
         )
     return "\n\n".join(parts)
-
-
-def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
-    cells = [head, ("---", "---"), *rows]
-    return "\n".join(f"| {name} | {value.replace('|', chr(92) + '|')} |" for name, value in cells)

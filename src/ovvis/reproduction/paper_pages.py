@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 from ovvis.plain import cell as plain_cell
+from ovvis.plain import markdown_table
 from ovvis.report.page import figures, page, section, table
 from ovvis.reproduction.comparison import Cell, ComparedRow, ComparedTable
 
@@ -100,16 +101,9 @@ def markdown(tables: Sequence[ComparedTable], title: str, foot: str) -> str:
     """Return all tables as one page."""
     parts = [f"# {title}\n", f"{summary(tables)}\n"]
     for one in tables:
-        names = head(one)
-        lines = [_line(names), _line(["---", "---", *["---:"] * (len(names) - 2)])]
-        lines += [_line(cells(one, row)) for row in one.rows]
+        made = markdown_table(head(one), [cells(one, row) for row in one.rows], words=2)
         told = "".join(f"- {note}\n" for note in notes(one))
-        parts.append(
-            f"## {one.table.name}: {one.table.title}\n\n{lead(one)}\n\n"
-            + "\n".join(lines)
-            + "\n"
-            + (told and f"\n{told}")
-        )
+        parts.append(f"## {one.table.name}: {one.table.title}\n\n{lead(one)}\n\n{made}\n" + (told and f"\n{told}"))
     return "\n".join(parts) + f"\n{foot}\n"
 
 
@@ -159,7 +153,3 @@ def _counts(tables: Sequence[ComparedTable]) -> list[tuple[str, str]]:
         ("within the tolerance", f"{marks.count('within'):,}"),
         ("outside", f"{marks.count('outside'):,}"),
     ]
-
-
-def _line(values: Sequence[str]) -> str:
-    return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"

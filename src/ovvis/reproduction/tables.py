@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovvis.errors import InputError
+from ovvis.plain import markdown_table
 from ovvis.reproduction.figures import NAMES, Figures, Outcome, RowOutcome, Spread
 
 MARKED = re.compile(r"(<!-- table ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.S)
@@ -78,10 +79,8 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     """Return the tables of one experiment as Markdown."""
     parts = []
     for outcome in outcomes:
-        names = header(outcome)
-        lines = [f"**{caption(outcome)}.**", "", _line(names), _line(["---"] + ["---:"] * (len(names) - 1))]
-        lines += [_line(cells(outcome, row)) for row in outcome.rows]
-        parts.append("\n".join(lines))
+        table = markdown_table(header(outcome), [cells(outcome, row) for row in outcome.rows])
+        parts.append(f"**{caption(outcome)}.**\n\n{table}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -174,10 +173,6 @@ def _signed(spread: Spread | None) -> str:
         return "-"
     text = str(spread)
     return text if text.startswith("-") else f"+{text}"
-
-
-def _line(values: Sequence[str]) -> str:
-    return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
 
 def _grouped(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ovvis.datasets.annotations import Annotations, Video
+from ovvis.datasets.frames import open_video
 from ovvis.errors import InputError
 from ovvis.evaluation.evaluator import Evaluator
 from ovvis.evaluation.records import Category, ResultTrack
@@ -18,8 +19,7 @@ from ovvis.predictions.folder import PredictionFolder, Shard
 from ovvis.predictions.run_settings import SETTINGS, dataset_settings, keep_settings
 from ovvis.predictions.submission import pack
 from ovvis.reproduction.experiments import Way
-from ovvis.sources.source import FrameError, Source
-from ovvis.sources.video import open_frames
+from ovvis.sources.source import Source
 
 SHOWN = 3  # missing frames that are listed by name
 
@@ -119,13 +119,7 @@ class DatasetVideo:
         Raises:
             FrameError: the first cannot be read, or has not the size that the dataset says.
         """
-        source, video = open_frames(self._paths, self._video.name), self._video
-        if (source.info.height, source.info.width) != (video.height, video.width):
-            raise FrameError(
-                f"{self._paths[0]} is {source.info.width}x{source.info.height} pixels, but the dataset says "
-                f"{video.width}x{video.height}; mend one of them"
-            )
-        return source
+        return open_video(self._paths, self._video)
 
 
 class DatasetVideos:
