@@ -9,7 +9,7 @@ import ovvis
 from conftest import TINY_CLIPS
 from ovvis.errors import InputError, ResourceError
 from ovvis.inference.crops import CropNamer
-from ovvis.models.any_clip import OpenClip, check_clip, load_clip
+from ovvis.models.any_clip import OpenClip, load_clip
 from ovvis.models.text import embed_vocabulary
 from ovvis.vocabulary import Vocabulary
 
@@ -74,7 +74,7 @@ def test_detections_named_by_it():
 )
 def test_names_that_are_none(name, said):
     with pytest.raises(InputError, match=said):
-        check_clip(name)
+        load_clip(name)
 
 
 def test_weights_that_cannot_be_had(monkeypatch):

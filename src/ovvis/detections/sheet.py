@@ -108,11 +108,6 @@ class Sheet:
         )
 
     @property
-    def named(self) -> bool:
-        """Whether a thing has a label."""
-        return any(thing.label for things in self._things.values() for thing in things)
-
-    @property
     def embedded(self) -> bool:
         """Whether every thing has an embedding."""
         return all(thing.embedding is not None for things in self._things.values() for thing in things)

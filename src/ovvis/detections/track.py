@@ -112,23 +112,17 @@ def track(
     started = time.perf_counter()
     source = video if isinstance(video, Source) else open_source(video, **options)
     known = facts or video_of(_whole(video, source, options), video)
-    found: Sheet | Given
-    if isinstance(detections, VideoResult):
-        found = forget(detections, Path(detections.source), known)
-    elif isinstance(detections, (str, Path)):
-        found = read_detections(detections, known, format, first=first, annotations=annotations, categories=categories)
-    else:
-        found = detections if isinstance(detections, Sheet) else Given(detections, known.size, categories)
-    name = tracker if isinstance(tracker, str) else type(tracker).__name__
+    if isinstance(detections, (str, Path)):
+        detections = read_detections(
+            detections, known, format, first=first, annotations=annotations, categories=categories
+        )
+    found = _taken(detections, known, categories)
     how = how or Following()
     if namer is None and (labels is not None or clip is not None):
         namer = crop_namer(labels, clip)
-    association = build_association(tracker, how) if isinstance(tracker, str) else tracker
-    if association.looks and namer is None and isinstance(found, Sheet) and not found.embedded:
-        raise InputError(
-            f"tracker {name}: it compares how things look, and these detections carry no embeddings: name a CLIP with "
-            "--clip, or follow them by sort, overlap or propagate"
-        )
+    # Of detections that still come, nobody knows yet what they carry.
+    looked_at = namer is not None or not isinstance(found, Sheet) or found.embedded
+    name, association = _association(tracker, how, looked_at)
     shown = _Shown(source, found, least, namer)
     gatherer = Gatherer(known.size, None if namer is None else namer.labels)
     seconds = {"read": time.perf_counter() - started}
@@ -165,6 +159,31 @@ def track(
         opened_as=dict(source.opened_as),
         video=source if source.rereadable else None,
     )
+
+
+def _taken(
+    detections: VideoResult | Sheet | Iterable[Any], known: Facts, categories: Mapping[int, str] | None
+) -> Sheet | Given:
+    """Return detections that are in memory already as `_Shown` takes them."""
+    if isinstance(detections, VideoResult):
+        return forget(detections, Path(detections.source), known)
+    return detections if isinstance(detections, Sheet) else Given(detections, known.size, categories)
+
+
+def _association(tracker: str | Association, how: Following, looked_at: bool) -> tuple[str, Association]:
+    """Return a tracker's name, and it.
+
+    Raises:
+        InputError: it compares how things look, and nobody has looked at them.
+    """
+    name = tracker if isinstance(tracker, str) else type(tracker).__name__
+    association = build_association(tracker, how) if isinstance(tracker, str) else tracker
+    if association.looks and not looked_at:
+        raise InputError(
+            f"tracker {name}: it compares how things look, and these detections carry no embeddings: name a CLIP with "
+            "--clip, or follow them by sort, overlap or propagate"
+        )
+    return name, association
 
 
 def _whole(video: Any, source: Source, options: OpenOptions) -> Source:

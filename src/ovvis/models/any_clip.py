@@ -182,15 +182,6 @@ def load_clip(
     return made.to(device)
 
 
-def check_clip(name: str) -> None:
-    """See that there is a CLIP of a name.
-
-    Raises:
-        InputError: there is none.
-    """
-    _config(name)
-
-
 def _config(name: str) -> FamilyConfig:
     """Return a configuration that names a CLIP.
 

@@ -226,10 +226,6 @@ class FrozenClip(nn.Module):
         pooled = text_global_pool(x, tokens, model.text_pool_type)
         return cast(Tensor, pooled @ model.text_projection)
 
-    def set_image_precision(self, dtype: torch.dtype) -> None:
-        """Move the image encoder alone to a floating type."""
-        self.visual.to(dtype)
-
 
 @kept
 def _colours(device: torch.device) -> Tensor:

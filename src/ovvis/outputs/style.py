@@ -35,9 +35,6 @@ STYLES = {
 }
 """Styles by name."""
 
-BARE = Style(tags=False)
-"""Masks alone, for pictures whose legend stands elsewhere."""
-
 
 def find_style(
     style: str | Style | None = None,
