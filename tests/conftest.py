@@ -15,7 +15,7 @@ from browser import _shared_browser, browser, browsers  # noqa: F401  fixtures
 from fakes import build_tiny
 from ovvis.cli.stopping import STOPPING
 from ovvis.files.signals import ENDING
-from ovvis.models import sources
+from ovvis.models import load, sources
 from ovvis.models.clip import FrozenClip
 
 # The first example of a property may compile or build something.
@@ -122,6 +122,12 @@ def _tiny_clips(tmp_path_factory):
 def tiny_model(_tiny_clips):
     """A CLIP-VIS on a tiny CLIP ResNet. Shared: do not change it."""
     return build_tiny()
+
+
+@pytest.fixture
+def quick(monkeypatch, tiny_model):
+    """Let commands load a tiny model at once."""
+    monkeypatch.setattr(load, "load_model", lambda *args, **kwargs: tiny_model)
 
 
 @pytest.fixture(scope="session")

@@ -189,3 +189,11 @@ def transport_stream(path: Path) -> bytes:
     data = path.read_bytes()
     assert len(data) % 188 == 0
     return data
+
+
+def until(good: Callable[[], object]) -> None:
+    """Wait until something is so, for ten seconds at most."""
+    end = time.monotonic() + 10
+    while not good():
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -1,24 +1,16 @@
 """Datasets and results as strangers bring them: two videos with perfect results, bent; what the commands say."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ovvis.cli import main as cli
+from command import call
 from ovvis.evaluation.rules import RULES
 from ovvis.masks import encode
 
 HEIGHT, WIDTH, FRAMES = 12, 16, 3
-
-
-def call(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["ovvis", *map(str, arguments)])
-    with pytest.raises(SystemExit) as leave:
-        cli.run()
-    return int(leave.value.code or 0)
 
 
 def square(x):

@@ -21,7 +21,6 @@ from ovvis.cli import live as verb
 from ovvis.cli import live_page, source_options
 from ovvis.cli import main as cli
 from ovvis.errors import InputError
-from ovvis.models import load
 from ovvis.outputs import render, webhook
 from ovvis.outputs.render import VideoWriter
 from ovvis.sources.video import open_source
@@ -39,12 +38,6 @@ def clip(tmp_path):
         for _ in range(FRAMES):
             video.write(rng.integers(0, 255, (64, 96, 3), dtype=np.uint8))
     return path
-
-
-@pytest.fixture
-def quick(monkeypatch, tiny_model):
-    """Let the command load a tiny model at once."""
-    monkeypatch.setattr(load, "load_model", lambda *args, **kwargs: tiny_model)
 
 
 @pytest.fixture

@@ -2,25 +2,17 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from command import call
 from ovvis.benchmark.records import read_record
-from ovvis.cli import main as cli
 from ovvis.masks import decode
 from ovvis.models.measured import measured
 from ovvis.outputs.formats.tracks_json import load_tracks
 from ovvis.paths import DEMO_VIDEO
-
-
-def call(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["ovvis", *map(str, arguments)])
-    with pytest.raises(SystemExit) as leave:
-        cli.run()
-    return int(leave.value.code or 0)
 
 
 @pytest.mark.parametrize(

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from command import call
 from fakes import authors_checkpoint, build_tiny, tiny_config
 from misbehaving import serving
-from ovvis.cli import main as cli
 from ovvis.cli.lazy import load
 from ovvis.models import transfer
 from ovvis.models.sources import Url
 from ovvis.models.zoo import ZOO
 from ovvis.version import __version__
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["ovvis", *map(str, arguments)])
-    with pytest.raises(SystemExit) as leave:
-        cli.run()
-    return int(leave.value.code or 0)
 
 
 def test_models_lists_the_zoo(monkeypatch, capsys):

@@ -21,7 +21,6 @@ from ovvis.cli import segmenter
 from ovvis.inference import tubes
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models import load
-from ovvis.models.model import Model
 
 TINY = Path(__file__).parents[1] / "tiny_ovvis.py"
 LENGTHS = {11: 3, 5: 2, 8: 4}  # frames of each video, by id, in the file's order
@@ -47,12 +46,6 @@ def dataset(tmp_path: Path) -> Path:
     path = tmp_path / "data" / "three.json"
     path.write_text(json.dumps({"videos": videos, "categories": categories}))
     return path
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, tiny_model: Model) -> None:
-    """Let the command load a tiny model at once."""
-    monkeypatch.setattr(load, "load_model", lambda *args, **kwargs: tiny_model)
 
 
 def arguments(dataset: Path, output: Path, *more: object) -> list[str]:

@@ -20,13 +20,12 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
+from command import call
 from fakes import build_tiny_ovformer
-from ovvis.cli import main as cli
 from ovvis.cli import segment as verb
 from ovvis.cli import segmenter
 from ovvis.inference import spill
 from ovvis.models import load, measured, zoo
-from ovvis.models.model import Model
 from ovvis.outputs.formats.tracks_json import load_tracks
 from ovvis.outputs.render import VideoWriter
 from ovvis.results import video_folder
@@ -42,19 +41,6 @@ def clip(tmp_path: Path) -> Path:
         for _ in range(FRAMES):
             video.write(rng.integers(0, 255, (64, 96, 3), dtype=np.uint8))
     return path
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, tiny_model: Model) -> None:
-    """Let the command load a tiny model at once."""
-    monkeypatch.setattr(load, "load_model", lambda *args, **kwargs: tiny_model)
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["ovvis", *map(str, arguments)])
-    with pytest.raises(SystemExit) as leave:
-        cli.run()
-    return int(leave.value.code or 0)
 
 
 def segment(monkeypatch: pytest.MonkeyPatch, source: object, output: Path, *more: object) -> int:

@@ -16,12 +16,13 @@ import psutil
 import pytest
 from PIL import Image
 
+from command import call as ovvis
+
 ray = pytest.importorskip("ray")
 
 from ray_cluster import small_cluster, wait_for, workers  # noqa: E402
 
 from clips import Clip  # noqa: E402
-from ovvis.cli import main as cli  # noqa: E402
 from ovvis.models.zoo import SMALL_MODEL  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -43,13 +44,6 @@ def films(tmp_path_factory) -> Path:
         Clip(f"v{number}.mp4", count=3 + number % 3).make(folder)
     (folder / "bad.mp4").write_text("no video")
     return folder
-
-
-def ovvis(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["ovvis", *map(str, arguments)])
-    with pytest.raises(SystemExit) as leave:
-        cli.run()
-    return int(leave.value.code or 0)
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -1,12 +1,11 @@
 import json
-import sys
 
 import numpy as np
 import pytest
 import torch
 
+from command import call
 from ovvis import masks
-from ovvis.cli import main as cli
 from ovvis.datasets import catalog
 from ovvis.datasets.check import check
 from ovvis.datasets.open import find_dataset, open_dataset
@@ -116,13 +115,6 @@ def test_splits():
         videos = Videos(sprites, split.config)
         shown = {thing.category for n in range(6) for thing in split_video(split, videos, n).objects}
         assert shown == set(videos.categories), split.name
-
-
-def call(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["ovvis", *map(str, arguments)])
-    with pytest.raises(SystemExit) as leave:
-        cli.run()
-    return int(leave.value.code or 0)
 
 
 def test_the_command(monkeypatch, capsys, tmp_path):

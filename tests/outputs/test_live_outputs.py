@@ -21,6 +21,7 @@ from ovvis.outputs.live_lines import LinesFile, end_line, frame_line, labels_lin
 from ovvis.outputs.render import VideoWriter
 from ovvis.outputs.webhook import Webhook
 from ovvis.structures import Frame, Instance, LiveFrame, SourceInfo
+from servers import until
 
 SIZE = (32, 48)
 MASK = encode(np.eye(32, 48, dtype=bool))
@@ -217,13 +218,6 @@ def listener():
 def hasty(monkeypatch):
     monkeypatch.setattr(webhook, "_PAUSES", (0.02,))
     monkeypatch.setattr(webhook, "_FAREWELL", 0.3)
-
-
-def until(good):
-    end = time.monotonic() + 10
-    while not good():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_lines_are_posted_in_their_order(listener, hasty):

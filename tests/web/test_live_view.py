@@ -15,6 +15,7 @@ from ovvis.errors import InputError
 from ovvis.web.gate import Gate
 from ovvis.web.live_view import Screen, live_app
 from ovvis.web.serving import BesideServer
+from servers import until
 
 
 def picture(value, height=32, width=48):
@@ -59,13 +60,6 @@ def parts(answer):
         jpeg = raw.read(length)
         assert raw.readline() == b"\r\n"
         yield round(float(np.asarray(Image.open(BytesIO(jpeg))).mean()))
-
-
-def until(good):
-    end = time.monotonic() + 10
-    while not good():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_the_stream_shows_the_newest_picture(served):
