@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovvis.cli.console import count, listing, out, progress, warn
-from ovvis.cli.lazy import SETTINGS
+from ovvis.cli.lazy import several
 from ovvis.cli.options import DataRoot, DatasetName, Frames, Overwrite
 from ovvis.datasets.check import MISSING_FRAME, NO_FRAMES, CheckReport
 from ovvis.datasets.check import check as check_dataset
@@ -25,12 +25,8 @@ from ovvis.paths import data_folder
 WRONG = 2  # exit code: a dataset is not whole
 _SHOWN = 3
 
-app = typer.Typer(
-    help="List the datasets and where they lie; check one; make one from frames and masks.",
-    invoke_without_command=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings=SETTINGS,
+app = several(
+    "List the datasets and where they lie; check one; make one from frames and masks.", invoke_without_command=True
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -43,6 +43,13 @@ class _Unread(TyperCommand):
         return load(self.name or "").make_context(info_name, with_words(args), parent=parent, **extra)
 
 
+def several(help: str, **more: Any) -> typer.Typer:
+    """Return what the commands of a verb of several words are added to: its module's `app`."""
+    return typer.Typer(
+        help=help, add_completion=False, pretty_exceptions_enable=False, context_settings=SETTINGS, **more
+    )
+
+
 def load(name: str) -> Any:
     """Return the command of a verb: its module's `app`, or its function of the same name."""
     with STOPPING.reading():

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ovvis.cli.console import complain, paste
-from ovvis.cli.lazy import Verbs
+from ovvis.cli.lazy import SETTINGS, Verbs
 from ovvis.cli.process import Interrupted
 from ovvis.cli.stopping import NOTHING, STOPPING
 from ovvis.cli.streams import patient_streams
@@ -59,7 +59,7 @@ app = typer.Typer(
     help="Open-vocabulary video instance segmentation: a video and any words in, named and tracked masks out.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
 )
 
 

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovvis.cli.console import complain, count, listing, out, paste, progress
-from ovvis.cli.lazy import SETTINGS
+from ovvis.cli.lazy import several
 from ovvis.cli.model_export import export
 from ovvis.cli.options import IgnoreUnused, Mirror, completing
 from ovvis.cli.process import quiet_libraries
@@ -33,12 +33,9 @@ from ovvis.reproduction.papers import AP, BASE, NOVEL, figures_of_model
 RUNS = 4  # of a model that the table shows, the latest
 NOT_ALL = 2  # exit code: some weights could not be had
 
-app = typer.Typer(
-    help="List the models: size, training data, published AP, licences, where the weights come from.",
+app = several(
+    "List the models: size, training data, published AP, licences, where the weights come from.",
     invoke_without_command=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings=SETTINGS,
 )
 
 

@@ -19,7 +19,7 @@ from rich.markup import escape
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.kept import kept
-from ovvis.cli.lazy import SETTINGS
+from ovvis.cli.lazy import several
 from ovvis.cli.options import Overwrite
 from ovvis.cli.reproduce_figures import STICKERS, figures
 from ovvis.cli.reproduce_papers import papers
@@ -61,13 +61,7 @@ PACKAGED = {  # where --network does not say otherwise
     OVFORMER_VIDEO: "ovformer-stickers",
     OV2SEG: "ov2seg-stickers",
 }
-app = typer.Typer(
-    help="The papers' tables on real data, and their ablations on the project's own world.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings=SETTINGS,
-)
+app = several("The papers' tables on real data, and their ablations on the project's own world.", no_args_is_help=True)
 app.command()(papers)
 app.command()(figures)
 

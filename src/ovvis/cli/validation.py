@@ -12,6 +12,7 @@ import numpy as np
 
 from ovvis.cli.console import warn
 from ovvis.datasets.annotations import LOST_TRUTH, Annotations
+from ovvis.datasets.frames import open_video
 from ovvis.datasets.open import find_dataset, open_dataset
 from ovvis.datasets.problems import Problems
 from ovvis.datasets.words import dataset_vocabulary
@@ -22,7 +23,6 @@ from ovvis.evaluation.rules import COCO, LVIS
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models.model import Model
 from ovvis.models.text import read_words
-from ovvis.sources.video import open_frames
 from ovvis.training.config import TrainConfig
 
 FIGURES = ("AP", "AP50", "AP75", "AR10")
@@ -125,7 +125,7 @@ class Validation:
         segmenter, _ = self._segmenter()
         video, frames = self._videos[0], sum(len(video.files) for video in self._videos)
         began = time.perf_counter()
-        with segmenter(open_frames(self._set.paths(video), video.name)):
+        with segmenter(open_video(self._set.paths(video), video)):
             seconds = time.perf_counter() - began
         whole = timedelta(seconds=round(seconds * frames / len(video.files)))
         return (
@@ -149,7 +149,7 @@ class Validation:
         own = self._videos[self._rank :: self._processes]
         for i, video in enumerate(own):
             self._look(step, i + 1, len(own))
-            with segmenter(open_frames(self._set.paths(video), video.name)) as result:
+            with segmenter(open_video(self._set.paths(video), video)) as result:
                 tracks += [
                     ResultTrack(video.id, ids[track.label_index], track.score, list(track.masks))
                     for track in result.tracks

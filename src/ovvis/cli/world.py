@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ovvis.cli.console import out, progress, warn
-from ovvis.cli.lazy import SETTINGS
+from ovvis.cli.lazy import several
 from ovvis.cli.options import Overwrite
 from ovvis.cli.stopping import STOPPING
 from ovvis.files.lock import hold
@@ -16,12 +16,8 @@ from ovvis.files.output import whole_file
 from ovvis.paths import cache_folder
 from ovvis.world.sprites import PINNED, Sprites, draw_all, load_sprites, sprites_path
 
-app = typer.Typer(
-    help="The project's own world of illustrated objects: make its sprites, write its datasets.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings=SETTINGS,
+app = several(
+    "The project's own world of illustrated objects: make its sprites, write its datasets.", no_args_is_help=True
 )
 
 
