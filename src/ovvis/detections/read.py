@@ -27,7 +27,7 @@ FORGOTTEN = tuple(name for name, row in FORMATS.items() if row.reads and name no
 FORMATS_READ = (*OWN, *FORGOTTEN)
 """The formats of detections; of all but the first three the identities are forgotten."""
 
-# What exports say besides tracks, read as detectors' files are.
+# What a reader of detections takes, by whichever name it is told.
 _READ_AS = {"youtube-vis": "coco", "coco-results": "coco", "youtube-vis-results": "coco", "davis": "id-maps"}
 _SUFFIXES = {".txt": "yolo", ".png": "id-maps"}  # of a file for each frame
 
@@ -78,9 +78,9 @@ def guess_format(place: Path) -> str:
     Raises:
         InputError: it is none that is known.
     """
-    told = tell_format(place)
-    if (name := _READ_AS.get(told or "", told)) in FORMATS_READ:
-        return str(name)
+    told = tell_format(place) or ""
+    if (name := _READ_AS.get(told, told)) in FORMATS_READ:
+        return name
     if place.is_file():
         if beginning(place).startswith("["):
             return "coco"  # whose reader says what is wrong with it
