@@ -42,7 +42,7 @@ def benchmark(
         typer.Argument(
             help=f"Names from `ovvis models`, or files of `ovvis models export`; {SMALL_MODEL} if none is given.",
             metavar="MODEL",
-            autocompletion=completing(lambda: ZOO),
+            autocompletion=completing(ZOO),
             show_default=False,
         ),
     ] = None,

@@ -53,7 +53,7 @@ def compare(
     by: Annotated[
         str,
         typer.Option(
-            help=f"What moments are chosen by: {', '.join(BY)}.", autocompletion=completing(lambda: BY), metavar="WHAT"
+            help=f"What moments are chosen by: {', '.join(BY)}.", autocompletion=completing(BY), metavar="WHAT"
         ),
     ] = "all",
     moments: Annotated[int, typer.Option(min=1, help="How many moments to show.")] = 6,

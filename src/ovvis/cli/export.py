@@ -31,7 +31,7 @@ def export(
             "--to",
             help="The format; --list names them. Several: coco,csv.",
             metavar="FORMAT",
-            autocompletion=completing(lambda: FORMATS),
+            autocompletion=completing(FORMATS),
         ),
     ] = None,
     output: Annotated[

@@ -31,7 +31,7 @@ class FollowingOptions:
             help=f"Who carries masks on for propagate: {', '.join(PROPAGATORS)} (SAM 2, with the extra sam2); colours "
             "if not given.",
             metavar="NAME",
-            autocompletion=completing(lambda: PROPAGATORS),
+            autocompletion=completing(PROPAGATORS),
         ),
     ] = None
     min_frames: Annotated[int | None, _option(min=1, help="Leave out tracks of fewer frames.")] = None

@@ -27,14 +27,14 @@ def import_(
             "--from",
             help=f"Its format: {', '.join(READ)}.",
             metavar="FORMAT",
-            autocompletion=completing(lambda: READ),
+            autocompletion=completing(READ),
         ),
     ],
     to: Annotated[
         str,
         typer.Option(
             help="youtube-vis: a dataset, to score against and to train on; tracks: as `ovvis segment` writes them.",
-            autocompletion=completing(lambda: TARGETS),
+            autocompletion=completing(TARGETS),
         ),
     ] = "youtube-vis",
     output: Annotated[

@@ -23,7 +23,7 @@ WINDOWS = 48  # most that ranges are taken from
 
 def export(
     name: Annotated[
-        str, typer.Argument(help="A name from `ovvis models`.", autocompletion=completing(lambda: ZOO), metavar="NAME")
+        str, typer.Argument(help="A name from `ovvis models`.", autocompletion=completing(ZOO), metavar="NAME")
     ],
     file: Annotated[Path, typer.Argument(help="The file to write, ending in .onnx.", metavar="FILE.onnx")],
     weights: Annotated[str | None, typer.Option(help="A checkpoint; the model's own if not given.")] = None,

@@ -79,7 +79,7 @@ app.command()(export)
 def fetch(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Names from `ovvis models`.", autocompletion=completing(lambda: ZOO), metavar="NAME..."),
+        typer.Argument(help="Names from `ovvis models`.", autocompletion=completing(ZOO), metavar="NAME..."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every model whose weights are published.")] = False,
     to: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import MISSING, fields
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,15 @@ import typer
 from ovvis.datasets.catalog import entries
 
 
-def completing(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Return what gives a shell the names that begin as what is typed; where none does, it completes files."""
+def completing(names: Collection[str] | Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Return what gives a shell the names that begin as what is typed; where none does, it completes files.
+
+    Args:
+        names: all there are; of a record's options (see `sharing`) no lambda, which would not find its module's names.
+    """
 
     def complete(incomplete: str) -> list[str]:
-        return [name for name in names() if name.startswith(incomplete)]
+        return [name for name in (names() if callable(names) else names) if name.startswith(incomplete)]
 
     return complete
 

@@ -15,7 +15,7 @@ _option = grouped("What is painted")
 class PaintOptions:
     """What a person may change of the painted pictures."""
 
-    style: Annotated[str, _option(help=f"{', '.join(STYLES)}.", autocompletion=completing(lambda: STYLES))] = "masks"
+    style: Annotated[str, _option(help=f"{', '.join(STYLES)}.", autocompletion=completing(STYLES))] = "masks"
     opacity: Annotated[float | None, _option(help="Of the colour inside masks, 0 to 1; the style's.")] = None
     boxes: Annotated[bool | None, _option("--boxes/--no-boxes", help="Around each instance; the style's.")] = None
     names: Annotated[bool, _option("--names/--no-names", help="Tags with label, score and id.")] = True

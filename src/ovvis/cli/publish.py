@@ -27,7 +27,7 @@ def publish(
         str,
         typer.Argument(
             help="A name from `ovvis models`, or a checkpoint of your own.",
-            autocompletion=completing(lambda: ZOO),
+            autocompletion=completing(ZOO),
             metavar="NAME_OR_FILE",
         ),
     ],

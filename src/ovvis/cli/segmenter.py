@@ -49,7 +49,7 @@ PrecisionName = Annotated[
     _network(
         "--precision",
         help="float32, bfloat16, float16; auto: bfloat16 where the device is fast in it, else float32.",
-        autocompletion=completing(lambda: get_args(Precision)),
+        autocompletion=completing(get_args(Precision)),
     ),
 ]
 ShortEdge = Annotated[
@@ -84,7 +84,7 @@ class SegmenterOptions:
         typer.Option(
             help="A name from `ovvis models`, or a file of `ovvis models export` (.onnx); if not given, that of "
             "--weights, or the best that is here or can be fetched.",
-            autocompletion=completing(lambda: ZOO),
+            autocompletion=completing(ZOO),
         ),
     ] = None
     weights: Weights = None
@@ -96,7 +96,7 @@ class SegmenterOptions:
         _network(
             help=f"Ways to be faster, with commas between: {', '.join(ACCELERATIONS)}; or all. One that differs from "
             "the plain way here is left out and told (docs/gpu.md).",
-            autocompletion=completing(lambda: [*ACCELERATIONS, ALL]),
+            autocompletion=completing([*ACCELERATIONS, ALL]),
         ),
     ] = ""
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out tracks below this score.")] = 0.0
@@ -123,7 +123,7 @@ class SegmenterOptions:
         str | None,
         _tracking(
             help=f"In place of the model's own: {', '.join(TRACKERS)}; the last two are of OV-DVIS++ alone.",
-            autocompletion=completing(lambda: TRACKERS),
+            autocompletion=completing(TRACKERS),
         ),
     ] = None
     memory: Annotated[

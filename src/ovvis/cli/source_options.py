@@ -48,7 +48,7 @@ class SourceOptions:
         str | None,
         _streams(
             help="How RTSP comes: tcp, udp, or auto (TCP where it can be had).",
-            autocompletion=completing(lambda: TRANSPORTS),
+            autocompletion=completing(TRANSPORTS),
         ),
     ] = None
     timeout: Annotated[

@@ -57,7 +57,7 @@ def track(
         str,
         typer.Option(
             help=f"{', '.join(FOLLOWERS)}; see docs/tracking.md.",
-            autocompletion=completing(lambda: FOLLOWERS),
+            autocompletion=completing(FOLLOWERS),
         ),
     ] = "sort",
     labels: Annotated[
@@ -78,7 +78,7 @@ def track(
             "--from",
             help=f"Their format, if it cannot be told: {', '.join(FORMATS_READ)}.",
             metavar="FORMAT",
-            autocompletion=completing(lambda: FORMATS_READ),
+            autocompletion=completing(FORMATS_READ),
         ),
     ] = None,
     first_frame: Annotated[
