@@ -21,7 +21,7 @@ from ovvis.inference.trackers import build_learnt
 from ovvis.inference.whole import segment
 from ovvis.labels.label import told
 from ovvis.models.export.exported import AnyModel
-from ovvis.models.settings import Following, VideoSettings
+from ovvis.models.settings import LONG_EDGE, Following, VideoSettings
 from ovvis.models.text import EmbeddedWords, Progress, Words, embed_words, read_words, text_cache
 from ovvis.sources.video import OpenOptions, Source, opened
 from ovvis.structures import SHOWN_SCORE, FrameResult, TextEmbeddings, VideoResult
@@ -77,7 +77,7 @@ class VideoSegmenter:
         vocabulary: Vocabulary | Words | EmbeddedWords | str | Iterable[str | Sequence[str] | Label] | None = None,
         *,
         short_edge: int | None = None,
-        long_edge: int = 1333,
+        long_edge: int = LONG_EDGE,
         max_tracks: int | None = None,
         min_score: float = 0.0,
         prompts: Sequence[str] = VILD_PROMPTS,
