@@ -1,11 +1,12 @@
 # `make demo` and `make test` each do all the set-up on a machine that has only Python 3.11 to 3.13.
+# Another Python, beside what is there: make test PYTHON=python3.13 VENV=.venv313
 PYTHON ?= python3
 VENV ?= .venv
 # One test process a core, some gigabyte each; give PYTEST_ARGS= for one process alone.
 PYTEST_ARGS ?= -n logical --maxprocesses 4 --dist loadfile
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs format lock browser clean
+.PHONY: demo test lint docs format lock browser clean asked
 .DEFAULT_GOAL := help
 
 help:
@@ -35,7 +36,7 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@for linter in "zizmor --offline --quiet .github" "hadolint Dockerfile"; do \
+	@for linter in "zizmor --offline --quiet .github" "hadolint Dockerfile" "actionlint"; do \
 		[ ! -x $(BIN)/$${linter%% *} ] || { echo "$$linter"; $(BIN)/$$linter; } || exit 1; \
 	done
 
@@ -61,14 +62,20 @@ $(VENV)/bin/python:
 		f"ovvis needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}; call make with PYTHON=python3.12")'
 	@$(PYTHON) -m venv $(VENV)
 
+# An environment that is there keeps its Python: one that is asked for by name is not left aside without a word.
+MINOR := 'import sys; print("Python %d.%d" % sys.version_info[:2])'
+asked: | $(VENV)/bin/python
+	@[ "$(origin PYTHON)" = file ] || [ "$$($(PYTHON) -c $(MINOR))" = "$$($(BIN)/python -c $(MINOR))" ] || { \
+		echo "$(VENV) has $$($(BIN)/python -c $(MINOR)), and $(PYTHON) is $$($(PYTHON) -c $(MINOR)): name another folder (VENV=.venv-other), or make clean"; exit 1; }
+
 # With the versions of uv.lock: what another project publishes today breaks nobody's tests. PyTorch alone is left to
 # the machine, which may have an index of its own for it (CPU only, or another CUDA).
-$(VENV)/.ready: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.ready: pyproject.toml constraints.txt | asked
 	@echo "Installing into $(VENV): some minutes and 5 GB the first time, most of it PyTorch."
 	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.ready-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.ready-dev: pyproject.toml constraints.txt | asked
 	@echo "Installing into $(VENV): some minutes and 5 GB the first time, most of it PyTorch."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps trackeval==1.3.0 tabulate==0.10.0 || echo "No trackeval: its tests are skipped"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import ovvis
-from ovvis.doctor import children, examination, network, requirements
+from ovvis.doctor import children, examination, importing, network, requirements
 from ovvis.doctor.computing import BOUNDS, STORED, Difference, compare, compute, judge
 from ovvis.doctor.requirements import Need
 from ovvis.doctor.rows import Row, as_json, attempt, home_hidden, markdown
@@ -56,15 +56,67 @@ def test_libraries_that_crash_hang_and_fail_are_rows(tmp_path, monkeypatch):
     assert rows["absent"].found == "missing"
 
 
+FAKE_RUNTIME = """
+import numpy
+__version__ = "9"
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+def get_available_providers(): return [CUDA, CPU]
+class InferenceSession:
+    def __init__(self, graph, providers): pass
+    def get_providers(self): return [CPU]
+    def run(self, names, given): return [given["x"] * FACTOR]
+"""
+
+
 def test_onnx_runtime(monkeypatch, tmp_path):
     (row,) = examination.onnx_runtime()
-    assert row.part == "devices" and "CPUExecutionProvider" in row.found and row.state == "ok"
-    installed(tmp_path, "onnxruntime", "raise ImportError('no libcudart')")
+    assert row.part == "devices" and "CPUExecutionProvider computes" in row.found and row.state == "ok"
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # two texts of one size in one second
+    library = tmp_path / "onnxruntime.py"
+    library.write_text("raise ImportError('no libcudart')", encoding="utf-8")
     (row,) = examination.onnx_runtime()
-    assert row.state == "wrong" and "no libcudart" in row.found
+    assert row.state == "wrong" and "cannot be imported: ImportError: no libcudart" in row.found
+    library.write_text(f"FACTOR = 2{FAKE_RUNTIME}", encoding="utf-8")
+    whole, silent = examination.onnx_runtime()
+    assert (whole.state, whole.found) == ("ok", "9: CPUExecutionProvider computes")
+    assert (silent.state, silent.found) == ("note", "does not compute: it does not load") and "CUDA" in silent.name
+    library.write_text(f"FACTOR = 3{FAKE_RUNTIME}", encoding="utf-8")
+    assert [(row.state, row.found) for row in examination.onnx_runtime()][-1] == (
+        "wrong",
+        "does not compute: 1.5 + 1.5 is 4.5",
+    )
+    library.write_text(f"FACTOR = 2{FAKE_RUNTIME}".replace("pass", "import os; os.abort()"), encoding="utf-8")
+    (row,) = examination.onnx_runtime()
+    assert row.state == "wrong" and "crashed (SIGABRT)" in row.found
     monkeypatch.setattr(examination, "find_spec", lambda name: None)
     assert examination.onnx_runtime() == []
+
+
+def test_the_sum_that_onnx_runtime_is_given():
+    helper = pytest.importorskip("onnx.helper")
+    x, y = (helper.make_tensor_value_info(name, 1, [1]) for name in "xy")  # 1 is float32
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "g", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    assert model.SerializeToString() == importing.SUM
+
+
+@pytest.mark.parametrize(
+    ("driver", "hidden", "built", "state", "todo"),
+    [
+        ("", None, "13.0", "ok", ""),
+        ("580.1", None, "13.0", "note", "a newer driver, or PyTorch for a CUDA before 13.0"),
+        ("580.1", None, None, "note", "install PyTorch with CUDA"),
+        ("580.1", "", "13.0", "ok", ""),
+    ],
+)
+def test_a_driver_without_a_gpu(monkeypatch, driver, hidden, built, state, todo):
+    monkeypatch.setattr(importing, "nvidia_driver", lambda: driver)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    row = importing._no_gpu(built)
+    assert row.state == state and row.remedy.startswith(todo) and bool(row.remedy) == bool(todo)
 
 
 def test_extras(monkeypatch):
@@ -81,9 +133,9 @@ def test_extras(monkeypatch):
         ("numpy", "all"),
         ("nothing-such", "all"),
     ]
-    rows = {row.name: row for row in requirements.extras()}
+    rows = {row.name.partition(":")[0]: row for row in requirements.extras()}
     assert "dev" not in rows and rows["world"].state == "ok"
-    assert (rows["web"].found, rows["web"].remedy) == ("nothing-such missing", "pip install 'ovvis[web]'")
+    assert (rows["web"].found, rows["web"].remedy) == ("missing: nothing-such", "pip install 'ovvis[web]'")
     assert rows["pandas"].found == f"numpy {metadata.version('numpy')} (needs >=99)"
 
 
@@ -95,6 +147,7 @@ def test_every_library_of_the_project_is_imported_by_its_name():
     project = tomllib.loads((SOURCE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found = [need for line in project["dependencies"] for need in requirements._needs_of(line, "")]
     assert len(found) == len(project["dependencies"])
+    assert set(requirements.PURPOSES) == set(project["optional-dependencies"]) - set(requirements.NOT_FOR_USERS)
     assert [need.name for need in found if need.installed and find_spec(need.module) is None] == []
 
 
@@ -130,9 +183,9 @@ def test_the_table():
         "| ok    | x\\|y      | one line | |",
         "| WRONG | long name |          | mend it |",
         "",
-        "|     | b   | found |",
-        "| --- | --- | ----- |",
-        "| -   | z   | 3 |",
+        "|      | b   | found |",
+        "| ---- | --- | ----- |",
+        "| note | z   | 3 |",
     ]
     told = as_json(rows)
     assert not told["healthy"] and [row["name"] for row in told["parts"]["a"]] == ["x|y", "long name"]

@@ -1,5 +1,6 @@
 """What is said of a release in several files is the same, and its workflows and image are what they should be."""
 
+import importlib.util
 import itertools
 import json
 import os
@@ -21,6 +22,10 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 REPOSITORY = PROJECT["urls"]["Repository"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+SPEC = importlib.util.spec_from_file_location("image_steps", ROOT / "tools" / "image_steps.py")
+IMAGE = importlib.util.module_from_spec(SPEC)
+sys.modules[SPEC.name] = IMAGE  # dataclasses look there
+SPEC.loader.exec_module(IMAGE)
 
 
 def text(name):
@@ -69,6 +74,24 @@ def test_make_installs_what_the_lock_names():
             assert exact.groups() in pinned
 
 
+@pytest.mark.skipif(shutil.which("make") is None or os.name == "nt", reason="no make")
+def test_make_does_not_leave_a_named_python_aside(tmp_path):
+    """An environment that is there has its Python; another that is asked for is an error, not forgotten."""
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    told = []
+    for minor in (sys.version_info.minor, 5):
+        python.write_text(f"#!/bin/sh\necho Python 3.{minor}\n", encoding="utf-8")
+        python.chmod(0o755)
+        command = ["make", "asked", f"PYTHON={sys.executable}", f"VENV={tmp_path}"]
+        told.append(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False))
+    assert told[0].returncode == 0 and told[1].returncode == 2
+    assert f"{tmp_path} has Python 3.5" in told[1].stdout and "VENV=" in told[1].stdout
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+    unasked = subprocess.run(["make", "asked", f"VENV={tmp_path}"], cwd=ROOT, env=environment, check=False)
+    assert unasked.returncode == 0
+
+
 def test_the_page_on_installing_names_every_extra():
     table = text("docs/install.md").partition("## Extras")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(PROJECT["optional-dependencies"])
@@ -106,9 +129,16 @@ def test_issue_templates_ask_for_the_doctor():
 
 
 def steps():
-    """Return a Dockerfile's instructions, continued lines as one."""
-    whole = re.sub(r"\\\n\s*", "", text("Dockerfile"))
-    return [line.split(maxsplit=1) for line in whole.splitlines() if line and not line.startswith("#")]
+    """Return the Dockerfile's instructions."""
+    return IMAGE.steps(text("Dockerfile"))
+
+
+def test_steps_of_a_dockerfile():
+    assert IMAGE.steps("FROM a AS b\n# no\nRUN one \\\n    && two\n\nUSER 1\n") == [
+        ("FROM", "a AS b"),
+        ("RUN", "one && two"),
+        ("USER", "1"),
+    ]
 
 
 def test_the_image_runs_the_page_as_nobody_special():
@@ -136,7 +166,7 @@ def test_the_image_copies_what_the_build_needs():
     assert {word for word in shlex.split(torch) if ">=" in word} <= set(PROJECT["dependencies"])
 
 
-@pytest.mark.parametrize("command", ["zizmor --offline --quiet .github", "hadolint Dockerfile"])
+@pytest.mark.parametrize("command", ["zizmor --offline --quiet .github", "hadolint Dockerfile", "actionlint"])
 def test_linters(command):
     there = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     if shutil.which(command.split()[0], path=there) is None:

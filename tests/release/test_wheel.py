@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 import ovvis
 
 ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 COMPARED = {"ovvis/weights/ov2seg-stickers.safetensors", "ovvis/weights/ovformer-stickers.safetensors"}
 
 pytest.importorskip("hatchling")
@@ -56,6 +59,11 @@ def test_the_files(built):
     wanted = {name for name in there if "__pycache__" not in name and not name.endswith(".pyc")}
     assert inside == wanted - COMPARED
     assert built["ovvis.whl"].stat().st_size < 30e6 and built["ovvis.gz"].stat().st_size < 30e6
+    with tarfile.open(built["ovvis.gz"]) as sdist:
+        sent = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {name.removeprefix("src/") for name in sent if name.startswith("src/")} == wanted - COMPARED
+    asked = set(PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"])
+    assert {name for name in sent if not name.startswith("src/")} == {*asked, "PKG-INFO", ".gitignore"} - {"src/ovvis"}
     with zipfile.ZipFile(built["ovvis_comparison.whl"]) as wheel:
         weights = {name.replace("ovvis_comparison", "ovvis/weights") for name in wheel.namelist() if "safe" in name}
     assert weights == COMPARED
@@ -71,10 +79,12 @@ def test_the_page_on_pypi(built):
         text = wheel.read(name).decode()
     links = [link.partition(")")[0] for link in text.split("](")[1:]]
     assert len(links) > 20 and all(link.startswith("https://") for link in links)
+    assert "<img" not in text and "src=" not in text  # of HTML nothing is made absolute
+    version = f"/v{ovvis.__version__}/"
+    inside = [link.partition(version)[2].partition("#")[0] for link in links if version in link]
+    assert len(inside) > 20 and [name for name in inside if not (ROOT / name).exists()] == []
     pictures = [link for link in links if link.endswith((".webp", ".png"))]
-    assert pictures and all(
-        "raw.githubusercontent.com" in link and f"/v{ovvis.__version__}/" in link for link in pictures
-    )
+    assert pictures and all("raw.githubusercontent.com" in link and version in link for link in pictures)
     for field in ("Keywords:", "Project-URL: Repository,", "License-Expression: Apache-2.0", "Provides-Extra: train"):
         assert field in text, field
 

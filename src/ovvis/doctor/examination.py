@@ -28,6 +28,7 @@ WITH_TORCH = (
 )  # imported one after another, in a process
 
 Progress = Callable[[str], object]
+Told = dict[str, object]  # a line of the importing process
 
 
 def examine(tell: Progress = lambda _: None) -> list[Row]:
@@ -48,7 +49,7 @@ def examine(tell: Progress = lambda _: None) -> list[Row]:
     ]
     installed = _installed()
     with ThreadPoolExecutor(4) as threads:
-        imported = [threads.submit(libraries, group) for group in groups]
+        looks = [threads.submit(libraries, group) for group in groups]
         others = [
             threads.submit(onnx_runtime),
             threads.submit(attempt, NETWORK, "network", network),
@@ -57,52 +58,61 @@ def examine(tell: Progress = lambda _: None) -> list[Row]:
         rows = attempt(SYSTEM, "system", system)
         if installed:
             rows += attempt(EXTRAS, "extras", extras)
-        for work in (*imported, *others):
+        for work in (*looks, *others):
             rows += work.result()
     order = {need.name: number for number, need in enumerate(wanted)}
     return sorted(rows, key=lambda row: (ORDER.index(row.part), order.get(row.name, 0) if row.part == LIBRARIES else 0))
 
 
 def libraries(wanted: Sequence[Need]) -> list[Row]:
-    """Import libraries in a process, and in a further one what comes behind one that brings the process down."""
-    rows, left = [], list(wanted)
+    """Return a row for each library: what befell its import; and rows of what some of them can do."""
+    told, rows = imported([need.module for need in wanted])
+    return rows + [_library(need, told[need.module]) for need in wanted]
+
+
+def imported(modules: Sequence[str]) -> tuple[dict[str, Told], list[Row]]:
+    """Import modules in a process, and in a further one what comes behind one that brings the process down.
+
+    Returns:
+        Told: what was said of each module: its `seconds`, or its `error`.
+        Rows: of what some of them can do here.
+    """
+    said: dict[str, Told] = {}
+    rows: list[Row] = []
+    left = list(modules)
     while left:
-        told: dict[str, dict[str, object]] = {}
-        at, broken = left[0].module, ""
+        at, broken = left[0], "it was not imported"
         try:
-            for line in lines(IMPORTER, [need.module for need in left], SILENCE):
+            for line in lines(IMPORTER, left, SILENCE):
                 if "begins" in line:
                     at = str(line["begins"])
                 elif "module" in line:
-                    told[str(line["module"])] = line
+                    said[str(line["module"])] = line
                 elif "row" in line:
                     rows.append(Row(*line["row"]))
         except Broken as error:
             broken = str(error)
+            if at in said and at in PARTS:  # it was imported, and brought the process down when it was tried
+                rows.append(Row(PARTS[at], at, broken, "wrong", "install it again"))
         except OSError as error:  # no process could be started
-            return [*rows, Row(LIBRARIES, "all", f"cannot be imported: {error}", "wrong", "see the system's limits")]
-        if broken and at in told:  # all was well but what it can do
-            rows.append(Row(PARTS[at], at, broken, "wrong", "install it again")) if at in PARTS else None
-        done = [need for need in left if need.module in told]
-        rows += [_library(need, told[need.module]) for need in done]
-        left = [need for need in left if need.module not in told]
-        if broken and left and left[0].module == at:
-            rows.append(_library(left.pop(0), {"error": broken}))
-        elif not done:
-            rows += [_library(need, {"error": broken or "was not imported"}) for need in left]
-            break
-    return rows
+            return said | {name: {"error": f"{error} (see the system's limits)"} for name in left}, rows
+        said.setdefault(at, {"error": broken})
+        left = [name for name in left if name not in said]
+    return said, rows
 
 
 def onnx_runtime() -> list[Row]:
-    """Return what ONNX Runtime runs on, where it is installed by whichever name; that it is broken, if so."""
+    """Return what ONNX Runtime computes with, where it is installed by whichever name; why it does not, if so."""
     if find_spec("onnxruntime") is None:
         return []
-    rows = libraries([Need("onnxruntime", "", "onnx")])
-    return [row for row in rows if row.part == DEVICES or (row.state == "wrong" and "cannot be imported" in row.found)]
+    told, rows = imported(["onnxruntime"])
+    if "error" in told["onnxruntime"]:
+        found = f"cannot be imported: {told['onnxruntime']['error']}"
+        return [Row(DEVICES, "ONNX Runtime", found, "wrong", "pip install --force-reinstall onnxruntime")]
+    return rows
 
 
-def _library(need: Need, told: dict[str, object]) -> Row:
+def _library(need: Need, told: Told) -> Row:
     version = need.installed
     again = f"pip install --force-reinstall '{need.name}{need.versions}'"
     if version is None:

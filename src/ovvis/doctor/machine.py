@@ -48,7 +48,7 @@ def system() -> Iterable[Row]:
     yield Row(SYSTEM, "system", f"{platform.platform()}{_container()}")
     yield Row(SYSTEM, "processor", f"{processor()}, {_cores()}")
     yield Row(SYSTEM, "memory", _memory())
-    driver = _nvidia_driver()
+    driver = nvidia_driver()
     if driver:
         yield Row(SYSTEM, "NVIDIA driver", driver)
     for name in VARIABLES:
@@ -131,7 +131,7 @@ def _memory() -> str:
     return told if free is None else f"{told}, {size(free)} available"
 
 
-def _nvidia_driver() -> str:
+def nvidia_driver() -> str:
     """Return the version of a driver, which may be there where PyTorch sees no GPU."""
     with suppress(OSError):
         text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8", errors="replace")

@@ -10,6 +10,7 @@ from urllib.request import getproxies
 from ovvis.doctor.rows import Row, home_hidden, without_password
 
 NETWORK = "network"
+CARRIED = "where there is a network: ovvis models fetch NAME --to DIR; here: --mirror DIR"
 
 
 def network() -> Iterable[Row]:
@@ -41,9 +42,7 @@ def network() -> Iterable[Row]:
             yield Row(NETWORK, shown, "answers")
         else:
             why_not = why_not.partition(": ")[2] or why_not  # the host is in the row's name
-            yield Row(
-                NETWORK, shown, f"cannot be reached: {why_not}", "note", "a mirror: ovvis models fetch NAME --to DIR"
-            )
+            yield Row(NETWORK, shown, f"cannot be reached: {why_not}", "note", CARRIED)
 
 
 def _has_token() -> bool:

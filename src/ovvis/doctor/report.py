@@ -36,8 +36,9 @@ def run(*, test: bool = False, json_wanted: bool = False) -> int:
         for row in wrong:
             print(f"WRONG: {row.name}: {row.found}{f' -- {row.remedy}' if row.remedy else ''}")
         if not wrong:
+            noted = " A note is of what not everybody needs." if any(row.state == "note" for row in rows) else ""
             hint = "" if test else " `ovvis doctor --test` computes something, too."
-            print(f"Nothing is wrong.{hint}")
+            print(f"Nothing is wrong.{noted}{hint}")
     return 0 if healthy(rows) else WRONG
 
 

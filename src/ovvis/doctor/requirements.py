@@ -11,7 +11,21 @@ from ovvis.doctor.rows import Row
 
 PACKAGE = "ovvis"
 LIBRARIES, EXTRAS = "libraries", "extras"
-NOT_FOR_USERS = ("dev",)
+NOT_FOR_USERS = ("dev", "docs")
+
+# What a person wants an extra for.
+PURPOSES = {
+    "comparison": "ovvis reproduce stickers",
+    "fiftyone": "ovvis export --to fiftyone",
+    "figures": "ovvis reproduce figures",
+    "onnx": "ovvis models export, --model FILE.onnx",
+    "pandas": "result.to_pandas()",
+    "ray": "--ray",
+    "sam2": "ovvis track --tracker propagate",
+    "train": "ovvis train",
+    "web": "ovvis serve, ovvis live's page",
+    "world": "ovvis world build",
+}
 
 # What a library is imported as, where that is not its name with other marks between words.
 MODULES = {
@@ -85,7 +99,7 @@ def extras() -> list[Row]:
     pages = _version("yt-dlp")  # of no extra: it must be as new as the pages that it reads
     about = Row(
         EXTRAS,
-        "yt-dlp (pages with videos)",
+        "yt-dlp: pages with videos",
         pages or "missing",
         "ok" if pages else "note",
         "" if pages else "pip install yt-dlp",
@@ -100,15 +114,15 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _extra(name: str, wanted: list[Need]) -> Row:
+def _extra(extra: str, wanted: list[Need]) -> Row:
+    name = f"{extra}: {PURPOSES[extra]}" if extra in PURPOSES else extra
     lacking = [need for need in wanted if not need.good]
     if not lacking:
         return Row(EXTRAS, name, ", ".join(f"{need.name} {need.installed}" for need in wanted))
-    words = [
-        f"{need.name} {f'{need.installed} (needs {need.versions})' if need.installed else 'missing'}"
-        for need in lacking
-    ]
-    return Row(EXTRAS, name, ", ".join(words), "note", f"pip install '{PACKAGE}[{name}]'")
+    old = [f"{need.name} {need.installed} (needs {need.versions})" for need in lacking if need.installed]
+    absent = [need.name for need in lacking if not need.installed]
+    words = [*old, *([f"missing: {', '.join(absent)}"] if absent else [])]
+    return Row(EXTRAS, name, "; ".join(words), "note", f"pip install '{PACKAGE}[{extra}]'")
 
 
 def _needs_of(words: str, extra: str) -> Iterable[Need]:

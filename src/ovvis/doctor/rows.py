@@ -112,7 +112,7 @@ def size(count: float) -> str:
 
 
 def _mark(row: Row) -> str:
-    return {"ok": "ok", "note": "-", "wrong": "WRONG"}[row.state]
+    return {"ok": "ok", "note": "note", "wrong": "WRONG"}[row.state]
 
 
 def _cell(text: str) -> str:
