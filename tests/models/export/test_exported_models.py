@@ -7,6 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from timm.models import register_model
+from timm.models.swin_transformer import SwinTransformer
 
 from fakes import build_tiny, build_tiny_fc_clip, build_tiny_ov_dvis, build_tiny_ovformer
 from ovvis.errors import InputError
@@ -14,7 +16,9 @@ from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.masks import decode
 from ovvis.models.export.carried import read_carried
 from ovvis.models.export.exported import ExportedModel
-from ovvis.models.export.header import KEY, Header, signed
+from ovvis.models.export.graph import Graph
+from ovvis.models.export.header import KEY, Header, Sizes, signed
+from ovvis.models.export.session import Session, furthest
 from ovvis.models.export.write import export_model
 from ovvis.models.load import load_model
 from ovvis.structures import TextEmbeddings
@@ -98,6 +102,35 @@ def test_a_video_gives_the_same_as_in_pytorch(family, tmp_path):
     assert isinstance(exported, ExportedModel) and exported.family == model.family
     same(segment(model, frames()), segment(exported, frames()))
     onnx.checker.check_model(str(written.path))
+
+
+@pytest.fixture
+def swin():
+    """Return the name of a Swin Transformer of few numbers, whose attention windows are those of Swin-B."""
+    name = "swin_of_tests"
+
+    def build(pretrained=False, **options):
+        options = {key: value for key, value in options.items() if not key.startswith(("pretrained_", "cache"))}
+        sizes = {"img_size": 384, "window_size": 12, "embed_dim": 8, "depths": (2, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
+        return SwinTransformer(**sizes, **options)
+
+    build.__name__ = name
+    register_model(build)
+    return name
+
+
+@pytest.mark.slow
+def test_swins_windows_at_other_sizes_than_at_export(swin, tmp_path):
+    """Maps of one window and of many, padded and not."""
+    model = ready(build_tiny_ovformer(backbone=swin))
+    session = Session(export_model(model, tmp_path / "swin.onnx").path, "cpu")
+    graph = Graph(model).eval()
+    for height, width in ((32, 32), (96, 128), (384, 768), (96, 544)):
+        given = graph.example(Sizes(height, width), 2, 2)
+        with torch.no_grad():
+            wanted = dict(zip(graph.outputs, graph(*given.values()), strict=True))
+        name, difference = furthest(session(given), wanted)
+        assert difference < 1e-4, (height, width, name)
 
 
 @pytest.mark.slow

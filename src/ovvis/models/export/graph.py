@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ovvis.models.backbones.timm_features import SwinBackbone
 from ovvis.models.export.header import Sizes
 from ovvis.models.geometric_ensemble import EnsembleClassifier
 from ovvis.models.model import Model
@@ -29,6 +30,7 @@ class Graph(nn.Module):
         model: as `load_model` gives it.
 
     Attributes:
+        windowed: whether its backbone attends within windows to which it pads its maps (Swin).
         inputs: names, in order.
         outputs: names, in order: fields of `Prediction`.
     """
@@ -37,6 +39,7 @@ class Graph(nn.Module):
         super().__init__()
         self.model = model
         self.named = model.tracker is None
+        self.windowed = any(isinstance(part, SwinBackbone) for part in model.modules())
         self.inputs = [PIXELS]
         if model.view_side is not None:
             self.inputs.append(VIEWS)
@@ -82,8 +85,11 @@ class Graph(nn.Module):
 
         Pixels of any size come as B, T, 3, h, 32, w, 32. Were their edges plain sizes, that of each level would be a
         formula with a dozen floors, and the trace would take minutes.
+
+        Of a backbone that attends within windows every level of the example has several, and never as many in both
+        directions: what is alike in the example may be taken for alike in every window.
         """
-        given = self.example(sizes, 2)
+        given = self.example(Sizes(13 * STEP, 29 * STEP) if self.windowed and sizes.height is None else sizes, 2)
         dim = torch.export.Dim
         axes: dict[str, dict[int, Any]] = {name: {} for name in self.inputs}
         if sizes.height is None:

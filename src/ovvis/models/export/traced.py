@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.fx.experimental import _config as fx_config
 
 from ovvis.errors import InputError
 from ovvis.models.export.graph import PIXELS, STEP, Graph
@@ -26,7 +27,16 @@ def traced(graph: Graph, sizes: Sizes) -> Any:
 
     try:
         example, axes = graph.trace(sizes)
-        program = torch.export.export(graph, example, dynamic_shapes=axes, strict=False)
+        # How many windows a padded map has is a formula with a remainder, of which the exporter cannot tell whether it
+        # is ever 1: it shall not ask.
+        with fx_config.patch(backed_size_oblivious=graph.windowed):  # type: ignore[attr-defined]
+            program = torch.export.export(
+                graph,
+                example,
+                dynamic_shapes=axes,
+                strict=False,
+                prefer_deferred_runtime_asserts_over_guards=graph.windowed,
+            )
         made = torch.onnx.export(
             program,
             dynamo=True,
