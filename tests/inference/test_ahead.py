@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fakes import build_tiny, build_tiny_ovformer
+from fakes import build_tiny, build_tiny_ov_dvis, build_tiny_ovformer
 from ovvis.errors import InputError
 from ovvis.inference.ahead import read_ahead
 from ovvis.inference.fetched import Fetched, _as_bytes, _unpacked, late
@@ -95,7 +95,7 @@ def told(model, frames=FRAMES, **changes):
         return [(t.id, t.label, t.score, t.top_labels, list(t.masks)) for t in result.tracks], result.settings
 
 
-@pytest.mark.parametrize("build", [build_tiny, build_tiny_ovformer])
+@pytest.mark.parametrize("build", [build_tiny, build_tiny_ovformer, build_tiny_ov_dvis])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_video_read_ahead_and_back_a_frame_late_is_the_same_to_the_bit(build, batch):
     wanted, settings = told(build().for_inference(CPU, torch.float32), batch=batch)
@@ -117,8 +117,9 @@ def test_a_single_frame():
     assert told(build_tiny().for_inference(CPU, torch.float32, ("overlap",)), FRAMES[:1])[0] == wanted
 
 
-def test_an_overflow_is_told_late_too():
-    model = build_tiny().for_inference(CPU, torch.float32, ("overlap",))
+@pytest.mark.parametrize("build", [build_tiny, build_tiny_ov_dvis])
+def test_an_overflow_is_told_late_too(build):
+    model = build().for_inference(CPU, torch.float32, ("overlap",))
     with torch.no_grad():
         model.network.query_decoder.query_features.fill_(inf)
     with pytest.raises(InputError, match="overflows in float32"):

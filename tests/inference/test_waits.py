@@ -65,6 +65,21 @@ def test_what_is_found_is_the_same_and_each_frame_costs_one_copy_back(build, far
     assert plain[1].waits["copy from it"] > 2 * fast[1].waits["copy from it"]
 
 
+def test_a_learnt_tracker_waits_for_no_frame_either(far):
+    runs = {}
+    for ways, frames in (((), FRAMES), (("overlap",), FRAMES[:3]), (("overlap",), FRAMES), (("overlap",), FRAMES[:3])):
+        model = build_tiny_ov_dvis().for_inference(CPU, torch.float32)
+        assert model.video.learnt == "online"
+        model.accelerated = ways
+        runs[ways, len(frames)] = far(model, frames)
+    plain, shorter, fast = runs.values()
+    assert fast[0] == plain[0]
+    more = fast[1].where - shorter[1].where  # of three frames
+    back = {what: count for what, count in more.items() if what[0] == "copy from it"}
+    assert sum(back.values()) == 3 * 3, more  # what is matched, the brief, the final masks
+    assert {what for what, _ in more} <= {"copy from it", "copy to it"}, more
+
+
 NETWORKS = {
     "ResNet": build_tiny,
     "ConvNeXt": lambda: build_tiny("tiny-convnext"),

@@ -100,8 +100,8 @@ def test_ways_for_a_gpu_are_told_on_a_cpu():
 @pytest.mark.parametrize(
     ("asked", "found"),
     [
-        ("all", ("kernels", "compile", "graph", "overlap")),
-        (["graph", "all"], ("kernels", "compile", "graph", "overlap")),
+        ("all", ("kernels", "compile", "graph", "overlap", "batch")),
+        (["graph", "all"], ("kernels", "compile", "graph", "overlap", "batch")),
         (" graph,kernels , graph", ("graph", "kernels")),
         ((), ()),
     ],

@@ -18,6 +18,7 @@ from ovvis.benchmark.records import Sample
 from ovvis.errors import InputError
 from ovvis.freed_memory import freed_at_once
 from ovvis.held_memory import most_held
+from ovvis.inference.fitting import MOST, usual_batch
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.stopwatch import Beside, Stopwatch
 from ovvis.models.accelerations import accelerations
@@ -81,13 +82,14 @@ class VideoSubject:
         model = build(row)
         self._device = model.device
         settings = with_tracker(model.video, row.tracker) if row.tracker else model.video
+        batch = usual_batch(model, row.batch)
         self._segmenter = VideoSegmenter(
             model,
             ["thing"],
             prompts=["{}"],
             cache=False,
             short_edge=row.short_edge,
-            batch=row.batch or model.batch,
+            batch=batch,
             settings=settings,
         )
         self._segmenter.text = random_words(row.words, model)
@@ -95,7 +97,7 @@ class VideoSubject:
         whole = not isinstance(model, Model) or {"compile", "graph"} & {*model.accelerated}
         self._parts, self._hooks = (Stopwatch(), []) if whole else watch_parts(cast(Model, model))
         self._before = 0.0  # MiB that the process held at most before its memory was looked at
-        self._warm_up = self._segmenter.batch * max(2, settings.window or 1)
+        self._warm_up = (batch or 2 * MOST) * max(2, settings.window or 1)
 
     def warm_up(self) -> None:
         """Run a few frames: the first ones pay for what is made once."""

@@ -240,6 +240,7 @@ class SegmenterOptions:
             ResourceError: weights cannot be fetched.
         """
         with uninterrupted():  # an interrupt inside of an import comes out as any error
+            from ovvis.inference.fitting import usual_batch
             from ovvis.inference.pipeline import VideoSegmenter
             from ovvis.models.load import load_model
 
@@ -277,7 +278,7 @@ class SegmenterOptions:
                 min_score=self.min_score,
                 settings=replace(video, **tracking),
                 following=self.following,
-                batch=self.batch or network.batch,
+                batch=usual_batch(network, self.batch),
                 on_text=read,
             )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
+from itertools import islice
+from math import prod
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +16,8 @@ from torch import Tensor
 from ovvis.errors import InputError
 from ovvis.inference import scoring
 from ovvis.inference.ahead import read_ahead
+from ovvis.inference.fetched import Fetched, late, sent
+from ovvis.inference.fitting import Fitting, memory_of, most_windows
 from ovvis.inference.refined import refine
 from ovvis.inference.region import shown_size
 from ovvis.inference.spill import DEFAULT_LIMIT
@@ -155,6 +159,7 @@ class Look:
         limit: bytes of what the refiner waits for that stay in memory.
         ahead: whether frames are read ahead of the network in a thread, and nothing of the device is waited for: who
             looks reads `Seen.brief`, which says where the network overflowed.
+        fitted: whether the batch is what fits into the device's memory, where that tells what it has free.
     """
 
     def __init__(
@@ -170,6 +175,7 @@ class Look:
         refined: bool = False,
         limit: int = DEFAULT_LIMIT,
         ahead: bool = False,
+        fitted: bool = False,
     ) -> None:
         info = source.info
         self._model, self._source = model, source
@@ -182,6 +188,10 @@ class Look:
         height, width = shown_size(info)
         self.size = network_size(height, width, *edges, info.pixel_aspect)  # of the network's input
         self.padded = padded_size(self.size)
+        self._fitting: Fitting | None = None
+        if fitted and window is not None and (memory := memory_of(model.device)) is not None:
+            shape = (window, *self.padded)
+            self._fitting = Fitting(memory, most_windows(prod(shape)), model, shape)
 
     @torch.no_grad()
     def __iter__(self) -> Generator[tuple[Window, Seen]]:
@@ -203,7 +213,7 @@ class Look:
         for window, prediction in followed:
             yield from self._named((window,), prediction)
 
-    def _predicted(self) -> Iterator[tuple[tuple[Window, ...], Prediction]]:
+    def _predicted(self) -> Generator[tuple[tuple[Window, ...], Prediction]]:
         """Yield each batch of windows with what the network says of it."""
         model = self._model
         frames = groups(self._source, self._window)
@@ -212,23 +222,46 @@ class Look:
         look = (self.size, model.view_side, info.pixel_aspect, info.region)
         read = (read_window(group, *look, resized=resized, pinned=pinned) for group in frames)
         with ExitStack() as stack:
-            raw = stack.enter_context(closing(read_ahead(read, 2 * self._batch))) if self._ahead else read
+            raw = stack.enter_context(closing(read_ahead(read, 2 * self._most))) if self._ahead else read
             made = (place_window(one, model.pixel_mean, model.pixel_std) for one in raw)
-            for batch in self.watch.each("read", _batches(made, self._batch)):
-                with self.watch("network"):
-                    predictions = self._predict(batch)
-                yield batch, predictions
+            for batch in self.watch.each("read", _batches(made, self._count)):
+                if self._fitting is None:
+                    with self.watch("network"):
+                        predictions = self._predict(batch)
+                    yield batch, predictions
+                else:
+                    yield from self.watch.each("network", self._fitting.run(self._predict, batch))
+
+    @property
+    def _most(self) -> int:
+        """The most windows of a batch."""
+        return self._batch if self._fitting is None else self._fitting.most
+
+    def _count(self) -> int:
+        """Return the windows of the next batch."""
+        return self._batch if self._fitting is None else self._fitting.count
 
     def _followed(self, tracker: LearntTracker) -> Iterator[tuple[Window, Tensor, Prediction]]:
         """Yield each window with its own states and with its prediction in tube order."""
-        for windows, predictions in self._predicted():
-            self._check(bool(_sound(predictions)))
-            for i, window in enumerate(windows):
-                prediction = predictions.window(i)
+        device = self._model.device
+        with closing(self._each_begun()) as begun:
+            for window, prediction, read in late(begun, int(self._ahead)):
+                self._check(bool(read["sound"]))
                 assert prediction.states is not None
                 with self.watch("tracking"):
-                    followed = tracker.update(prediction)
+                    order = tracker.match(read["embeddings"])
+                    followed = tracker.follow(prediction, sent(order, device) if self._ahead else order)
                 yield window, prediction.states, followed
+
+    def _each_begun(self) -> Generator[tuple[Window, Prediction, Fetched | dict[str, Tensor]]]:
+        """Yield each window once what its match wants is there; ahead, once that is on its way."""
+        with closing(self._predicted()) as predicted:
+            for windows, predictions in predicted:
+                sound = _sound(predictions)
+                for i, window in enumerate(windows):
+                    prediction = predictions.window(i)
+                    wanted = {"sound": sound, "embeddings": prediction.embeddings[0]}
+                    yield window, prediction, Fetched(wanted) if self._ahead else wanted
 
     def _named(
         self, windows: Sequence[Window], predictions: Prediction, sound: Tensor | None = None
@@ -279,9 +312,12 @@ def overflow(dtype: torch.dtype) -> InputError:
     return InputError(f"the network overflows in {kind}: use bfloat16 or float32, or check the weights")
 
 
-def _batches(windows: Iterator[Window], count: int) -> Iterator[tuple[Window, ...]]:
-    """Yield groups of `count` windows of the same length; the last window of a video may be a shorter one."""
-    for group in groups(windows, count):
+def _batches(windows: Iterator[Window], count: Callable[[], int]) -> Iterator[tuple[Window, ...]]:
+    """Yield groups of `count` windows of the same length; the last window of a video may be a shorter one.
+
+    How many, is asked before each.
+    """
+    while group := tuple(islice(windows, count())):
         full = tuple(w for w in group if len(w.frames) == len(group[0].frames))
         yield full
         if len(full) < len(group):

@@ -53,7 +53,8 @@ class VideoSegmenter:
         settings: how predictions become tracks; None takes the model's own.
         following: how a tracker that takes what is found in each frame (`settings.followed`) goes about it; None:
             `Following`'s own numbers.
-        batch: windows that go through the network together.
+        batch: windows that go through the network together; None: one, or as many as pay and fit into the device's
+            memory where the model was loaded with that ("batch" of `load_model`'s accelerate).
         cache: whether text embeddings are kept on disk.
         memory_limit: bytes of a video's records that stay in memory; the rest goes to a temporary file.
         on_text: called with words done and words in all while the text tower runs.
@@ -85,7 +86,7 @@ class VideoSegmenter:
         text_rows: Vocabulary | str | Iterable[str | Sequence[str] | Label] | None = None,
         settings: VideoSettings | None = None,
         following: Following | None = None,
-        batch: int = 1,
+        batch: int | None = None,
         cache: bool = True,
         memory_limit: int = DEFAULT_LIMIT,
         on_text: Progress | None = None,
@@ -97,7 +98,7 @@ class VideoSegmenter:
             ("short_edge", self.short_edge or 32, 32),
             ("long_edge", long_edge, 32),
             ("max_tracks", 1 if max_tracks is None else max_tracks, 1),
-            ("batch", batch, 1),
+            ("batch", 1 if batch is None else batch, 1),
         ):
             if value < least:
                 raise InputError(f"{name} {value}: it must be at least {least}")
@@ -107,7 +108,8 @@ class VideoSegmenter:
         check_settings(self.model, self.settings)
         self.long_edge = long_edge
         self.asked_tracks, self.min_score = max_tracks, checked_score(min_score)
-        self.batch, self.memory_limit = batch, memory_limit
+        self.batch, self.memory_limit = batch or 1, memory_limit
+        self._fitted = batch is None and "batch" in model.accelerated
         self._text_file = text_cache() if cache else None
         self.beside: Beside | None = None  # is told of each stage of a video
         words = vocabulary
@@ -222,12 +224,13 @@ class VideoSegmenter:
         finally:
             run.close()
 
-    def look(self, source: Source, ahead: bool = False) -> Look:
+    def look(self, source: Source, ahead: bool = False, whole: bool = False) -> Look:
         """Return the network's pass over a video, for whoever follows its queries in ways of their own.
 
         Args:
             source: the video.
             ahead: see `Look`.
+            whole: whether nobody waits for the first frames, so that a batch may be as large as it pays.
         """
         model, settings = self.model, self.settings
         tracker = None if settings.learnt == "none" else build_learnt(model, settings)
@@ -243,6 +246,7 @@ class VideoSegmenter:
             refined=settings.learnt == "offline",
             limit=self.memory_limit,
             ahead=ahead,
+            fitted=whole and self._fitted,
         )
 
     def describe(self, size: tuple[int, int] | None = None) -> dict[str, Any]:

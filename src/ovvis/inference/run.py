@@ -40,7 +40,7 @@ class Run:
         self._cores = CoresWatch(segmenter.model.device.type == "cpu" and torch.get_num_threads() > 1)
         # A stream gives each frame as soon as it can.
         self._ahead = keep_frames and "overlap" in segmenter.model.accelerated
-        self.look = segmenter.look(source, self._ahead)
+        self.look = segmenter.look(source, self._ahead, whole=keep_frames)
         self.watch = self.look.watch
         self.settings = segmenter.settings
         self.tracker = build_tracker(self.settings)
@@ -82,11 +82,11 @@ class Run:
 
     def known(self, window: Window, seen: Seen, order: Tensor, least: float) -> Iterator[FrameResult]:
         """Yield what is known of a window's frames by then; instances that score below `least` are left out."""
-        scores, labels = self.tubes.scores().max(1)
-        scores = (scores * self.tubes.mask_quality()).cpu()
-        best = scores.argsort(descending=True)[: self._segmenter.max_tracks].tolist()
-        silenced = self.tubes.silenced(seen, order, labels).cpu()
-        shown = [q for q in best if scores[q] >= least and not silenced[q]]
+        best, labels = self.tubes.scores().max(1)  # made once: of many words it takes a while
+        silenced = self.tubes.silenced(seen, order, labels, best).cpu()
+        scores = (best * self.tubes.mask_quality()).cpu()
+        first = scores.argsort(descending=True)[: self._segmenter.max_tracks].tolist()
+        shown = [q for q in first if scores[q] >= least and not silenced[q]]
         names = [self._segmenter.vocabulary.names[label] for label in labels[shown].tolist()]
         found = masks_of(seen.masks[order[shown].to(seen.masks.device)], self.look.padded, window)
         for frame, masks in zip(window.frames, found, strict=True):

@@ -70,19 +70,19 @@ class Tubes:
         """Replace what was taken the mean of (Q, K): the mean over the video, of tubes that are named as a whole."""
         self._score_sum = mean.to(self._score_sum) * self._windows
 
-    def silenced(self, seen: Seen, order: Tensor, labels: Tensor) -> Tensor:
+    def silenced(self, seen: Seen, order: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
         """Return of which tubes (Q) a window shows nothing, each under a label of its own.
 
         Args:
             seen: the window that was added last.
             order: Q; the query that continues each tube.
             labels: Q.
+            scores: Q; those of these labels, of `scores`.
         """
         if self._settings.silence is None:
             return torch.zeros_like(labels, dtype=torch.bool)
         here, picked = order.to(labels.device), labels[:, None]
         evidence = seen.evidence(self._settings)[here].gather(1, picked)[:, 0]
-        scores = self.scores().gather(1, picked)[:, 0]
         return scoring.silenced(evidence, seen.objects[here], scores, self._settings.silence)
 
     def _start(self, scores: Tensor) -> None:

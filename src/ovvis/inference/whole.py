@@ -101,7 +101,7 @@ def _follow_queries(
 
 def _follow_proposals(segmenter: VideoSegmenter, source: Source, on_frame: Callable[[int], None] | None) -> _Made:
     """Take what the network finds in each frame for detections, and follow these through a video."""
-    look, info = segmenter.look(source), source.info
+    look, info = segmenter.look(source, whole=True), source.info
     how = Detecting(quality=segmenter.settings.mask_quality)
     gatherer = Gatherer((info.height, info.width), segmenter.text.labels, segmenter.memory_limit)
     association = build_association(segmenter.settings.followed, segmenter.following)

@@ -11,6 +11,7 @@ ACCELERATIONS = {
     "compile": "the network compiled by PyTorch: a minute or more for each size; slower on the CPU that was measured",
     "graph": "the network's launches on a GPU recorded once for each size and replayed",
     "overlap": "frames are read ahead, and what the network found is read back a frame late",
+    "batch": "as many windows at once as pay and fit into a GPU's free memory, where no number is asked for",
 }
 """Each is tried against PyTorch's own way where it is asked for, and told and left out where it differs."""
 

@@ -185,7 +185,7 @@ def usable(ways: Sequence[str], device: torch.device) -> tuple[list[str], list[s
     """Return which ways can be taken on a device, and a line for each that cannot."""
     good, lines = [], []
     for way in ways:
-        if way in ("kernels", "graph") and device.type != "cuda":
+        if way in ("kernels", "graph", "batch") and device.type != "cuda":
             lines.append(f"accelerate {way}: it is for GPUs of CUDA, and this is {device.type}: left out")
         else:
             good.append(way)

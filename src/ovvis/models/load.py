@@ -66,7 +66,7 @@ def load_model(
         on_progress: called with bytes done and bytes in all while weights are fetched.
         ignore_unused: whether to go on without tensors of a checkpoint that the model has not.
         accelerate: ways to be faster that are off unless they are asked for: of "kernels", "compile", "graph",
-            "overlap" (see `ovvis.models.accelerations`), or "all".
+            "overlap", "batch" (see `ovvis.models.accelerations`), or "all".
         options: fields of the model's configuration that differ from the zoo's, such as `iou_activation="relu"`.
 
     Raises:

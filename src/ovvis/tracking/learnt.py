@@ -32,8 +32,20 @@ class LearntTracker:
 
     def update(self, prediction: Prediction) -> Prediction:
         """Take the next window, a batch of one, and return it in tube order. The first window defines the tubes."""
-        embeddings = prediction.embeddings[0]
-        order = self._match.update(embeddings, torch.ones(len(embeddings), device=embeddings.device))
+        return self.follow(prediction, self.match(prediction.embeddings[0]))
+
+    def match(self, embeddings: Tensor) -> Tensor:
+        """Return the order (Q,), int64, on the CPU, of the next window's queries by the match of embeddings alone.
+
+        What the network gives is not looked at, so that matching may run ahead of it; then `follow` takes the window.
+
+        Args:
+            embeddings: Q, D; the window's, wherever they lie.
+        """
+        return self._match.update(embeddings, torch.ones(len(embeddings), device=embeddings.device))
+
+    def follow(self, prediction: Prediction, order: Tensor) -> Prediction:
+        """Return the window that `match` gave an order (Q,) for, in tube order."""
         followed, self._last = self._step(prediction, order, self._last)
         return followed
 
