@@ -234,6 +234,7 @@ def rows(device: str, models: Sequence[str], first: Sequence[str], sizes: dict[i
     blocks = [
         some(first),
         some(first, ways=(FAST,), batch=8),
+        some(first, ways=(f"{FAST},batch",), tasks=("video",), batch=0),
         some(first, precision="float16", ways=(FAST,)),
         some(first, edge=720, ways=(FAST,)),
         some(first, words=(80, 10_000, 1), ways=(FAST,), tasks=("video",)),
@@ -270,9 +271,9 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     models = (*FIRST, *OTHERS)
     asked = rows(device, models, FIRST, SIZES)
-    work: list[Row | str] = ["kernels", "video", *FIRST, *asked, *OTHERS]
+    work: list[Row | str] = ["kernels", "video", "decoding", *FIRST, *asked, *OTHERS]
     if options.dry_run:
-        work = ["kernels", "video", FIRST[0], *gpu_checks.few(asked)]
+        work = ["kernels", "video", "decoding", FIRST[0], *gpu_checks.few(asked)]
     report = Report(checks=[], left_out=[], times=times)
     job = Job(work, start + 60 * options.minutes, options.output, worker, report, 1 if options.dry_run else 3)
     try:

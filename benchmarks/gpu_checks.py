@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 from msgspec.structs import replace as changed
 
@@ -27,6 +28,9 @@ from ovvis.models.settings import FamilyConfig
 from ovvis.models.zoo import SMALL_MODEL, find_model
 from ovvis.outputs.formats.tracks_json import load_tracks
 from ovvis.paths import DEMO_VIDEO
+from ovvis.sources.on_gpu import MEAN
+from ovvis.sources.video import open_source
+from ovvis.sources.video_file import FileSource
 from ovvis.structures import Prediction, VideoResult
 
 Found = dict[str, Any]
@@ -81,7 +85,7 @@ def check(name: str, device: str, dry: bool) -> Iterator[Found]:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     where = torch.device(device)
-    how: dict[str, Callable[..., Iterator[Found]]] = {"kernels": kernels, "video": video}
+    how: dict[str, Callable[..., Iterator[Found]]] = {"kernels": kernels, "video": video, "decoding": decoding}
     yield from how.get(name, lambda where, dry: network(name, where, dry))(where, dry)
 
 
@@ -167,7 +171,8 @@ def video(device: torch.device, dry: bool) -> Iterator[Found]:
         best = replace(wanted, tracks=wanted.best_tracks(0.3))
         cases = [("float32", ""), ("float32", "overlap")]
         if device.type == "cuda":
-            cases += [("float32", FAST), ("bfloat16", FAST), ("float16", FAST), ("bfloat16", "")]
+            cases += [("float32", way) for way in (FAST, f"{FAST},batch")]
+            cases += [("bfloat16", FAST), ("float16", FAST), ("bfloat16", "")]
         for precision, way in dict.fromkeys(cases):
             start = time.perf_counter()
             with result(str(device), precision, way) as found:
@@ -175,3 +180,23 @@ def video(device: torch.device, dry: bool) -> Iterator[Found]:
                 difference = compare(best, found, bounds.score)
             name = f"{count} frames, {precision}{', ' if way else ''}{way}, against the CPU in float32"
             yield _found(name, start, difference.within(bounds), str(difference))
+
+
+def decoding(device: torch.device, dry: bool) -> Iterator[Found]:
+    """Compare the packaged video's frames from the GPU's decoder with PyAV's."""
+    start, name = time.perf_counter(), "decoding by the GPU"
+    if device.type != "cuda":
+        yield _found(name, start, True, f"not on {device.type}: the tests take a stand-in")
+        return
+    there = open_source(DEMO_VIDEO, decode=str(device))
+    if isinstance(there, FileSource):
+        yield _found(name, start, "torchcodec is not installed" in there.notes[-1], there.notes[-1])
+        return
+    apart, count = 0.0, 0
+    for one, other in zip(there, open_source(DEMO_VIDEO), strict=True):
+        assert (one.index, one.time) == (other.index, other.time)
+        apart, count = max(apart, float(np.abs(one.image.astype(np.int16) - other.image).mean())), count + 1
+    lost = [line for line in there.notes if "on it is decoded on the CPU" in line]
+    yield _found(
+        name, start, apart <= MEAN and not lost, "; ".join([f"{count} frames, {apart:.2f} of 255 apart", *lost])
+    )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 from ovvis.cli.options import completing, grouped
+from ovvis.sources.on_gpu import check_decode
 from ovvis.sources.place import TRANSPORTS
 from ovvis.sources.region import parse_region
 from ovvis.sources.source import parse_span
@@ -44,6 +45,13 @@ class SourceOptions:
             metavar="PART",
         ),
     ] = None
+    decode: Annotated[
+        str | None,
+        _frames(
+            help="What decodes a video file: cpu, or cuda for a GPU's own decoder, through torchcodec (docs/gpu.md).",
+            autocompletion=completing(("cpu", "cuda")),
+        ),
+    ] = None
     transport: Annotated[
         str | None,
         _streams(
@@ -72,6 +80,7 @@ class SourceOptions:
         """
         if self.roi is not None:
             parse_region(self.roi)
+        check_decode(self.decode)
         parse_span(self.every, self.start, self.end, self.max_frames, self.duration).check_order()
 
     def open(self, source: str) -> Source:

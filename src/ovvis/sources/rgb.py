@@ -39,6 +39,10 @@ class RgbFrames:
         name: what messages call the video.
         first: the video's first frame, whose statement of the brightest light holds for the whole video.
 
+    Attributes:
+        notes: sentences on what was converted.
+        converted: whether the first frame has colours that an ordinary screen does not show.
+
     Raises:
         InputError: its colours cannot be converted.
     """
@@ -50,7 +54,9 @@ class RgbFrames:
         self._converters: dict[tuple[Encoding, int], ToScreen] = {}
         self.notes: list[str] = []
         self._matrix(first)
-        self._note_of(self._encoding(first))
+        encoding = self._encoding(first)
+        self.converted = encoding is not None
+        self._note_of(encoding)
         if _is_bare_dolby_vision(first):
             self.notes.append(
                 f"{name} is Dolby Vision of a kind (profile 5) whose colours need Dolby's own decoder: they are wrong"

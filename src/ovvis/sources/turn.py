@@ -26,11 +26,14 @@ class Turn:
         return np.ascontiguousarray(image[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1])
 
 
+UPRIGHT = Turn(False, False, False)
+
+
 def display_turn(frame: av.VideoFrame) -> Turn:
     """Return the turn that a frame's display matrix asks for, to the nearest right angle."""
     data: Any = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
-        return Turn(False, False, False)
+        return UPRIGHT
     # x' = a x + c y, y' = b x + d y, in fixed point.
     a, b, _, c, d = (int(v) for v in np.frombuffer(data, dtype=np.int32)[:5])
     if abs(a) + abs(d) >= abs(b) + abs(c):

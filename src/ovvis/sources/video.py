@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypedDict
 from ovvis.errors import InputError
 from ovvis.sources.frames import ImageSource
 from ovvis.sources.levels import parse_levels
+from ovvis.sources.on_gpu import check_decode, decoded_on
 from ovvis.sources.opening import open_kind
 from ovvis.sources.place import is_address
 from ovvis.sources.region import RoiLike, parse_region, region_of
@@ -56,6 +57,7 @@ def open_source(
     timeout: float | None = None,
     reconnect: float | None = None,
     roi: RoiLike | None = None,
+    decode: str | None = None,
 ) -> Source:
     """Return the frames of a video file, a folder, a glob pattern, an image file, or of images in memory.
 
@@ -86,11 +88,13 @@ def open_source(
         reconnect: seconds to wait for a live source that broke off to come back; 30 if left out, 0 does not wait.
         roi: the part of the picture that the network sees, in pixels: (x, y, width, height), or the corners of a
             polygon; or text, "x,y,width,height" or "x1,y1;x2,y2;x3,y3". Masks are of the whole picture.
+        decode: what decodes a video file: "cpu", which is taken if left out, or "cuda" (or "cuda:1"): the GPU's own
+            decoder through torchcodec, if it is installed and shows the same; a note says if not.
 
     Raises:
         InputError: the source cannot be read, an option makes no sense, or no frame is left.
     """
-    corners = None if roi is None else parse_region(roi)
+    corners, device = None if roi is None else parse_region(roi), check_decode(decode)
     opened = open_kind(
         source,
         parse_span(every, start, end, max_frames, duration),
@@ -102,6 +106,8 @@ def open_source(
         timeout=timeout,
         reconnect=reconnect,
     )
+    if device is not None:
+        opened = decoded_on(device, opened)
     if corners is not None:
         opened.info = replace(opened.info, region=region_of(corners, opened.info))
     return opened
@@ -123,6 +129,7 @@ class OpenOptions(TypedDict, total=False):
     timeout: float | None
     reconnect: float | None
     roi: RoiLike | None
+    decode: str | None
 
 
 def opened(source: Source | str | Path | Iterable[Any], options: OpenOptions) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from copy import copy
 from typing import Any, final
 
 import av
@@ -20,7 +21,7 @@ from ovvis.sources.place import Place
 from ovvis.sources.ranks import Ranks
 from ovvis.sources.rgb import RgbFrames
 from ovvis.sources.source import Moment, Source, Span
-from ovvis.sources.turn import display_turn
+from ovvis.sources.turn import UPRIGHT, display_turn
 from ovvis.structures import Frame, SourceInfo
 
 
@@ -67,18 +68,26 @@ class FileSource(Source):
         place: a file, here or on the network.
         span: which frames are asked for.
         stream: which of its video streams, from 0; None for its default.
+
+    Attributes:
+        place: as given.
+        span: as given.
+        facts: what is known of it.
+        turned: whether its pictures are turned upright.
+        converted: whether its colours are converted, HDR or a wide gamut.
     """
 
     def __init__(self, place: Place, span: Span, stream: int | None = None) -> None:
         name = place.name
-        self._place, self._name, self._span = place, name, span
-        self._facts = known = facts(place, stream)
+        self.place, self._name, self.span = place, name, span
+        self.facts = known = facts(place, stream)
         self._size = (known.first.height, known.first.width)
         self._turn = display_turn(known.first)
         height, width = self._size[::-1] if self._turn.transpose else self._size
         span.check_order()
         count = span.count(known.rate, known.total)  # an estimate refuses nothing
         self._rgb = RgbFrames(name, known.first)
+        self.turned, self.converted = self._turn != UPRIGHT, self._rgb.converted
         notes = self._rgb.notes
         aspect, doubted = pixel_aspect(known.stated_aspect, name)
         notes += doubted
@@ -97,20 +106,32 @@ class FileSource(Source):
         return self._read()
 
     def _only(self, index: int) -> None:
-        self._span = Span(1, Moment(index, True, f"{index}f"), None, 1)
+        self.span = Span(1, Moment(index, True, f"{index}f"), None, 1)
+
+    def only(self, index: int) -> FileSource:
+        """Return a source of one frame, or of those behind it where it cannot be read."""
+        alone = copy(self)
+        alone._only(index)
+        return alone
+
+    def first_frames(self, count: int) -> Iterator[Frame]:
+        """Return the file's first frames, whatever the options leave."""
+        alone = copy(self)
+        alone.span = Span(1, None, None, count)
+        return iter(alone)
 
     def _read(self) -> Iterator[Frame]:
-        span, start = self._span, self._span.start
+        span, start = self.span, self.span.start
         entry = None
-        if start and start.value and self._place.kind == "file":
-            entry = find_entry(self._place, start, self._facts)
-        seen = _Pass(self._facts, entry)
+        if start and start.value and self.place.kind == "file":
+            entry = find_entry(self.place, start, self.facts)
+        seen = _Pass(self.facts, entry)
         try:
             if entry is not None:
                 try:
                     yield from self._wanted(seen, span, entry)
                 except AstrayError:  # before a frame was used
-                    seen, entry = _Pass(self._facts), None
+                    seen, entry = _Pass(self.facts), None
                     yield from self._wanted(seen, span, None)
             else:
                 yield from self._wanted(seen, span, None)
@@ -144,7 +165,7 @@ class FileSource(Source):
     def _placed(self, seen: _Pass, entry: Entry | None) -> Generator[tuple[int, float, av.VideoFrame], None, None]:
         """Yield index, time (seconds) and frame, from the entry or the beginning on."""
         at = None if entry is None else entry.key
-        with closing(decode(self._place, seen, self._facts.number, at)) as decoded:
+        with closing(decode(self.place, seen, self.facts.number, at)) as decoded:
             for frame in decoded if entry is None else entry.led(decoded, lambda: seen.counting.harmed):
                 by_clock = seen.clock.read(frame.pts)
                 index = seen.counting.place(frame.pts, by_clock)
@@ -168,7 +189,7 @@ class FileSource(Source):
             told.append(f"{lost} could not be read ({count.why}) and left out; {used} were used")
         if seen.ended and (count.broken or short):
             why = count.broken or "the file ends early"
-            about = f" of about {self._facts.total}" if self._facts.total else ""
+            about = f" of about {self.facts.total}" if self.facts.total else ""
             before = "it was" if seen.used == 1 else "it were"
             told.append(f"frame {count.index + 1}{about} could not be read ({why}); the {used} before {before} used")
         if seen.scaled:
@@ -189,8 +210,8 @@ class FileSource(Source):
                 " give an earlier start, or encode the video again"
             )
         if seen.ended and not seen.started:
-            return self._span.behind(self._name, count.index + 1, seen.clock.time + 1 / self._facts.rate)
-        return self._span.empty(self._name)
+            return self.span.behind(self._name, count.index + 1, seen.clock.time + 1 / self.facts.rate)
+        return self.span.empty(self._name)
 
     def _short(self, seen: _Pass) -> bool:
         """Return whether the file ended clearly before what its header announces.
@@ -198,7 +219,7 @@ class FileSource(Source):
         By number and by time, where both are known: a cut made in the header only (an edit list) keeps the
         old number, and the last picture of a slide show lasts longer than the average.
         """
-        known, last = self._facts, seen.clock.time
+        known, last = self.facts, seen.clock.time
         length = known.length if known.own_length else None
         if known.announced is None and length is None:
             return False
