@@ -1,13 +1,14 @@
 """What many videos cost: workers beside each other, workers killed, a million names, a million hours.
 
     python benchmarks/scale.py efficiency            # frames a second with 1 to N workers of this machine
+    python benchmarks/scale.py long                  # the same of one long video, and what its stretches weigh
     python benchmarks/scale.py kills --videos 300    # three nodes, ten random kills: results, bytes, memory
     python benchmarks/scale.py names                 # memory of the command with a million names
     python benchmarks/scale.py plan --hours 1e6 --seconds-a-frame 0.04 --price 2.0
 
 `kills` starts a cluster of three nodes on this machine (Ray's own for tests) and the command beside it, kills workers,
 a node and the command itself at random moments, gives the command again, and compares every file with those that one
-process makes. The first three print a table and write their figures with --json.
+process makes. All but the last print a table and write their figures with --json.
 """
 
 from __future__ import annotations
@@ -184,33 +185,46 @@ def kills(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def efficiency(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure frames a second with 1 to N workers, each of one core."""
+def segmenting(out: Path, short_edge: int, spread: int = 0) -> Any:
+    """Return what makes workers that segment with the small model."""
     from functools import partial
 
-    from ray_cluster import small_cluster
-
-    from ovvis.cluster.crew import Crew
     from ovvis.cluster.homes import home_of
-    from ovvis.cluster.ray_hands import RayHands
-    from ovvis.cluster.segmenting import Segmenting, SegmentJob, VideoTask
+    from ovvis.cluster.segmenting import Segmenting, SegmentJob
     from ovvis.cluster.videos import _load, _made, _open
     from ovvis.results.video_folder import Painting
     from ovvis.vocabulary import Vocabulary
 
+    home, words = home_of(out), Vocabulary.parse("dog, cat, car")
+    home.begin()
+    load = partial(_load, "clip-vis-stickers", None, "cpu", "float32", words, {"short_edge": short_edge})
+    job = SegmentJob(
+        home=home,
+        load=load,
+        made=_made,
+        open=_open,
+        bounded=False,
+        painting=Painting(video=False),
+        spread=spread,
+    )
+    return partial(Segmenting, job)
+
+
+def efficiency(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure frames a second with 1 to N workers, each of one core."""
+    from ray_cluster import small_cluster
+
+    from ovvis.cluster.crew import Crew
+    from ovvis.cluster.ray_hands import RayHands
+    from ovvis.cluster.segmenting import VideoTask
+
     rows: dict[str, Any] = {}
-    words, most = Vocabulary.parse("dog, cat, car"), options.workers or os.cpu_count() or 1
+    most = options.workers or os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="ovvis-scale-") as scratch, small_cluster(most):
         videos = films(Path(scratch) / "films", options.videos, options.frames).read_text().split()
-        load = partial(_load, "clip-vis-stickers", None, "cpu", "float32", words, {"short_edge": options.short_edge})
         for number in range(1, most + 1):
-            home = home_of(Path(scratch) / f"out{number}")
-            home.begin()
-            job = SegmentJob(
-                home=home, load=load, made=_made, open=_open, bounded=False, painting=Painting(video=False)
-            )
             tasks = [VideoTask(video, Path(video).stem) for video in videos]
-            with RayHands("auto", partial(Segmenting, job)) as hands:
+            with RayHands("auto", segmenting(Path(scratch) / f"out{number}", options.short_edge)) as hands:
                 crew = Crew(hands, agree=lambda *_: None, say=print, workers=number)
                 began = frames = 0
                 for outcome in crew.run(tasks):
@@ -218,10 +232,58 @@ def efficiency(options: argparse.Namespace) -> dict[str, Any]:
                         began, frames = time.monotonic(), 0  # all of them have loaded
                     frames += outcome.answer.frames or 0
                 rows[f"{number}"] = round(frames / (time.monotonic() - began), 2)
+    return _compared(rows)
+
+
+def _compared(rows: dict[str, float]) -> dict[str, Any]:
     first = rows["1"]
     return {
         "frames a second, by workers": rows,
         "efficiency": {number: round(rate / first / int(number), 3) for number, rate in rows.items()},
+    }
+
+
+def long(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure frames a second of one long video with 1 to N workers of one core, and what its stretches weigh."""
+    from ray_cluster import small_cluster
+
+    from clips import Clip
+    from ovvis.cluster.crew import Crew
+    from ovvis.cluster.ray_hands import RayHands
+    from ovvis.cluster.segmenting import VideoTask
+
+    rows: dict[str, float] = {}
+    weight: dict[str, int] = {}
+    most, results = options.workers or os.cpu_count() or 1, list[dict[str, bytes]]()
+    following = 0.0
+    with tempfile.TemporaryDirectory(prefix="ovvis-scale-") as scratch, small_cluster(most):
+        film = Clip("film.mp4", count=options.frames).make(Path(scratch), size=(240, 320))
+        for number in range(1, most + 1):
+            out = Path(scratch) / f"out{number}"
+            with RayHands("auto", segmenting(out, options.short_edge, options.spread)) as hands:
+                crew = Crew(hands, agree=lambda *_: None, say=print, workers=number, spread=number > 1)
+                began = before = followed = 0.0
+
+                def tick(crew: Any = crew, hands: Any = hands, number: int = number, out: Path = out) -> None:
+                    nonlocal began, before, followed
+                    if not began and len(crew.busy) + len(crew.idle) == number and not crew.loading:
+                        began, before = time.monotonic(), crew.in_parts + hands.under_way()  # all of them have loaded
+                    weight.update({path.name: path.stat().st_size for path in out.glob(".*/*.windows")})
+                    if not followed and any(job.whole and job.task is job.whole.then for job in crew.busy.values()):
+                        followed = time.monotonic()
+
+                crew.tick = tick
+                (outcome,) = crew.run([VideoTask(str(film), "film")])
+                assert outcome.problem is None, outcome.problem
+                ended = time.monotonic()
+                rows[f"{number}"] = round((outcome.answer.frames - before) / (ended - began), 2)
+                following = ended - followed if followed else 0.0
+            results.append(content(out))
+    return _compared(rows) | {
+        "frames": options.frames,
+        "seconds of following": round(following, 1),
+        "bytes a frame of stretches": round(sum(weight.values()) / options.frames),
+        "results are the same": all(result == results[0] for result in results),
     }
 
 
@@ -299,6 +361,9 @@ def plan(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+PARTS = {"efficiency": efficiency, "long": long, "kills": kills, "names": names, "plan": plan}
+
+
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -309,6 +374,11 @@ def main() -> None:
     part.add_argument("--videos", type=int, default=24)
     part.add_argument("--frames", type=int, default=10)
     part.add_argument("--short-edge", type=int, default=128)
+    part = parts.add_parser("long")
+    part.add_argument("--workers", type=int, help="most of them; the cores of this machine if not given")
+    part.add_argument("--frames", type=int, default=400)
+    part.add_argument("--spread", type=int, default=40, help="frames of a stretch")
+    part.add_argument("--short-edge", type=int, default=192)
     part = parts.add_parser("kills")
     part.add_argument("--videos", type=int, default=300)
     part.add_argument("--frames", type=int, default=4)
@@ -328,7 +398,7 @@ def main() -> None:
     part.add_argument("--tasks-a-second", type=int, default=1000, help="that one driver hands out")
     part.add_argument("--load-seconds", type=float, default=20.0)
     options = parser.parse_args()
-    figures = {"efficiency": efficiency, "kills": kills, "names": names, "plan": plan}[options.part](options)
+    figures = PARTS[options.part](options)
     width = max(map(len, figures))
     for name, value in figures.items():
         print(f"{name:{width}}  {value}")

@@ -29,6 +29,7 @@ LEVELS = {
     "yaml_file": 1,
     "files": 1,
     "bucket": 1,
+    "places": 1,
     "door": 1,
     "structures": 1,
     "models": 2,
@@ -60,6 +61,8 @@ WITHIN_A_LEVEL = {
     ("borders", "masks"),
     ("vocabulary", "labels"),
     ("labels", "yaml_file"),
+    ("places", "bucket"),
+    ("places", "files"),
     ("bucket", "files"),  # what is fetched goes with its process
     ("results", "report"),  # tables of a page
 }

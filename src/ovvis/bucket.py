@@ -129,6 +129,7 @@ def files(address: str) -> list[str]:
     scheme = address.partition("://")[0]
     with _told(address):
         system, path = _system(address)
+        system.invalidate_cache(path)  # others write there, too
         if re.search(r"[*?[]", path):
             found = system.glob(path, detail=True).values()
         else:
@@ -144,6 +145,7 @@ def folders(address: str) -> list[str]:
     """Return the names of the folders in one; none if it is not there. All of them are held in memory."""
     with _told(address):
         system, path = _system(address)
+        system.invalidate_cache(path)
         try:
             found = system.ls(path, detail=True)
         except FileNotFoundError:

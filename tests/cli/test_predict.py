@@ -8,8 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,12 +50,12 @@ def dataset(tmp_path: Path) -> Path:
     return path
 
 
-def arguments(dataset: Path, output: Path, *more: object) -> list[str]:
+def arguments(dataset: Path, output: Path | str, *more: object) -> list[str]:
     fixed = ["--weights", "untrained", "--device", "cpu", "--short-edge", "0", "--max-tracks", "8"]
     return ["predict", str(dataset), "--output", str(output), *fixed, *map(str, more)]
 
 
-def predict(monkeypatch: pytest.MonkeyPatch, dataset: Path, output: Path, *more: object) -> int:
+def predict(monkeypatch: pytest.MonkeyPatch, dataset: Path, output: Path | str, *more: object) -> int:
     monkeypatch.setattr(sys, "argv", ["ovvis", *arguments(dataset, output, *more)])
     with pytest.raises(SystemExit) as leave:
         cli.run()
@@ -267,6 +269,66 @@ def test_a_broken_video_stops_the_run_or_is_passed_over(
     path.write_bytes(image)  # mended: the next run has it
     assert predict(monkeypatch, dataset, tmp_path / "b") == 0
     assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Give a bucket."""
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    yield system
+    system.store.clear()
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def in_bucket(memory) -> dict[str, bytes]:
+    return {name.removeprefix("/out/"): memory.cat_file(name) for name in sorted(memory.find("/out"))}
+
+
+def test_to_a_bucket_as_to_a_folder(quick, monkeypatch, dataset, tmp_path, memory, capsys):
+    assert predict(monkeypatch, dataset, tmp_path / "alone") == 0
+    alone = content(tmp_path / "alone")
+    assert predict(monkeypatch, dataset, "memory://out") == 0
+    assert in_bucket(memory) == alone
+    for name in ("results/5.json", "results.json", "submission.zip"):
+        memory.rm_file(f"/out/{name}")
+    kept = memory.modified("/out/results/11.json")
+    capsys.readouterr()
+    assert predict(monkeypatch, dataset, "memory://out") == 0
+    assert in_bucket(memory) == alone and memory.modified("/out/results/11.json") == kept
+    assert "1 now; 3 of 3 in the folder" in capsys.readouterr().out
+    assert predict(monkeypatch, dataset, "memory://out", "--max-tracks", 3) == 2
+    assert "memory://out holds results made with other settings: max_tracks was 8 and is now 3" in said(capsys)
+    assert in_bucket(memory) == alone
+    assert predict(monkeypatch, dataset, "memory://out", "--max-tracks", 3, "--restart") == 0
+    assert in_bucket(memory).keys() == alone.keys() and in_bucket(memory) != alone
+
+
+def test_shards_share_a_bucket(quick, monkeypatch, dataset, tmp_path, memory, capsys):
+    assert predict(monkeypatch, dataset, tmp_path / "alone") == 0
+    assert predict(monkeypatch, dataset, "memory://out", "--shard", "2/2") == 0
+    assert "2 videos without results yet" in capsys.readouterr().out and len(in_bucket(memory)) == 2
+    assert predict(monkeypatch, dataset, "memory://out", "--shard", "1/2") == 0
+    assert in_bucket(memory) == content(tmp_path / "alone")
+
+
+def test_a_broken_video_of_a_bucket(quick, monkeypatch, dataset, tmp_path, memory, capsys):
+    frame = dataset.parent / "frames/v5/1.png"
+    frame.write_bytes(b"no image")
+    assert predict(monkeypatch, dataset, "memory://out", "--skip-broken") == 3
+    assert "v5" in json.loads(in_bucket(memory)["broken/5.json"])["name"] and "results.json" in in_bucket(memory)
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(frame)
+    assert predict(monkeypatch, dataset, "memory://out", "--skip-broken") == 0
+    assert "broken/5.json" not in in_bucket(memory) and "results/5.json" in in_bucket(memory)
+
+
+def test_a_bucket_without_its_library_is_one_line_before_any_work(quick, monkeypatch, dataset, capsys):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.setattr(load, "load_model", lambda *args, **kwargs: pytest.fail("nothing is loaded"))
+    assert predict(monkeypatch, dataset, "s3://results/own") == 2
+    assert "pip install s3fs" in said(capsys)
 
 
 @pytest.mark.parametrize(

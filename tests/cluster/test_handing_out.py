@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from ovvis.cluster import crew as crew_module
 from ovvis.cluster.crew import Crew
 from ovvis.cluster.facts import Agreement, versions
-from ovvis.cluster.work import Begun, Lost, Outcome, Raised
+from ovvis.cluster.work import Begun, Lost, Outcome, Part, Raised, Spread, Spreadable, WholeOnly
 from ovvis.errors import InputError, ResourceError
 
 
@@ -177,6 +178,98 @@ def test_a_caller_that_stops_dismisses_everybody_and_tidies() -> None:
     next(running), next(running)
     running.close()
     assert hands.here == [] and set(left) <= {"c"}
+
+
+def parts(task: str, *names: str) -> Spread:
+    return Spread(names, f"{task} followed")
+
+
+class Sharing(ScriptHands):
+    """Workers that note what they may cut up."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.asked: list[str] = []
+
+    def give(self, hand: ScriptHand, task: Any) -> None:
+        if isinstance(task, Spreadable):
+            self.asked.append(task.task)
+            super().give(hand, task.task)
+        else:
+            if self.scripts.get(task) and isinstance(self.scripts[task][0], Spread):
+                self.scripts[task].pop(0)  # not asked to cut it up
+            super().give(hand, task)
+
+
+def sharing(scripts: dict[str, list[object]], room: int = 3) -> Sharing:
+    scripts = {"a1": [Part(10)], "a2": [Part(10)], "a3": [Part(5)]} | scripts
+    return Sharing(room=room, scripts=scripts)
+
+
+def test_what_waits_for_its_parts_is_done_when_they_are() -> None:
+    hands = sharing({"a": [parts("a", "a1", "a2", "a3")], "a followed": ["A"]})
+    assert answers(run(hands, "a", spread=True)) == {"a": "A"}
+    assert sorted(hands.given[1:4]) == ["a1", "a2", "a3"] and hands.given[4:] == ["a followed"]
+    assert len(hands.hired) == 3  # nobody stood idle
+
+
+def test_parts_that_were_there_already() -> None:
+    hands = sharing({"a": [parts("a")], "a followed": ["A"]})
+    assert answers(run(hands, "a", spread=True)) == {"a": "A"} and hands.given == ["a", "a followed"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "room", "asked"),
+    [("a", 1, []), ("a", 2, ["a"]), ("abcdef", 3, ["d", "e", "f"]), ("ab", 3, ["a", "b"])],
+)
+def test_only_what_would_leave_others_idle_may_be_cut_up(tasks, room, asked) -> None:
+    hands = Sharing(room=room)
+    run(hands, tasks, spread=True)
+    assert hands.asked == asked
+    hands = Sharing(room=room)
+    run(hands, tasks)
+    assert hands.asked == []
+
+
+def test_frames_of_parts_count_until_their_task_is_done() -> None:
+    hands, seen = sharing({"a": [parts("a", "a1", "a2")], "a followed": ["A"]}), list[int]()
+    crew = Crew(hands, agree=lambda *_: None, say=print, spread=True)
+    crew.tick = lambda: seen.append(crew.in_parts)
+    list(crew.run("a"))
+    assert [n for n, before in zip(seen, [-1, *seen], strict=False) if n != before] == [0, 10, 20, 0]
+
+
+@pytest.mark.parametrize("where", ["a", "a2", "a followed"])
+def test_a_worker_that_dies_at_a_part_loses_that_part(where) -> None:
+    scripts = {"a": [parts("a", "a1", "a2", "a3")], "a followed": ["A"]}
+    scripts[where] = [Lost("it died"), Lost("it died"), *sharing(scripts).scripts[where]]
+    hands = sharing(scripts)
+    assert answers(run(hands, "ab", spread=True)) == {"a": "A", "b": "B"}
+    assert all(hands.given.count(name) == (3 if name == where else 1) for name in ["a", "a1", "a2", "a3", "a followed"])
+
+
+@pytest.mark.parametrize(
+    ("where", "answer", "problem"),
+    [
+        ("a1", [Lost("it died")] * 3, "3 workers died at it (it died)"),
+        ("a followed", [Lost("it died")] * 3, "3 workers died at it (it died)"),
+        ("a2", [Raised("KeyError: 'a'", "KeyError")], "KeyError: 'a'"),
+        ("a followed", [Raised("KeyError: 'a'", "KeyError")], "KeyError: 'a'"),
+    ],
+)
+def test_a_part_that_cannot_be_done_is_its_tasks_end(where, answer, problem) -> None:
+    hands = sharing({"a": [parts("a", "a1", "a2", "a3")], "a followed": ["A"], where: answer}, room=2)
+    crew = Crew(hands, agree=lambda *_: None, say=print, spread=True)
+    assert answers(list(crew.run("ab"))) == {"a": problem, "b": "B"} and crew.in_parts == 0
+    assert where == "a followed" or "a followed" not in hands.given
+
+
+@pytest.mark.parametrize("where", ["a", "a1", "a followed"])
+def test_what_cannot_be_cut_up_is_done_as_a_whole_and_said_once(where) -> None:
+    scripts = {"a": [parts("a", "a1", "a2"), "A"], "a followed": ["no"], where: [WholeOnly("it changed"), "A"]}
+    hands, said = sharing(scripts | {"c": [WholeOnly("it changed"), "C"]}, room=4), list[str]()
+    assert answers(run(hands, "acb", spread=True, say=said.append)) == {"a": "A", "b": "B", "c": "C"}
+    assert said == ["it changed"]
 
 
 def begun(**made) -> Begun:

@@ -87,7 +87,9 @@ class OnCluster:
             RayHands(options.ray, make, options.ray_cpus, self._gpus, sees) as hands,
             progress(what, "videos", total) as bar,
         ):
-            crew = self._crew = Crew(hands, check, note, options.ray_workers, tidy=make().tidy)
+            crew = self._crew = Crew(
+                hands, check, note, options.ray_workers, tidy=make().tidy, spread=options.spread > 0
+            )
             room = hands.room() if options.ray_workers is None else options.ray_workers
             gpus = f", {hands.gpus:g} of the GPUs" if hands.gpus else ""
             note(
@@ -108,7 +110,7 @@ class OnCluster:
 
     def _tell(self, bar: Advance, done: int, total: int | None, what: str, under_way: int, began: float) -> None:
         assert self._crew is not None
-        frames, seconds = self.frames + under_way, time.monotonic() - began
+        frames, seconds = self.frames + self._crew.in_parts + under_way, time.monotonic() - began
         workers = len(self._crew.busy) + len(self._crew.idle)
         lost = f", {count(self._crew.lost, 'worker')} lost" if self._crew.lost else ""
         bar(

@@ -16,6 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from ovvis.bucket import is_bucket
 from ovvis.cli import segmenter as shared
 from ovvis.cli.console import count, out, progress, warn
 from ovvis.cli.following import FollowingOptions
@@ -25,7 +26,7 @@ from ovvis.cli.options import DataRoot, DatasetName, Frames, sharing
 from ovvis.cli.process import IN_PART, peak_memory
 from ovvis.cli.ray_options import RayOptions
 from ovvis.cli.source_options import Levels
-from ovvis.cluster.homes import seen_by_all
+from ovvis.cluster.homes import shown
 from ovvis.cluster.predicting import DatasetVideo, Predicted, Predicting, PredictJob
 from ovvis.cluster.work import Begun
 from ovvis.datasets.annotations import Video
@@ -36,7 +37,7 @@ from ovvis.errors import InputError
 from ovvis.evaluation.rules import COCO
 from ovvis.predictions.folder import PredictionFolder, Shard
 from ovvis.predictions.run_settings import dataset_settings
-from ovvis.predictions.submission import PACKED, pack
+from ovvis.predictions.submission import PACKED
 from ovvis.predictions.video_file import BROKEN, RESULTS
 from ovvis.progress import Advance, Bars
 from ovvis.sources.levels import parse_levels
@@ -55,7 +56,10 @@ AGAIN = "the same command goes on from there"
 def predict(
     dataset: DatasetName,
     output: Annotated[
-        Path, typer.Option(help="Folder for the results; a run that stopped goes on in it.", metavar="DIR")
+        str,
+        typer.Option(
+            help="Folder for the results, also in a bucket (s3://...); a run that stopped goes on in it.", metavar="DIR"
+        ),
     ],
     frames: Frames = None,
     data_root: DataRoot = None,
@@ -107,15 +111,16 @@ def predict(
         run = _Run(folder, skip_broken, restart, folder.mine() if restart else folder.pending())
         run.look_for_frames()
         job = PredictJob(
-            folder=folder.path,
+            place=folder.place,
             images=folder.images,
             suffix=part.suffix,
             ids=ids,
             levels=levels,
             load=partial(options.load_anywhere, vocabulary),
             made=partial(made_by, dataset_settings(split), vocabulary, ids, options, levels),
+            spread=cluster.spread,
         )
-        with kept(folder.path, lambda: _state(folder)):
+        with kept(Path(str(folder.place)), lambda: _state(folder)):
             if cluster.ray and run.pending:
                 options.warn_of_noise()  # what the workers say stays where they are
                 run.predict_on(OnCluster(cluster, options.device), job)
@@ -217,8 +222,8 @@ class _Run:
         self.together = together
         whole = [video for video in self.pending if video.id not in self.broken]
         tasks, make = map(self._task, whole), partial(Predicting, job)
-        with seen_by_all(self.folder.path) as token:
-            sees = [token, self.folder.dataset.frames]
+        with shown(self.folder.place) as token:
+            sees = [*token, self.folder.dataset.frames]
             done = together.outcomes(make, tasks, "predicting", len(whole), _frames, self._agree, sees)
             with closing(done) as outcomes:
                 for outcome in outcomes:
@@ -280,16 +285,15 @@ def _later(done: Advance, before: int, total: int, what: str) -> Bars:
 def _state(folder: PredictionFolder) -> str:
     """Return what is done, and how to go on."""
     missing, total = len(folder.missing()), len(folder.dataset.videos)
-    return f"{total - missing} of {total} videos are done and kept in {folder.path}; {AGAIN}"
+    return f"{total - missing} of {total} videos are done and kept in {folder.place}; {AGAIN}"
 
 
-def _pack(folder: PredictionFolder) -> list[Path]:
-    files = [folder.file(video) for video in folder.dataset.videos if folder.done(video)]
-    with progress("packing", "videos", len(files)) as done:
-        return pack(folder.path, folder.dataset, files, folder.shard.suffix, done)
+def _pack(folder: PredictionFolder) -> list[tuple[str, int]]:
+    with progress("packing", "videos", len(folder.dataset.videos) - len(folder.broken())) as done:
+        return folder.pack(done)
 
 
-def _conclude(run: _Run, dataset: str, written: list[Path], archives: bool) -> None:
+def _conclude(run: _Run, dataset: str, written: list[tuple[str, int]], archives: bool) -> None:
     """Print the summary; name what is broken, and what is still missing."""
     folder = run.folder
     missing, total = len(folder.missing()), len(folder.dataset.videos)
@@ -300,11 +304,8 @@ def _conclude(run: _Run, dataset: str, written: list[Path], archives: bool) -> N
         ("rate", f"{run.frames / run.seconds:.2f} frames/s" if run.frames else "-"),
         ("results", f"{run.results} now"),
         ("peak memory", peak_memory()),
-        ("results by video", str(folder.path / RESULTS)),
-        *(
-            ("packed" if i == 0 else "", f"{path.name} ({path.stat().st_size / 2**20:.1f} MiB)")
-            for i, path in enumerate(written)
-        ),
+        ("results by video", str(folder.place.below(RESULTS))),
+        *(("packed" if i == 0 else "", f"{name} ({size / 2**20:.1f} MiB)") for i, (name, size) in enumerate(written)),
     ]
     for name, value in rows:
         table.add_row(name, escape(value))
@@ -321,10 +322,12 @@ def _conclude(run: _Run, dataset: str, written: list[Path], archives: bool) -> N
             soft_wrap=True,
         )
     else:
-        out.print(f"Results: {escape(str(folder.path / (PACKED if archives else RESULTS)))}", soft_wrap=True)
+        out.print(f"Results: {escape(str(folder.place.below(PACKED if archives else RESULTS)))}", soft_wrap=True)
         if folder.dataset.truths:
-            again = f"ovvis evaluate {shlex.quote(dataset)} {shlex.quote(str(folder.path))}"
-            out.print(f"Score them: {escape(again)}", soft_wrap=True)
+            bucket = is_bucket(str(folder.place))
+            again = f"ovvis evaluate {shlex.quote(dataset)} {PACKED if bucket else shlex.quote(str(folder.place))}"
+            copied = f" (a copy of {PACKED})" if bucket else ""
+            out.print(f"Score them{copied}: {escape(again)}", soft_wrap=True)
     if run.notes:
         more = f"; and {len(run.notes) - SHOWN} more such notes" if len(run.notes) > SHOWN else ""
         warn(f"{'; '.join(run.notes[:SHOWN])}{more}")
@@ -332,5 +335,5 @@ def _conclude(run: _Run, dataset: str, written: list[Path], archives: bool) -> N
     if broken:
         shown = "; ".join(f"{v.name}: {run.broken.get(v.id, 'another shard')}" for v in broken[:SHOWN])
         more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
-        warn(f"{count(len(broken), 'broken video')} without results ({folder.path / BROKEN}): {shown}{more}")
+        warn(f"{count(len(broken), 'broken video')} without results ({folder.place.below(BROKEN)}): {shown}{more}")
         raise typer.Exit(IN_PART)

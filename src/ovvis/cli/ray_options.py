@@ -8,6 +8,7 @@ from typing import Annotated
 
 from ovvis.cli.extras import need
 from ovvis.cli.options import grouped
+from ovvis.cluster.spreading import SPREAD
 from ovvis.errors import InputError
 
 LOCAL = "local"
@@ -38,6 +39,15 @@ class RayOptions:
             help="GPUs of a worker, also a part of one (0.5); 1 if the cluster has any, 0 with --device cpu.",
         ),
     ] = None
+    spread: Annotated[
+        int,
+        _option(
+            min=0,
+            help="Frames of a stretch: a longer video is looked at in stretches by several workers, where some would "
+            "stand idle, and followed by one; 0 never.",
+            metavar="FRAMES",
+        ),
+    ] = SPREAD
 
     def check(self, verb: str) -> bool:
         """Refuse what cannot be; return whether a cluster is asked for.
@@ -50,6 +60,8 @@ class RayOptions:
             for name in ("workers", "cpus", "gpus"):
                 if getattr(self, f"ray_{name}") is not None:
                     raise InputError(f"--ray-{name} is for workers of a cluster: give --ray too, or leave it out")
+            if self.spread != SPREAD:
+                raise InputError("--spread is for workers of a cluster: give --ray too, or leave it out")
             return False
         if not _ADDRESS.fullmatch(self.ray):
             raise InputError(

@@ -86,6 +86,8 @@ class Batch:
             overwrite=overwrite,
             patience=patience,
             keep=partial(one.keep_seconds, self.options),
+            spread=self.cluster.spread,
+            facts=self.settings(),
         )
 
 

@@ -6,12 +6,12 @@ Whoever runs the workers (`Hands`) is not known here.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ovvis.cluster.work import Begun, Fare, Lost, Outcome, Raised
+from ovvis.cluster.waiting import InParts, Job, Queue
+from ovvis.cluster.work import Begun, Fare, Lost, Outcome, Part, Raised, Spread, Spreadable, WholeOnly
 from ovvis.errors import InputError, ResourceError
 
 TRIES = 3
@@ -24,6 +24,7 @@ FAILED_STARTS = 5  # in a row, after which something is wrong with all of them
 PATIENCE = 900.0  # seconds without a worker: a cluster that grows takes minutes
 SAID = 30.0  # seconds without a worker after which a line says so
 LOOKED = 3.0  # seconds between looks at how large the cluster is
+CUTTING = 60.0  # seconds in which a task is cut up, for whose parts workers stay
 
 
 class Hand(Protocol):
@@ -60,38 +61,6 @@ class Hands(Protocol):
         """Return how many frames of the tasks at hand are done, as far as it is known."""
 
 
-@dataclass(slots=True)
-class _Job:
-    task: Any
-    killed: int = 0  # workers that died at it
-    nodes: int = 0  # machines that went with it
-    began: float = 0.0
-
-
-class _Queue:
-    """Tasks that are read when they are needed, those that come back first."""
-
-    def __init__(self, tasks: Iterable[Any]) -> None:
-        self._tasks, self._over = iter(tasks), False
-        self._waiting: deque[_Job] = deque()
-
-    def up_to(self, number: int) -> int:
-        """Return how many tasks wait, at most so many; more than that are not read."""
-        while len(self._waiting) < number and not self._over:
-            for task in self._tasks:
-                self._waiting.append(_Job(task))
-                break
-            else:
-                self._over = True
-        return min(len(self._waiting), number)
-
-    def next(self) -> _Job:
-        return self._waiting.popleft()
-
-    def again(self, job: _Job) -> None:
-        self._waiting.appendleft(job)
-
-
 @dataclass
 class Crew:
     """Hands out tasks.
@@ -103,6 +72,7 @@ class Crew:
         workers: how many at most; None: as many as there is room for.
         tick: called several times a second while there is work.
         tidy: called with a task that nobody goes on with, when its last worker was killed.
+        spread: whether a task may be done in parts where workers would stand idle otherwise.
     """
 
     hands: Hands
@@ -111,12 +81,15 @@ class Crew:
     workers: int | None = None
     tick: Callable[[], None] = lambda: None
     tidy: Callable[[Any], None] = lambda _: None
+    spread: bool = False
     fares: dict[str, Fare] = field(default_factory=dict)  # by node
     model: str = ""
     loading: set[Any] = field(default_factory=set)
     idle: list[Any] = field(default_factory=list)
-    busy: dict[Any, _Job] = field(default_factory=dict)
+    busy: dict[Any, Job] = field(default_factory=dict)
     lost: int = 0  # workers that died
+    _wholes: list[InParts] = field(default_factory=list)
+    _said: set[str] = field(default_factory=set)  # why tasks are not done in parts
     _shared: Any = None
     _begun: bool = False  # whether a worker has ever begun
     _failed: int = 0  # starts in a row
@@ -130,7 +103,7 @@ class Crew:
         Raises:
             OvvisError: what a worker raised that ends all work, or no worker can be had.
         """
-        queue = _Queue(tasks)
+        queue = Queue(tasks)
         self._alive, said = time.monotonic(), False
         try:
             while self.busy or queue.up_to(1):
@@ -148,26 +121,41 @@ class Crew:
             for job in self.busy.values():
                 self.tidy(job.task)
 
-    def _hire(self, queue: _Queue) -> None:
+    @property
+    def in_parts(self) -> int:
+        """How many frames are done of tasks that are not done yet, in parts that are."""
+        return sum(whole.frames for whole in self._wholes)
+
+    @property
+    def _most(self) -> int:
+        """How many workers there can be."""
+        return max(1, self._room if self.workers is None else self.workers)
+
+    def _hire(self, queue: Queue) -> None:
         """Have as many workers as there are tasks and room for; the first alone, so that it can share what it makes."""
         if time.monotonic() - self._looked > LOOKED:
             self._room, self._looked = self.hands.room(), time.monotonic()
-        most = max(1, self._room if self.workers is None else self.workers) if self._begun else 1
+        most = self._most if self._begun else 1
         here = len(self.busy) + len(self.idle) + len(self.loading)
         wanted = min(most, len(self.busy) + queue.up_to(most))
         for _ in range(here, wanted):
             self.loading.add(self.hands.hire(self._shared))
+        now = time.monotonic()
+        if any(job.asked and now - job.began < CUTTING for job in self.busy.values()):
+            return  # there may be work for all of them in a moment
         while self.idle and len(self.busy) + len(self.idle) > wanted and not queue.up_to(1):
             self._leave(self.idle.pop())  # others may need the place
 
-    def _assign(self, queue: _Queue) -> None:
+    def _assign(self, queue: Queue) -> None:
         while self.idle and queue.up_to(1):
             hand, job = self.idle.pop(), queue.next()
             job.began = time.monotonic()
+            others = self._most > 1 and queue.up_to(self._most) < self._most  # would stand idle
+            job.asked = self.spread and job.may_spread and job.whole is None and others
             self.busy[hand] = job
-            self.hands.give(hand, job.task)
+            self.hands.give(hand, Spreadable(job.task) if job.asked else job.task)
 
-    def _take(self, hand: Any, answer: Any, queue: _Queue) -> Iterator[Outcome]:
+    def _take(self, hand: Any, answer: Any, queue: Queue) -> Iterator[Outcome]:
         if hand in self.loading:
             self._start(hand, answer)
             return
@@ -177,14 +165,48 @@ class Crew:
             yield from self._lose(hand, job, answer, queue)
             return
         self.idle.append(hand)
-        if not isinstance(answer, Raised):
-            fare = self.fares[hand.node]
-            fare.tasks, fare.seconds = fare.tasks + 1, fare.seconds + seconds
-            yield Outcome(job.task, answer, None, hand.node, seconds)
-        elif answer.kind == "resource":
+        if isinstance(answer, Raised) and answer.kind == "resource":
             raise ResourceError(f"{hand.node}: {answer.message}")
+        if job.whole is not None and job.whole.over:
+            return
+        fare = self.fares[hand.node]
+        fare.seconds += 0 if isinstance(answer, Raised) else seconds
+        if isinstance(answer, Spread):
+            self._cut_up(job, answer, queue)
+        elif isinstance(answer, WholeOnly):
+            self._as_a_whole(job, answer, queue)
+        elif isinstance(answer, Part) and job.whole is not None:
+            self._count(job.whole, answer, queue)
         else:
-            yield Outcome(job.task, None, answer.message, hand.node, seconds)
+            self._forget(job.whole, queue)
+            problem = answer.message if isinstance(answer, Raised) else None
+            fare.tasks += problem is None
+            yield Outcome(job.answered, answer if problem is None else None, problem, hand.node, seconds)
+
+    def _cut_up(self, job: Job, answer: Spread, queue: Queue) -> None:
+        whole = InParts(job.task, answer.then, len(answer.parts))
+        self._wholes.append(whole)
+        queue.again(*(Job(part, whole=whole) for part in answer.parts or [whole.then]))
+
+    def _count(self, whole: InParts, part: Part, queue: Queue) -> None:
+        """Count a part; when it was the last, its task's end is next."""
+        whole.left, whole.frames = whole.left - 1, whole.frames + part.frames
+        if not whole.left:
+            queue.again(Job(whole.then, whole=whole))
+
+    def _as_a_whole(self, job: Job, answer: WholeOnly, queue: Queue) -> None:
+        if answer.why not in self._said:
+            self._said.add(answer.why)
+            self.say(answer.why)
+        self._forget(job.whole, queue)
+        queue.again(Job(job.answered, job.killed, job.nodes, may_spread=False))
+
+    def _forget(self, whole: InParts | None, queue: Queue) -> None:
+        """Drop what is left of a task that was done in parts."""
+        if whole is not None:
+            whole.over = True
+            self._wholes.remove(whole)
+            queue.drop(whole)
 
     def _start(self, hand: Any, answer: Any) -> None:
         """Take a worker in, or see why there is none."""
@@ -207,19 +229,22 @@ class Crew:
         self.idle.append(hand)
         self._looked = -1e9
 
-    def _lose(self, hand: Any, job: _Job, lost: Lost, queue: _Queue) -> Iterator[Outcome]:
+    def _lose(self, hand: Any, job: Job, lost: Lost, queue: Queue) -> Iterator[Outcome]:
         """Take up again what a dead worker had at hand, or give it up."""
         self._leave(hand)
         self.fares[hand.node].lost += 1
         self.lost += 1
         self._looked = -1e9
+        if job.whole is not None and job.whole.over:
+            return
         job.killed, job.nodes = job.killed + (not lost.with_node), job.nodes + lost.with_node
         if job.killed < TRIES and job.nodes < NODES:
             queue.again(job)
             return
         self.tidy(job.task)
+        self._forget(job.whole, queue)
         how = f"{job.killed} workers died at it" if job.killed >= TRIES else f"{job.nodes} machines went with it"
-        yield Outcome(job.task, None, f"{how} ({lost.reason})", hand.node)
+        yield Outcome(job.answered, None, f"{how} ({lost.reason})", hand.node)
 
     def _leave(self, hand: Any) -> None:
         self.hands.dismiss(hand)

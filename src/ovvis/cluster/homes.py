@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ovvis import bucket
+from ovvis.cluster.spreading import stretches_name
 from ovvis.errors import InputError
 from ovvis.files.hidden import clear_leftovers, hidden_file, hidden_folder
 from ovvis.files.lock import release_lock, take_lock
 from ovvis.files.output import LOCK, OutputFolder
 from ovvis.outputs.formats.tracks_json import TRACKS
 from ovvis.paths import user_path
-from ovvis.predictions.run_settings import keep_settings
+from ovvis.places import BucketPlace, FolderPlace, Place
+from ovvis.predictions.run_settings import agree_on
 from ovvis.results.video_folder import VIDEO, WRITTEN, is_whole
 
 DYING = 3.0  # seconds that a killed process may take to go
@@ -45,6 +47,9 @@ class Home(Protocol):
             patience: seconds to wait for another process that writes it.
         """
 
+    def stretches(self, name: str) -> Place:
+        """Return where what is said of a video's stretches lies until its results are there."""
+
     def tidy(self, name: str) -> None:
         """Remove what killed processes left of a folder."""
 
@@ -59,7 +64,7 @@ class Home(Protocol):
         """
 
     def agree(self, name: str, facts: Mapping[str, Any], anew: str) -> list[str]:
-        """Write what makes the results, or compare it with what made those that are there: see `keep_settings`."""
+        """Write what makes the results, or compare it with what made those that are there: see `agree_on`."""
 
     def has(self, name: str) -> bool:
         """Return whether a file of the home itself is there."""
@@ -75,10 +80,13 @@ class Home(Protocol):
 
 
 @contextmanager
-def seen_by_all(folder: Path) -> Iterator[Path]:
-    """Give a hidden file of a folder that other machines must see, if it is the same folder to them."""
-    with hidden_file(folder, "seen-by-all") as token:
-        yield token
+def shown(place: Place) -> Iterator[list[Path]]:
+    """Give what another machine must see if it is to see a place: of a folder a hidden file in it."""
+    if not isinstance(place, FolderPlace):
+        yield []
+        return
+    with hidden_file(place.path, "seen-by-all") as token:
+        yield [token]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,10 @@ class FolderHome:
         """See `Home`."""
         with OutputFolder(self.path / name, WRITTEN, overwrite=True, patience=patience) as folder:
             yield folder
+
+    def stretches(self, name: str) -> Place:
+        """See `Home`."""
+        return FolderPlace(self.path / stretches_name(name))
 
     def tidy(self, name: str) -> None:
         """See `Home`."""
@@ -130,7 +142,7 @@ class FolderHome:
 
     def agree(self, name: str, facts: Mapping[str, Any], anew: str) -> list[str]:
         """See `Home`."""
-        return keep_settings(self.path / name, facts, "", anew)
+        return agree_on(FolderPlace(self.path), name, facts, "", anew)
 
     def has(self, name: str) -> bool:
         """See `Home`."""
@@ -149,8 +161,8 @@ class FolderHome:
     @contextmanager
     def shown(self) -> Iterator[list[Path]]:
         """See `Home`."""
-        with seen_by_all(self.path) as token:
-            yield [token]
+        with shown(FolderPlace(self.path)) as token:
+            yield token
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +194,10 @@ class BucketHome:
             for file in sorted(made, key=lambda path: path.name == TRACKS):
                 bucket.put(file, bucket.below(self.address, f"{name}/{file.name}"))
 
+    def stretches(self, name: str) -> Place:
+        """See `Home`."""
+        return BucketPlace(bucket.below(self.address, stretches_name(name)))
+
     def tidy(self, name: str) -> None:
         """Do nothing: what was not whole never was there."""
 
@@ -198,15 +214,7 @@ class BucketHome:
 
     def agree(self, name: str, facts: Mapping[str, Any], anew: str) -> list[str]:
         """See `Home`."""
-        address = bucket.below(self.address, name)
-        with tempfile.TemporaryDirectory() as folder:
-            copy, there = Path(folder) / name, bucket.read(address)
-            if there is not None:
-                copy.write_bytes(there)
-            said = keep_settings(copy, facts, "", anew, str(self))
-            if there is None:
-                bucket.put(copy, address)
-            return said
+        return agree_on(BucketPlace(self.address), name, facts, "", anew)
 
     def has(self, name: str) -> bool:
         """See `Home`."""

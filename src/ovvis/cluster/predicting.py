@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ovvis.cluster.spreading import FOLLOWING, SPREAD, Footage, Spreading, clear, stretches_name
 from ovvis.cluster.work import Begun, begun
 from ovvis.datasets.annotations import Video
 from ovvis.datasets.frames import open_video
 from ovvis.evaluation.records import ResultTrack
-from ovvis.files.hidden import clear_leftovers
-from ovvis.predictions.video_file import is_done, results_file, write_video
+from ovvis.places import Place
+from ovvis.predictions.video_file import RESULTS, is_done, results_name, write_video
 from ovvis.progress import Bars
 from ovvis.sources.source import FrameError
 from ovvis.structures import VideoResult
@@ -45,13 +47,14 @@ class Predicted:
 class PredictJob:
     """What is done with each video. It can be sent to another process."""
 
-    folder: Path  # of the predictions
+    place: Place  # of the predictions
     images: bool  # whether results are COCO's, of images
     suffix: str  # of hidden files
     ids: tuple[int, ...]  # the category of each label
     levels: str | None
     load: Callable[[EmbeddedWords | None], VideoSegmenter]
     made: Callable[[VideoSegmenter], dict[str, Any]]  # what makes its results
+    spread: int = SPREAD  # frames of a stretch of a long video, where several workers share it
 
 
 class Predicting:
@@ -64,25 +67,49 @@ class Predicting:
 
     def __init__(self, job: PredictJob, segmenter: VideoSegmenter | None = None) -> None:
         self._job, self._segmenter = job, segmenter
+        self._made: dict[str, Any] = {}
+        self._spreading = Spreading(self, job.spread)
 
     def begin(self, shared: EmbeddedWords | None) -> Begun:
         """Load the model, and embed the words if nobody else has."""
         self._segmenter = self._job.load(shared)
-        return begun(self._segmenter, self._job.made(self._segmenter))
+        self._made = self._job.made(self._segmenter)
+        return begun(self._segmenter, self._made)
 
-    def work(self, task: DatasetVideo, bars: Bars) -> Predicted:
-        """Predict one video, unless its results are there."""
-        job, video, segmenter = self._job, task.video, self._segmenter
-        assert segmenter is not None, "a workman begins before it works"
-        if is_done(job.folder, video):  # another process may have been faster
+    def work(self, task: Any, bars: Bars) -> Any:
+        """Do what is asked of one video: see `Spreading.work`. Of a whole one the answer is `Predicted`."""
+        return self._spreading.work(task, bars)
+
+    def is_done(self, task: DatasetVideo) -> bool:
+        """Return whether there is nothing to do."""
+        return is_done(self._job.place, task.video)
+
+    def footage(self, task: DatasetVideo) -> Footage:
+        """See `spreading.Whole`."""
+        open, files = partial(open_video, task.paths, task.video, self._job.levels), self.stretches(task)
+        return Footage(str(task.video.id), task.video.name, open, self._loaded, self._made, files)
+
+    @property
+    def _loaded(self) -> VideoSegmenter:
+        assert self._segmenter is not None, "a workman begins before it works"
+        return self._segmenter
+
+    def stretches(self, task: DatasetVideo) -> Place:
+        """See `spreading.Whole`."""
+        return self._job.place.below(RESULTS).below(stretches_name(str(task.video.id)))
+
+    def whole(self, task: DatasetVideo, bars: Bars, make: Callable[..., VideoResult] | None = None) -> Predicted:
+        """See `spreading.Whole`."""
+        job, video = self._job, task.video
+        if self.is_done(task):  # another process may have been faster
+            clear(self.stretches(task))
             return Predicted()
         try:
             source = open_video(task.paths, video, job.levels)
-            with (
-                bars("predicting", "frames", len(video.files)) as done,
-                segmenter(source, on_frame=done) as result,
-            ):
-                count = write_video(job.folder, video, self._tracks(video, result), job.images, job.suffix)
+            what, maker = (FOLLOWING, make) if make else ("predicting", self._loaded)
+            with bars(what, "frames", len(video.files)) as done, maker(source, on_frame=done) as result:
+                count = write_video(job.place, video, self._tracks(video, result), job.images, job.suffix)
+                clear(self.stretches(task))
                 return Predicted(len(video.files), count, tuple(result.notes))
         except FrameError as error:
             return Predicted(problem=str(error))
@@ -91,8 +118,11 @@ class Predicting:
         for track in result.tracks:
             yield ResultTrack(video.id, self._job.ids[track.label_index], track.score, track.masks)
 
-    def tidy(self, task: DatasetVideo) -> None:
-        """Remove what killed workmen left of a video."""
-        target = results_file(self._job.folder, task.video)
+    def tidy(self, task: Any) -> None:
+        """Remove what killed workmen left of a video, or of a part of it."""
+        self._spreading.tidy(task)
+
+    def clean(self, task: DatasetVideo) -> None:
+        """See `spreading.Whole`."""
         with suppress(OSError):
-            clear_leftovers(target.parent, target.name)
+            self._job.place.tidy(results_name(task.video))

@@ -18,6 +18,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError
 
 from ovvis.cluster.facts import versions
+from ovvis.cluster.spreading import FOLLOWING
 from ovvis.cluster.work import Begun, Lost, MakeWorkman, Raised
 from ovvis.errors import InputError, OvvisError, ResourceError
 from ovvis.files.signals import ENDING
@@ -34,6 +35,10 @@ CORES = 2.0
 
 APPEARS = 15.0  # seconds
 ASKED = 2.0  # seconds between questions how far a worker is
+
+
+UNCOUNTED = ("painting", FOLLOWING)
+"""What is done with frames that were counted already."""
 
 
 class _Actor:
@@ -92,7 +97,7 @@ class _Actor:
 
         def advance(done: int, in_all: int | None = None, now: str | None = None, /) -> None:
             del in_all, now
-            if unit == "frames" and what != "painting":
+            if unit == "frames" and what not in UNCOUNTED:
                 self._frames = done
 
         yield advance

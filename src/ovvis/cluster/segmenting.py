@@ -6,15 +6,19 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovvis.bucket import is_bucket
 from ovvis.cluster.homes import Home
+from ovvis.cluster.spreading import FOLLOWING, SPREAD, Footage, Spreading, clear
 from ovvis.cluster.work import Begun, begun
 from ovvis.errors import InputError
+from ovvis.inference.lost import LostWindowsError
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.paths import user_path
+from ovvis.places import Place
 from ovvis.progress import Bars
 from ovvis.results.video_folder import Making, Painting, Reading, as_it_is, write_results
 from ovvis.sources.place import is_address
@@ -64,6 +68,8 @@ class SegmentJob:
     overwrite: bool = False
     patience: float = 0.0  # seconds to wait for a folder that another process writes
     keep: Callable[[VideoResult], None] = lambda _: None  # called with each result
+    spread: int = SPREAD  # frames of a stretch of a long video, where several workers share it
+    facts: Any = None  # what makes the results, as JSON knows it, beside what the model says of itself
 
 
 class Segmenting:
@@ -77,11 +83,14 @@ class Segmenting:
     def __init__(self, job: SegmentJob, reading: Reading = as_it_is) -> None:
         self._job, self._reading = job, reading
         self._segmenter: VideoSegmenter | None = None
+        self._made: dict[str, Any] = {}
+        self._spreading = Spreading(self, job.spread, job.facts)
 
     def begin(self, shared: EmbeddedWords | None) -> Begun:
         """Load the model, and embed the words if nobody else has."""
         self._segmenter = self._job.load(shared)
-        return begun(self._segmenter, self._job.made(self._segmenter))
+        self._made = self._job.made(self._segmenter)
+        return begun(self._segmenter, self._made)
 
     @property
     def model(self) -> str | None:
@@ -92,10 +101,29 @@ class Segmenting:
         """Return whether there is nothing to do."""
         return not self._job.overwrite and self._job.home.is_done(task.name, task.source, self._job.painting.video)
 
-    def work(self, task: VideoTask, bars: Bars) -> Row:
-        """Segment one video, unless its results are there."""
+    def work(self, task: Any, bars: Bars) -> Any:
+        """Do what is asked of one video: see `Spreading.work`. Of a whole one the answer is its `Row`."""
+        return self._spreading.work(task, bars)
+
+    def footage(self, task: VideoTask) -> Footage:
+        """See `spreading.Whole`."""
+        open, files = partial(self._job.open, task.source), self.stretches(task)
+        return Footage(task.source, task.name, open, self._loaded(), self._made, files)
+
+    def stretches(self, task: VideoTask) -> Place:
+        """See `spreading.Whole`."""
+        return self._job.home.stretches(task.name)
+
+    def _loaded(self) -> VideoSegmenter:
+        if self._segmenter is None:  # what is wrong with the model ends everything
+            self._segmenter = self._job.load(None)
+        return self._segmenter
+
+    def whole(self, task: VideoTask, bars: Bars, make: Callable[..., VideoResult] | None = None) -> Row:
+        """See `spreading.Whole`."""
         job, name = self._job, task.name
         if self.is_done(task):
+            clear(self.stretches(task))
             return Row(name, said="there already", state="there")
         began = time.monotonic()
         try:
@@ -104,17 +132,16 @@ class Segmenting:
                 raise InputError(f"{frames.info.name} does not end: give it alone, or with --duration or --max-frames")
         except InputError as error:
             return Row(name, said=str(error), state="broken")
-        if self._segmenter is None:  # what is wrong with the model ends everything
-            self._segmenter = job.load(None)
-        segmenter = self._segmenter
+        maker = make or self._loaded()
         said = list(frames.notes)
         try:
             with ExitStack() as held:
                 with job.home.writing(name, job.patience) as folder:
-                    making = Making(frames, lambda: segmenter, Stopwatch(), task.what)
+                    making = Making(frames, lambda: maker, Stopwatch(), FOLLOWING if make else task.what)
                     result, unpainted = write_results(
                         held, folder, making, job.painting, bars=bars, reading=self._reading
                     )
+                clear(self.stretches(task))
                 job.keep(result)
                 said += [note for note in result.notes if note not in said]
                 problems = [*([result.problem] if result.problem else []), *unpainted]
@@ -122,16 +149,22 @@ class Segmenting:
                     name,
                     len(result.frame_indices),
                     len(result.best_tracks(job.painting.least)),
-                    time.monotonic() - began,
+                    sum(result.seconds.values()) if make else time.monotonic() - began,  # of all workers
                     "; ".join(problems),
                     "part" if problems else "done",
                     tuple(said),
                 )
+        except LostWindowsError:
+            raise
         except InputError as error:
             return Row(name, said=str(error), state="broken", notes=tuple(said))
 
-    def tidy(self, task: VideoTask) -> None:
-        """Remove what killed workmen left of a video."""
+    def tidy(self, task: Any) -> None:
+        """Remove what killed workmen left of a video, or of a part of it."""
+        self._spreading.tidy(task)
+
+    def clean(self, task: VideoTask) -> None:
+        """See `spreading.Whole`."""
         self._job.home.tidy(task.name)
 
 

@@ -13,6 +13,7 @@ from ovvis.cluster.crew import Crew, Hand
 from ovvis.cluster.facts import Agreement
 from ovvis.cluster.homes import home_of
 from ovvis.cluster.segmenting import PATIENCE, Row, Segmenting, SegmentJob, VideoTask
+from ovvis.cluster.spreading import SPREAD
 from ovvis.cluster.work import Begun
 from ovvis.errors import InputError
 from ovvis.predictions.run_settings import SETTINGS
@@ -46,6 +47,7 @@ def segment_videos(
     workers: int | None = None,
     cores: float | None = None,
     gpus: float | None = None,
+    spread: int = SPREAD,
     say: Callable[[str], None] = print,
     **options: Any,
 ) -> Iterator[Row]:
@@ -71,6 +73,8 @@ def segment_videos(
         workers: at most; None: as many as fit.
         cores: of a worker; None: 2.
         gpus: of a worker; None: 1 if the cluster has any.
+        spread: frames of a stretch; a longer video is looked at in stretches by several workers, where some would stand
+            idle. 0 never.
         say: told what a person should know.
         options: of `VideoSegmenter`: short_edge, batch, max_tracks, ...
 
@@ -94,6 +98,8 @@ def segment_videos(
         bounded=False,
         painting=Painting(paint, min_score),
         patience=PATIENCE,
+        spread=spread,
+        facts=facts,
     )
     with tempfile.TemporaryDirectory() as scratch:
         listed = _listed(videos, column, Path(scratch) / "videos.txt")
@@ -103,7 +109,7 @@ def segment_videos(
         tasks = (VideoTask(source, names.of(source)) for source in listed)
         make, gpus = partial(Segmenting, job), 0.0 if device == "cpu" else gpus
         with home.shown() as sees:
-            yield from _rows(make, tasks, ray, workers, cores, gpus, sees, say)
+            yield from _rows(make, tasks, ray, workers, cores, gpus, spread > 0, sees, say)
 
 
 def _rows(
@@ -113,6 +119,7 @@ def _rows(
     workers: int | None,
     cores: float | None,
     gpus: float | None,
+    spread: bool,
     sees: list[Path],
     say: Callable[[str], None],
 ) -> Iterator[Row]:
@@ -125,7 +132,7 @@ def _rows(
             say(line)
 
     with RayHands(address, make, cores, gpus, sees) as hands:
-        for outcome in Crew(hands, agree, say, workers, tidy=make().tidy).run(tasks):
+        for outcome in Crew(hands, agree, say, workers, tidy=make().tidy, spread=spread).run(tasks):
             failed = Row(outcome.task.name, said=outcome.problem or "", state="broken")
             yield failed if outcome.answer is None else outcome.answer
 

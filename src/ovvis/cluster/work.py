@@ -29,6 +29,35 @@ def begun(segmenter: VideoSegmenter, made: dict[str, Any]) -> Begun:
     return Begun(made, segmenter.model.name, words, tuple(segmenter.model.notes))
 
 
+@dataclass(frozen=True, slots=True)
+class Spreadable:
+    """A task that is given away when others would stand idle: its workman may answer `Spread` or `WholeOnly`."""
+
+    task: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A task cut up: parts that anybody may do at the same time, and the task that waits for all of them."""
+
+    parts: tuple[Any, ...]  # each is answered with a `Part`, or `WholeOnly`
+    then: Any  # its answer is that of the whole task
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What came of a part of a task."""
+
+    frames: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WholeOnly:
+    """That a task cannot be cut up, or came apart as its parts were done: somebody must do all of it."""
+
+    why: str  # for people
+
+
 class Workman(Protocol):
     """Does one task after another, with what it loads once."""
 

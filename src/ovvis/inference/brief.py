@@ -46,7 +46,8 @@ class Brief:
             else:
                 parts[_evidence(class_key(one))] = seen.evidence(one)
         self._sketches: list[Sketch] = []
-        if seen.masks.device.type != "cpu":  # there NumPy picks several times faster, and nothing is to be waited for
+        # On a CPU NumPy picks several times faster, and nothing is to be waited for.
+        if seen.masks.device.type != "cpu" and seen.codes is None:
             self._sketches = [Sketch(seen.masks[:, t], seen.positive[:, t]) for t in range(seen.masks.shape[1])]
         for t, sketch in enumerate(self._sketches):
             parts |= {f"{name} {t}": part for name, part in sketch.parts.items()}
@@ -76,6 +77,8 @@ class Brief:
 
     def codes(self) -> list[MaskCode]:
         """Return the masks of each frame."""
+        if self._seen.codes is not None:
+            return self._seen.codes
         masks, positive = self._seen.masks, self._seen.positive
         if not self._sketches:
             return [pack(masks[:, t], positive[:, t]) for t in range(masks.shape[1])]

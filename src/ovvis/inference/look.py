@@ -33,6 +33,7 @@ from ovvis.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from ovvis.inference.brief import Brief
+    from ovvis.inference.mask_code import MaskCode
 
 WIDE = 4096  # labels; of more a frame keeps what its class scores are made of, and not them
 ClassKey = tuple[ClassScore, float | None]
@@ -67,6 +68,7 @@ class Seen:
     ) -> None:
         self.prediction, self.sound = prediction, sound
         self.brief: Brief | None = None  # what is read back, once that has begun
+        self.codes: list[MaskCode] | None = None  # of each frame, where its masks themselves are not here any more
         self._class_logits = class_logits
         self.vectors = vectors
         if prediction.object_logits is None:
@@ -77,6 +79,15 @@ class Seen:
         self.logit_scale = logit_scale
         self._classes: dict[ClassKey, Tensor] = {}
         self._scores: dict[object, Tensor] = {}
+
+    def check(self) -> None:
+        """Refuse what is no number, where that was not done yet.
+
+        Raises:
+            InputError: the network overflows.
+        """
+        if self.sound is not None and not bool(self.sound):
+            raise overflow(self.prediction.embeddings.dtype)
 
     @cached_property
     def logits(self) -> Tensor:

@@ -127,7 +127,7 @@ class Recording:
         self.alone = seen.masks[:, 0] if not len(self) and seen.masks.shape[1] == 1 else None
         if brief is None:
             few = (seen.objects.cpu(), seen.confidence.cpu(), seen.pixels.cpu())
-            codes = [pack(seen.masks[:, t], seen.positive[:, t]) for t in range(seen.masks.shape[1])]
+            codes = seen.codes or [pack(seen.masks[:, t], seen.positive[:, t]) for t in range(seen.masks.shape[1])]
         else:
             few = (brief["objects"], brief["confidence"], brief["pixels"])
             codes = brief.codes()

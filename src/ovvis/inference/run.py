@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,10 +33,17 @@ class Run:
         segmenter: what segments it.
         source: its frames.
         keep_frames: whether tracks are made in the end; a stream keeps no frames.
+        told: each window in order, with what the network said of it already.
     """
 
-    def __init__(self, segmenter: VideoSegmenter, source: Source, keep_frames: bool = True) -> None:
-        self._segmenter = segmenter
+    def __init__(
+        self,
+        segmenter: VideoSegmenter,
+        source: Source,
+        keep_frames: bool = True,
+        told: Iterable[tuple[Window, Seen]] | None = None,
+    ) -> None:
+        self._segmenter, self._told = segmenter, told
         self._cores = CoresWatch(segmenter.model.device.type == "cpu" and torch.get_num_threads() > 1)
         # A stream gives each frame as soon as it can.
         self._ahead = keep_frames and "overlap" in segmenter.model.accelerated
@@ -61,8 +68,11 @@ class Run:
 
     def _begun(self) -> Generator[tuple[Window, Seen]]:
         """Yield each window once what is wanted of it is on its way."""
-        with closing(iter(self.look)) as look:  # which ends the thread that reads ahead
-            for window, seen in look:
+        with ExitStack() as stack:
+            windows = self._told
+            if windows is None:
+                windows = stack.enter_context(closing(iter(self.look)))  # which ends the thread that reads ahead
+            for window, seen in windows:
                 if self._ahead:
                     with self.watch("tubes"):
                         seen.brief = Brief(seen, [self.settings])

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from ovvis.inference.associations import build_association
 from ovvis.inference.followed import Gatherer, follow
-from ovvis.inference.look import Look
+from ovvis.inference.look import Look, Seen
 from ovvis.inference.proposals import Detecting, final_of, proposals
 from ovvis.inference.region import PlacedMasks, shown_size
 from ovvis.inference.run import Run
 from ovvis.sources.source import Source
-from ovvis.structures import SHOWN_SCORE, FrameResult, Storage, Track, VideoResult
+from ovvis.structures import SHOWN_SCORE, FrameResult, Storage, Track, VideoResult, Window
 
 if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
@@ -35,10 +35,19 @@ def segment(
     source: Source,
     on_frame: Callable[[int], None] | None,
     on_seen: Callable[[Iterator[FrameResult]], object] | None,
+    told: Iterable[tuple[Window, Seen]] | None = None,
 ) -> VideoResult:
-    """Segment a whole video: see `VideoSegmenter.__call__`."""
+    """Segment a whole video: see `VideoSegmenter.__call__`.
+
+    Args:
+        segmenter: what segments it.
+        source: its frames.
+        on_frame: see there.
+        on_seen: see there.
+        told: each window in order, with what the network said of it already; the frames are not read then.
+    """
     if segmenter.settings.followed == "queries":
-        made = _follow_queries(segmenter, source, on_frame, on_seen)
+        made = _follow_queries(segmenter, source, on_frame, on_seen, told)
     else:
         made = _follow_proposals(segmenter, source, on_frame)
     info, look = source.info, made.look
@@ -67,9 +76,10 @@ def _follow_queries(
     source: Source,
     on_frame: Callable[[int], None] | None,
     on_seen: Callable[[Iterator[FrameResult]], object] | None,
+    told: Iterable[tuple[Window, Seen]] | None,
 ) -> _Made:
     """Follow the network's queries through a video."""
-    run = Run(segmenter, source)
+    run = Run(segmenter, source, told=told)
     try:
         indices: list[int] = []
         times: list[float] = []

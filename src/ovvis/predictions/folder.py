@@ -9,8 +9,9 @@ DIR/results.json, ...        the whole split: `ovvis.predictions.submission`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,13 +20,13 @@ from typing import Any, TextIO
 from ovvis.datasets.annotations import Annotations, Video
 from ovvis.errors import DISK_FULL, InputError
 from ovvis.evaluation.records import ResultTrack
-from ovvis.files.hidden import clear_leftovers
+from ovvis.files.hidden import clear_leftovers, hidden_folder
 from ovvis.files.lock import clear_locks, release_lock, take_lock
 from ovvis.files.output import disk_full
-from ovvis.paths import user_path
-from ovvis.predictions.run_settings import SETTINGS, keep_settings
-from ovvis.predictions.submission import packed_files
-from ovvis.predictions.video_file import BROKEN, RESULTS, broken_file, is_done, mark_broken, results_file, write_video
+from ovvis.places import FolderPlace, place_of
+from ovvis.predictions.run_settings import SETTINGS, agree_on
+from ovvis.predictions.submission import pack, packed_files
+from ovvis.predictions.video_file import BROKEN, RESULTS, broken_name, is_done, mark_broken, results_name, write_video
 
 PATIENCE = 0.5  # seconds; another process that starts may hold a lock for a moment, to see whether it is free
 
@@ -68,7 +69,7 @@ class PredictionFolder:
     a hidden name until it is whole and on the disk.
 
     Args:
-        path: the folder; made on entering.
+        place: the folder, made on entering, or an address in a bucket.
         dataset: the split.
         images: whether it is one of images (COCO's results) and not of videos (YouTube-VIS's).
         shard: the videos that this process works on.
@@ -78,13 +79,27 @@ class PredictionFolder:
     """
 
     def __init__(
-        self, path: str | Path, dataset: Annotations, images: bool = False, shard: Shard | None = None
+        self, place: str | Path, dataset: Annotations, images: bool = False, shard: Shard | None = None
     ) -> None:
-        self.path = user_path(path).absolute()
+        self.place = place_of(place)
         self.dataset, self.images, self.shard = dataset, images, shard or Shard()
         self._lock: TextIO | None = None
 
+    @property
+    def path(self) -> Path:
+        """The folder, where it is one on this machine.
+
+        Raises:
+            ValueError: it lies in a bucket.
+        """
+        if not isinstance(self.place, FolderPlace):
+            raise ValueError(f"{self.place} is no folder of this machine")
+        return self.place.path
+
     def __enter__(self) -> PredictionFolder:
+        if not isinstance(self.place, FolderPlace):  # there are no locks, and what is not whole is not there
+            self.place.has(SETTINGS)  # what is wrong with the address is told before any work
+            return self
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = take_lock(self.path, self.shard.suffix, PATIENCE)
@@ -111,8 +126,9 @@ class PredictionFolder:
         if self._lock is not None:
             release_lock(self._lock)
             self._lock = None
-        with suppress(OSError):  # what is not empty stays
-            self.path.rmdir()
+        if isinstance(self.place, FolderPlace):
+            with suppress(OSError):  # what is not empty stays
+                self.path.rmdir()
 
     def clear(self) -> None:
         """Remove every prediction in the folder, whole or not, and nothing else.
@@ -120,13 +136,15 @@ class PredictionFolder:
         Raises:
             InputError: another shard is at work in it.
         """
-        if clear_locks(self.path, self.shard.suffix):
+        place = self.place
+        if isinstance(place, FolderPlace) and clear_locks(place.path, self.shard.suffix):
             raise InputError(f"--restart would drop what other shards are predicting in {self.path}: wait for them")
-        for folder in (self.path / RESULTS, self.path / BROKEN):
-            for file in folder.glob("*.json"):
-                file.unlink()
+        for folder in (place.below(RESULTS), place.below(BROKEN)):
+            for name in folder.names():
+                if name.endswith(".json"):
+                    folder.remove(name)
         for name in (SETTINGS, *packed_files(self.dataset.categories)):
-            (self.path / name).unlink(missing_ok=True)
+            place.remove(name)
 
     def keep_settings(self, settings: dict[str, Any]) -> list[str]:
         """Write what makes the results, or compare it with what made those that are there.
@@ -140,26 +158,38 @@ class PredictionFolder:
         Raises:
             InputError: a setting differs; names it, both values and the remedy.
         """
-        if not (self.path / SETTINGS).exists() and (found := self._results()):
+        if not self.place.has(SETTINGS) and (found := self._results()):
             raise InputError(
-                f"output folder {self.path} holds results ({found}) without {SETTINGS}, so what made them is not "
+                f"output folder {self.place} holds results ({found}) without {SETTINGS}, so what made them is not "
                 "known: choose another --output, or drop them with --restart"
             )
-        return keep_settings(self.path / SETTINGS, settings, self.shard.suffix)
+        return agree_on(self.place, SETTINGS, settings, self.shard.suffix)
 
     def _results(self) -> str | None:
         """Return the name of the first file of results, whoever wrote it."""
-        whole = [self.path / name for name in packed_files(self.dataset.categories)]
-        found = [*(self.path / RESULTS).glob("*.json"), *(path for path in whole if path.exists())]
-        return found[0].relative_to(self.path).as_posix() if found else None
+        for name in self.place.below(RESULTS).names():
+            if name.endswith(".json"):
+                return f"{RESULTS}/{name}"
+        return next((name for name in packed_files(self.dataset.categories) if self.place.has(name)), None)
 
     def file(self, video: Video) -> Path:
-        """Return the file of a video's results."""
-        return results_file(self.path, video)
+        """Return the file of a video's results, in a folder of this machine."""
+        return self.path / results_name(video)
 
     def done(self, video: Video) -> bool:
         """Return whether a video's results are there, whole."""
-        return is_done(self.path, video)
+        return is_done(self.place, video)
+
+    def _done(self, videos: Iterable[Video]) -> set[int]:
+        """Return the ids of those of some videos whose results are there, whole; of a bucket by one listing."""
+        if isinstance(self.place, FolderPlace):
+            return {video.id for video in videos if self.done(video)}
+        there = set(self.place.below(RESULTS).names())
+        return {video.id for video in videos if f"{video.id}.json" in there}
+
+    def _marked(self) -> set[str]:
+        """Return the names of the files of broken videos."""
+        return {f"{BROKEN}/{name}" for name in self.place.below(BROKEN).names()}
 
     def mine(self) -> list[Video]:
         """Return the videos of this shard, in the dataset's order."""
@@ -167,7 +197,8 @@ class PredictionFolder:
 
     def pending(self) -> list[Video]:
         """Return the videos of this shard that have no results yet."""
-        return [video for video in self.mine() if not self.done(video)]
+        done = self._done(self.mine())
+        return [video for video in self.mine() if video.id not in done]
 
     def write(self, video: Video, tracks: Iterable[ResultTrack]) -> int:
         """Write a video's results, one mask at a time, and return how many there are.
@@ -175,21 +206,51 @@ class PredictionFolder:
         Raises:
             ResourceError: the disk is full.
         """
-        return write_video(self.path, video, tracks, self.images, self.shard.suffix)
+        return write_video(self.place, video, tracks, self.images, self.shard.suffix)
 
     def mark_broken(self, video: Video, problem: str) -> None:
         """Write down why a video has no results."""
-        mark_broken(self.path, video, problem, self.shard.suffix)
+        mark_broken(self.place, video, problem, self.shard.suffix)
 
     def broken(self) -> list[Video]:
         """Return the videos of the whole split, other shards' too, that have no results because they are broken."""
-        return [
-            video for video in self.dataset.videos if broken_file(self.path, video).exists() and not self.done(video)
-        ]
+        marked, done = self._marked(), self._done(self.dataset.videos)
+        return [v for v in self.dataset.videos if broken_name(v) in marked and v.id not in done]
 
     def missing(self) -> list[Video]:
         """Return the videos of the whole split, other shards' too, that are neither done nor broken."""
-        return [v for v in self.dataset.videos if not self.done(v) and not broken_file(self.path, v).exists()]
+        marked, done = self._marked(), self._done(self.dataset.videos)
+        return [v for v in self.dataset.videos if v.id not in done and broken_name(v) not in marked]
+
+    def pack(self, on_file: Callable[[int], None] | None = None) -> list[tuple[str, int]]:
+        """Write the files of the whole split; see `submission.pack`.
+
+        Args:
+            on_file: called with the number of videos' files done.
+
+        Returns:
+            Names and bytes of what was written.
+        """
+        done = self._done(self.dataset.videos)
+        names = [results_name(video) for video in self.dataset.videos if video.id in done]
+        if isinstance(self.place, FolderPlace):
+            files = [self.path / name for name in names]
+            made = pack(self.path, self.dataset, files, self.shard.suffix, on_file)
+            return [(path.name, path.stat().st_size) for path in made]
+        written = []
+        with hidden_folder(Path(tempfile.gettempdir()), "ovvis-packed") as folder:
+            with closing(self._fetched(names)) as fetched:
+                made = pack(folder, self.dataset, fetched, on_file=on_file)
+            for path in made:
+                written.append((path.name, path.stat().st_size))
+                with self.place.writing(path.name) as target:
+                    path.replace(target)
+        return written
+
+    def _fetched(self, names: Iterable[str]) -> Generator[Path]:
+        for name in names:
+            with self.place.reading(name) as path:
+                yield path
 
 
 def _remove_leftovers(folder: Path, own: str) -> None:

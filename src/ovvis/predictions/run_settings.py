@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from ovvis.datasets.annotations import Annotations
 from ovvis.errors import InputError
 from ovvis.files.output import whole_file
+from ovvis.places import FolderPlace, Place
 
 SETTINGS = "settings.json"
 FORMAT, VERSION = "ovvis-predictions", 1
@@ -70,6 +73,25 @@ def keep_settings(
             )
         warnings.append(f"{said}: the last digits of the scores may differ from those of the results already there.")
     return warnings
+
+
+def agree_on(
+    place: Place, name: str, facts: Mapping[str, Any], suffix: str = "", anew: str = "drop them with --restart"
+) -> list[str]:
+    """Keep settings in a file of a place; see `keep_settings`."""
+    if isinstance(place, FolderPlace):
+        return keep_settings(place.path / name, facts, suffix, anew)
+    there = place.has(name)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / name
+        if there:
+            with place.reading(name) as path:
+                shutil.copyfile(path, copy)
+        said = keep_settings(copy, facts, suffix, anew, str(place))
+        if not there:
+            with place.writing(name) as path:
+                shutil.copyfile(copy, path)
+    return said
 
 
 def _publish_first(partial: Path, path: Path) -> None:

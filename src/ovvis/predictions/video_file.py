@@ -5,34 +5,35 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
 from ovvis.datasets.annotations import Video
 from ovvis.evaluation.records import ResultTrack
-from ovvis.files.output import whole_file
 from ovvis.masks import encode
 from ovvis.outputs.formats.tracks_json import write_segmentations, written_mask
+from ovvis.places import FolderPlace, Place
 
 RESULTS, BROKEN = "results", "broken"
 
 
-def results_file(folder: Path, video: Video) -> Path:
-    """Return the file of a video's results in a folder of predictions."""
-    return folder / RESULTS / f"{video.id}.json"
+def results_name(video: Video) -> str:
+    """Return the name of the file of a video's results in a folder of predictions."""
+    return f"{RESULTS}/{video.id}.json"
 
 
-def broken_file(folder: Path, video: Video) -> Path:
-    """Return the file that says why a video has no results."""
-    return folder / BROKEN / f"{video.id}.json"
+def broken_name(video: Video) -> str:
+    """Return the name of the file that says why a video has no results."""
+    return f"{BROKEN}/{video.id}.json"
 
 
-def is_done(folder: Path, video: Video) -> bool:
+def is_done(place: Place, video: Video) -> bool:
     """Return whether a video's results are there, whole."""
+    if not isinstance(place, FolderPlace):
+        return place.has(results_name(video))  # what has its name there is whole
     try:
-        with results_file(folder, video).open("rb") as file:
+        with (place.path / results_name(video)).open("rb") as file:
             start = file.read(1)
             file.seek(-2, os.SEEK_END)
             return start == b"[" and file.read(2) == b"]\n"
@@ -40,11 +41,11 @@ def is_done(folder: Path, video: Video) -> bool:
         return False
 
 
-def write_video(folder: Path, video: Video, tracks: Iterable[ResultTrack], images: bool, suffix: str) -> int:
+def write_video(place: Place, video: Video, tracks: Iterable[ResultTrack], images: bool, suffix: str) -> int:
     """Write a video's results, one mask at a time, and return how many there are.
 
     Args:
-        folder: of predictions.
+        place: of predictions.
         video: whose results they are.
         tracks: the results.
         images: whether it is one image (COCO's results) and no video (YouTube-VIS's).
@@ -54,16 +55,14 @@ def write_video(folder: Path, video: Video, tracks: Iterable[ResultTrack], image
         ResourceError: the disk is full.
     """
     count = 0
-    target = results_file(folder, video)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(target, suffix) as path, path.open("w", encoding="ascii") as file:
+    with place.writing(results_name(video), suffix) as path, path.open("w", encoding="ascii") as file:
         file.write("[")
         for track in tracks:
             file.write(",\n" if count else "\n")
             _write_entry(video, track, images, file)
             count += 1
         file.write("\n]\n")
-    broken_file(folder, video).unlink(missing_ok=True)
+    place.remove(broken_name(video))
     return count
 
 
@@ -81,11 +80,9 @@ def _write_entry(video: Video, track: ResultTrack, images: bool, file: TextIO) -
         file.write("}")
 
 
-def mark_broken(folder: Path, video: Video, problem: str, suffix: str) -> None:
+def mark_broken(place: Place, video: Video, problem: str, suffix: str) -> None:
     """Write down why a video has no results."""
-    target = broken_file(folder, video)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(target, suffix) as path:
+    with place.writing(broken_name(video), suffix) as path:
         path.write_text(
             json.dumps({"video_id": video.id, "name": video.name, "problem": problem}) + "\n", encoding="ascii"
         )

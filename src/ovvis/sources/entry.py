@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Generator
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import av
@@ -23,14 +24,13 @@ class AstrayError(Exception):
 class Entry:
     """A keyframe behind which every frame shown later lies, and what must come from there."""
 
-    times: list[int]  # pts of the frames of the file, in order, up to some behind the start
-    key: int  # pts of the keyframe
-    target: int  # pts of the first frame asked for
+    times: Sequence[int]  # pts of the frames from the keyframe up to the first frame asked for, in order
+    rank: int  # the keyframe's index in the file
 
     @property
-    def rank(self) -> int:
-        """The keyframe's index."""
-        return bisect_left(self.times, self.key)
+    def key(self) -> int:
+        """The keyframe's pts."""
+        return self.times[0]
 
     def led(
         self, frames: Generator[av.VideoFrame, None, None], harmed: Callable[[], bool]
@@ -44,31 +44,62 @@ class Entry:
         Raises:
             AstrayError: up to the target, they are not those that must come, or there was a loss.
         """
-        rank = self.rank
+        came = 0
         for frame in frames:
-            if rank == self.rank and (frame.pts is None or frame.pts < self.key):
+            if not came and (frame.pts is None or frame.pts < self.key):
                 continue  # the container led to an earlier keyframe, or it is shown before this one
-            if rank == self.rank and not (frame.key_frame and frame.pict_type == PictureType.I):
+            if not came and not (frame.key_frame and frame.pict_type == PictureType.I):
                 raise AstrayError
-            awaited = rank < len(self.times) and self.times[rank] <= self.target
             # What a decoder makes up in place of lost data depends on all that it saw before.
-            if awaited and (harmed() or frame.pts != self.times[rank]):
+            if came < len(self.times) and (harmed() or frame.pts != self.times[came]):
                 raise AstrayError
-            rank += 1
+            came += 1
             yield frame
-        if rank < len(self.times) and self.times[rank] <= self.target:
+        if came < len(self.times):
             raise AstrayError
 
 
-def find_entry(place: Place, start: Moment, facts: Facts) -> Entry | None:
-    """Return where to enter a file for `start`, or None where reading from the beginning is the sure way.
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """When a file's frames are shown, and where it can be entered; from its packets alone, without decoding."""
 
-    It reads the packets up to `start` without decoding them, so that an index is a frame's true place in the
-    file whatever its rate. Any irregularity among them gives None. The entry is the last keyframe but one before
-    the start: where data are damaged, what a decoder puts in their place comes from frames before the last one.
+    times: list[int]  # pts of the frames, in order
+    keys: list[int]  # pts of the keyframes behind which every frame shown later lies, in order
+
+    def entry(self, target: int) -> Entry | None:
+        """Return where to enter for the frame at an index, or None for the beginning.
+
+        It is the last keyframe but one before it: where data are damaged, what a decoder puts in their place comes from
+        frames before the last one.
+        """
+        before = bisect_right(self.keys, self.times[target])
+        if before < 2:
+            return None
+        rank = bisect_left(self.times, self.keys[before - 2])
+        return Entry(array("q", self.times[rank : target + 1]), rank) if rank else None
+
+
+def find_entry(place: Place, start: Moment, facts: Facts) -> Entry | None:
+    """Return where to enter a file for `start`, or None where reading from the beginning is the sure way."""
+    found = read_timeline(place, facts, start)
+    if found is None:
+        return None
+    last = len(found.times) - 1
+    return found.entry(next((i for i, t in enumerate(found.times) if start.reached(i, facts.seconds(t))), last))
+
+
+def read_timeline(place: Place, facts: Facts, until: Moment | None = None) -> Timeline | None:
+    """Return a file's timeline, or None where reading from the beginning is the sure way.
+
+    An index is a frame's true place in the file whatever its rate. Any irregularity among the packets gives None.
+
+    Args:
+        place: the file.
+        facts: what is known of it.
+        until: read no farther than it takes to know all frames up to this moment; None reads all.
     """
-    first, base = facts.first.pts, facts.base
-    if not facts.by_rank or first is None or base is None:
+    first = facts.first.pts
+    if not facts.by_rank or first is None or facts.base is None:
         return None
     times: list[int] = []
     keys: list[int] = []
@@ -93,12 +124,9 @@ def find_entry(place: Place, start: Moment, facts: Facts) -> Entry | None:
             times.append(pts)
             # Of the frames before one this many packets back, none can be missing.
             far = len(times) - 1 - MAX_DELAY
-            if far >= 0 and start.reached(far, float((times[far] - first) * base)):
+            if until is not None and far >= 0 and until.reached(far, facts.seconds(times[far])):
                 break
     times.sort()
     if doubts.reasons or not times or times[0] != first or len(set(times)) != len(times):
         return None
-    target = next((t for i, t in enumerate(times) if start.reached(i, float((t - first) * base))), times[-1])
-    before = [key for key in keys if key <= target]
-    key = before[-2] if len(before) > 1 else first
-    return None if key == first else Entry(times, key, target)
+    return Timeline(times, keys)

@@ -51,6 +51,10 @@ class Facts:
         known = [n for n in (self.announced, self.length and round(self.length * self.rate)) if n]
         return min(known, default=None)
 
+    def seconds(self, pts: int) -> float:
+        """Return the time of a frame from the first one on, where both have times by the clock."""
+        return float((pts - (self.first.pts or 0)) * (self.base or 0))
+
 
 def facts(place: Place, stream: int | None = None) -> Facts:
     """Return what can be known of a video file without reading it to the end.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from itertools import accumulate
 from pathlib import Path
 from typing import final
@@ -13,7 +14,7 @@ from ovvis.errors import InputError
 from ovvis.sources.deep import Picture
 from ovvis.sources.levels import Image8, Levels, Values, choose, colours, survey
 from ovvis.sources.pictures import Pictures, look
-from ovvis.sources.source import DEFAULT_FPS, FrameError, Source, Span
+from ovvis.sources.source import DEFAULT_FPS, FrameError, Source, Span, Stretch, WholeOnlyError
 from ovvis.structures import Frame, SourceInfo
 
 _LOOKED_AT = 8  # pictures whose values are looked at to judge the scale of a source
@@ -62,6 +63,7 @@ class ImageSource(Source):
         height, width = first.values.shape[:2]
         self.info = SourceInfo(name, height, width, self._fps / span.every, len(self._wanted))
         self.rereadable = True
+        self.files = list(paths)
         self._dtype = first.values.dtype
         self._automatic = False
         self._judge(first)
@@ -75,6 +77,22 @@ class ImageSource(Source):
         if not 0 <= index < self._ends[-1]:
             raise FrameError(f"{self.info.name} has {self._ends[-1]} frames, and none of number {index}")
         self._wanted = [index]
+
+    def stretches(self, size: int) -> list[Stretch]:
+        """See `Source`."""
+        if self._times is not None:
+            raise WholeOnlyError("each picture of an animation is made of the one before")
+        if self._automatic:
+            raise WholeOnlyError("its scale was guessed, and is checked over all of its pictures")
+        total = len(self._wanted)
+        starts = range(0, total, size)
+        return [Stretch(k, min(size, total - k), k + size >= total, self._wanted[k]) for k in starts]
+
+    def stretch(self, stretch: Stretch) -> Source:
+        """See `Source`."""
+        part = copy(self)
+        part._wanted = self._wanted[stretch.first : stretch.first + stretch.count]
+        return part
 
     def _frames(self) -> Iterator[Frame]:
         outside, used = 0, 0
@@ -110,12 +128,7 @@ class ImageSource(Source):
             span.check(name, self._fps, total)
             wanted: Sequence[int] = span.indices(self._fps, total)
         else:
-            reached = [
-                k
-                for k, time in enumerate(self._times)
-                if not (span.start and not span.start.reached(k, time)) and not (span.end and span.end.reached(k, time))
-            ]
-            wanted = reached[:: span.every][: span.max_frames]
+            wanted = span.chosen(self._times)
         if not wanted:
             raise span.empty(name)
         return wanted

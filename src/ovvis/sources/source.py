@@ -10,17 +10,36 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ovvis.errors import InputError
 from ovvis.structures import Frame, SourceInfo
+
+if TYPE_CHECKING:
+    from ovvis.sources.entry import Entry
 
 DEFAULT_FPS = 24.0
 """Frames a second of a source that has no clock of its own: a folder, a list of arrays."""
 
 TIME_SLACK = 0.0006
 """Seconds by which a frame may miss a bound and still be on it: Matroska rounds times to milliseconds."""
+
+
+class WholeOnlyError(Exception):
+    """Why a source's frames cannot be had in stretches that are, together, what a full reading gives; a clause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Some of the frames that a source gives, one after another."""
+
+    first: int  # position among them, from 0
+    count: int
+    last: bool  # whether the source ends with them
+    index: int  # number of the first one in the source
+    entry: Entry | None = None  # where a video file is entered for them
 
 
 class FrameError(InputError):
@@ -39,6 +58,7 @@ class Source(ABC):
             settled when the pass ends and reset when the next begins.
         notes: sentences on what was left out, guessed or converted, for the user to see once. Known when the source
             is opened, or when a pass over it ends; of an endless one as it happens.
+        files: those that it is read from, where they lie on this machine and nowhere else.
         opened_as: the options of `open_source` that open it again, of a file or folder; empty of all else.
     """
 
@@ -48,6 +68,7 @@ class Source(ABC):
     live: bool = False
     problem: str | None = None
     notes: Sequence[str] = ()
+    files: Sequence[Path] = ()
     opened_as: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
@@ -72,6 +93,23 @@ class Source(ABC):
         if found is None or found.index != index:
             raise InputError(f"{self.info.name} has no frame {index}: give the video that has it")
         return found
+
+    def stretches(self, size: int) -> list[Stretch]:
+        """Return the frames that it gives as stretches of `size`, the last one shorter.
+
+        Raises:
+            WholeOnlyError: they cannot be had so.
+            InputError: the source cannot be read.
+        """
+        del size
+        raise WholeOnlyError("its frames are only read one after another")
+
+    def stretch(self, stretch: Stretch) -> Source:
+        """Return one of `stretches` as a source: the same frames as a full reading gives there, index, time and pixels.
+
+        Where the two differ, a pass over it gives other frames than were counted, ends with a `problem`, or raises.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no stretches")
 
     def _only(self, index: int) -> None:  # noqa: B027  it may stay empty
         """Leave out what need not be read for one frame; a source that cannot leave anything out is read up to it."""
@@ -119,6 +157,15 @@ class Span:
     def count(self, fps: float, total: int | None) -> int | None:
         """Return how many frames will come, or None where nothing bounds them that is known beforehand."""
         return len(self.indices(fps, total)) if total is not None else None
+
+    def chosen(self, times: Sequence[float]) -> list[int]:
+        """Return the positions asked for among frames of these times, in seconds."""
+        reached = [
+            k
+            for k, time in enumerate(times)
+            if not (self.start and not self.start.reached(k, time)) and not (self.end and self.end.reached(k, time))
+        ]
+        return reached[:: self.every][: self.max_frames]
 
     def check_order(self, fps: float | None = None) -> None:
         """Raise if `end` is not after `start`, where that can be said: both in seconds, both in frames, or a rate.

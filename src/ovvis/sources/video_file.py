@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from copy import copy
+from dataclasses import replace
 from typing import Any, final
 
 import av
@@ -14,15 +15,17 @@ from ovvis.sources.aspect import pixel_aspect
 from ovvis.sources.clock import Clock
 from ovvis.sources.container import MAX_DELAY, decode
 from ovvis.sources.counting import Counting
-from ovvis.sources.entry import AstrayError, Entry, find_entry
+from ovvis.sources.entry import AstrayError, Entry, find_entry, read_timeline
 from ovvis.sources.facts import Facts, facts
 from ovvis.sources.levels import Image8
 from ovvis.sources.place import Place
 from ovvis.sources.ranks import Ranks
 from ovvis.sources.rgb import RgbFrames
-from ovvis.sources.source import Moment, Source, Span
+from ovvis.sources.source import Moment, Source, Span, Stretch, WholeOnlyError
 from ovvis.sources.turn import UPRIGHT, display_turn
 from ovvis.structures import Frame, SourceInfo
+
+FAR = 1000  # frames that may be decoded in vain before a stretch, or four times as many as it has
 
 
 @final
@@ -100,12 +103,43 @@ class FileSource(Source):
             )
         self.notes = notes
         self.rereadable = True
+        self.files = [file] if (file := place.path) else []
+        self._entry: Entry | None = None  # where it is entered; None: that is found
 
     def __iter__(self) -> Iterator[Frame]:
         self.problem = None
         return self._read()
 
+    def stretches(self, size: int) -> list[Stretch]:
+        """See `Source`; it reads all of the file without decoding it."""
+        if self.place.kind != "file":
+            raise WholeOnlyError("it is read over the network")
+        known = self.facts
+        line = read_timeline(self.place, known)
+        if line is None:
+            raise WholeOnlyError("nothing tells exactly where its frames lie")
+        chosen = self.span.chosen([known.seconds(pts) for pts in line.times])
+        found, total = list[Stretch](), len(chosen)
+        for k in range(0, total, size):
+            entry = line.entry(chosen[k])
+            if chosen[k] - (entry.rank if entry else 0) > max(FAR, 4 * size):
+                raise WholeOnlyError("it has too few keyframes to be entered at")
+            found.append(Stretch(k, min(size, total - k), k + size >= total, chosen[k], entry))
+        return found
+
+    def stretch(self, stretch: Stretch) -> Source:
+        """See `Source`."""
+        part, most = copy(self), self.span.max_frames
+        if not stretch.last:
+            most = stretch.count
+        elif most is not None:  # the end of the file is looked for as a full reading does
+            most -= stretch.first
+        start = Moment(stretch.index, True, f"{stretch.index}f")
+        part.span, part._entry = replace(self.span, start=start, max_frames=most), stretch.entry
+        return part
+
     def _only(self, index: int) -> None:
+        self._entry = None
         self.span = Span(1, Moment(index, True, f"{index}f"), None, 1)
 
     def only(self, index: int) -> FileSource:
@@ -117,13 +151,13 @@ class FileSource(Source):
     def first_frames(self, count: int) -> Iterator[Frame]:
         """Return the file's first frames, whatever the options leave."""
         alone = copy(self)
-        alone.span = Span(1, None, None, count)
+        alone.span, alone._entry = Span(1, None, None, count), None
         return iter(alone)
 
     def _read(self) -> Iterator[Frame]:
         span, start = self.span, self.span.start
-        entry = None
-        if start and start.value and self.place.kind == "file":
+        entry = self._entry
+        if entry is None and start and start.value and self.place.kind == "file":
             entry = find_entry(self.place, start, self.facts)
         seen = _Pass(self.facts, entry)
         try:
