@@ -65,7 +65,7 @@ class ModelConfig:
     # earlier run, of any family; empty: as drawn
     decoders: str = ""
     taken: tuple[str, ...] = DECODERS  # the parts that `decoders` brings: further ones where both have them
-    # Parts of the network that are trained, such as iou_head or class_head; none: all
+    # Parts of the network that are trained, such as iou_head or class_head.alignment; none: all
     parts: tuple[str, ...] = ()
     text_embeddings: str = ""  # file in place of CLIP's own texts of the training set's labels; see `ovvis predict`
     text_rows: str = ""  # what its rows stand for, as labels are given; empty: found by their number

@@ -188,6 +188,24 @@ def test_a_window_costs_the_same_whoever_shares_its_batch(annotations):
     assert together == pytest.approx(sum(alone) / 2, rel=1e-4)  # divided by twice the queries
 
 
+def test_a_part_of_a_part_learns_alone(annotations):
+    model = build_tiny_ovformer()
+
+    def learning(part):
+        config = replace(CONFIG, model=replace(CONFIG.model, parts=(part,)))
+        network_objective(config, model, lambda: training_set(annotations, model))
+        return {name for name, weight in model.network.named_parameters() if weight.requires_grad}
+
+    names = [name for name, _ in model.network.named_parameters()]
+    assert learning("class_head") == {name for name in names if name.startswith("class_head.")}
+    aligning = {name for name in names if name.startswith("class_head.alignment.")}
+    assert aligning and learning("class_head.alignment") == aligning
+    with pytest.raises(InputError, match=r"has no 'class_head.alignmen'; did you mean class_head.alignment"):
+        learning("class_head.alignmen")
+    with pytest.raises(InputError, match=r"has no 'clas_head.mlp'; did you mean class_head"):
+        learning("clas_head.mlp")
+
+
 def test_clip_vis_sees_frames_one_by_one(annotations):
     model = build_tiny()
     data = training_set(annotations, model)

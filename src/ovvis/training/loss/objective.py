@@ -124,11 +124,13 @@ def _compile(network: nn.Module) -> None:
 
 
 def _thaw(network: nn.Module, parts: Sequence[str]) -> None:
-    """Let parts of a network be trained, or all of it where none is named."""
-    known = {name: part for name, part in network.named_children() if next(part.parameters(), None) is not None}
+    """Let parts of a network, or parts of these, be trained, or all of it where none is named."""
+    known = {name: part for name, part in network.named_modules() if name and next(part.parameters(), None) is not None}
     for name in parts:
         if name not in known:
-            raise InputError(f"model.parts: the network has no {name!r}; {nearest(name, known)}")
+            whole = name.rpartition(".")[0]
+            beside = [one for one in known if one.rpartition(".")[0] == (whole if whole in known else "")]
+            raise InputError(f"model.parts: the network has no {name!r}; {nearest(name, beside)}")
     network.requires_grad_(not parts)
     for name in parts:
         known[name].requires_grad_(True)
