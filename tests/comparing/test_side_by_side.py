@@ -183,8 +183,7 @@ FORMATS = ("tracks", "csv", "davis", "coco", "youtube-vis", "mots", "cvat", "cva
 @pytest.mark.parametrize("format", FORMATS)
 def test_whatever_import_reads_can_be_compared(tmp_path, format):
     done = export(WHOLE, format, tmp_path / ("out" + {"csv": ".csv", "tracks": ".json"}.get(format, "")))
-    told = f"{format}:{done.path}" if format in ("mots", "masks") else done.path
-    found = ovvis.compare({"a": WHOLE, "b": told})
+    found = ovvis.compare({"a": WHOLE, "b": done.path})
     assert found.by == "all" and len(found.aligned.indices) == FRAMES
     assert found.pairs[0].differences.by("masks").max() < (0.02 if format == "cvat-video" else 1e-9)
 

@@ -3,6 +3,7 @@ import pytest
 from ovvis.datasets.catalog import entries
 from ovvis.errors import InputError
 from ovvis.models.zoo import ZOO
+from ovvis.reproduction.paper_pages import DATASET_NAMES
 from ovvis.reproduction.papers import (
     Column,
     best_figures,
@@ -15,14 +16,6 @@ from ovvis.reproduction.papers import (
 )
 
 TABLES = published_tables()
-SHORT = {
-    "lvvis_val": "LV-VIS val",
-    "lvvis_test": "LV-VIS test",
-    "ovis_val": "OVIS",
-    "ytvis_2019_val": "YTVIS19",
-    "ytvis_2021_val": "YTVIS21",
-    "burst_val": "BURST",
-}
 
 
 def value(place, column):
@@ -111,7 +104,7 @@ def test_every_row_is_made_or_says_why_not():
 
 def test_the_zoo_has_the_same_figures():
     for name, entry in ZOO.items():
-        figures = {SHORT[dataset]: of["AP"] for dataset, of in best_figures(name).items() if "AP" in of}
+        figures = {DATASET_NAMES[dataset]: of["AP"] for dataset, of in best_figures(name).items() if "AP" in of}
         if figures and not name.startswith("ov2seg"):
             assert figures == entry.published_ap, name
         assert entry.published_ap.items() <= figures.items() or not figures, name

@@ -20,6 +20,7 @@ from ovvis.detections.sheet import Video as Facts
 from ovvis.errors import InputError
 from ovvis.inference.associations import build_association
 from ovvis.inference.followed import Gatherer, follow
+from ovvis.inference.whole import result_of
 from ovvis.models.settings import Following
 from ovvis.sources.video import OpenOptions, Source, open_source
 from ovvis.structures import Detected, Frame, VideoResult
@@ -133,16 +134,13 @@ def track(
         gatherer.close()
         raise
     seconds["tracking"] = time.perf_counter() - started - seconds["read"]
-    info = source.info
     said = {**found.notes, **shown.notes}
-    return VideoResult(
-        tracks=tracks,
-        source=info.name,
-        height=info.height,
-        width=info.width,
-        fps=info.fps,
-        frame_indices=indices,
-        frame_times=times,
+    return result_of(
+        source,
+        indices,
+        times,
+        tracks,
+        storage,
         labels=labels,
         settings={
             "ovvis": __version__,
@@ -152,12 +150,7 @@ def track(
             **({} if namer is None else {"named_by": namer.describe()}),
         },
         seconds=seconds,
-        problem=source.problem,
-        notes=[*source.notes, *(f"{what}: {number:,}" for what, number in said.items() if number)],
-        pixel_aspect=info.pixel_aspect,
-        storage=storage,
-        opened_as=dict(source.opened_as),
-        video=source if source.rereadable else None,
+        said=[f"{what}: {number:,}" for what, number in said.items() if number],
     )
 
 

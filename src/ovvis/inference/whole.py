@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ovvis.inference.associations import build_association
 from ovvis.inference.followed import Gatherer, follow
@@ -50,22 +50,60 @@ def segment(
         made = _follow_queries(segmenter, source, on_frame, on_seen, told)
     else:
         made = _follow_proposals(segmenter, source, on_frame)
-    info, look = source.info, made.look
+    region, look = source.info.region, made.look
+    return result_of(
+        source,
+        made.indices,
+        made.times,
+        made.tracks,
+        made.store,
+        labels=segmenter.vocabulary.names,
+        settings=segmenter.describe(look.size) | ({} if region is None else {"region": asdict(region)}),
+        seconds=look.watch.seconds,
+    )
+
+
+def result_of(
+    source: Source,
+    indices: list[int],
+    times: list[float],
+    tracks: list[Track],
+    store: Storage | None,
+    *,
+    labels: tuple[str, ...],
+    settings: dict[str, Any],
+    seconds: dict[str, float],
+    said: Sequence[str] = (),
+) -> VideoResult:
+    """Return what was found in a source, with what the source says of itself.
+
+    Args:
+        source: read to its end.
+        indices: number of each frame that was looked at.
+        times: when it is shown, seconds.
+        tracks: what was found.
+        store: holds their masks.
+        labels: what was looked for.
+        settings: what made the tracks.
+        seconds: that each stage took.
+        said: what a person should know besides the source's own notes.
+    """
+    info = source.info
     return VideoResult(
-        tracks=made.tracks,
+        tracks=tracks,
         source=info.name,
         height=info.height,
         width=info.width,
         fps=info.fps,
-        frame_indices=made.indices,
-        frame_times=made.times,
-        labels=segmenter.vocabulary.names,
-        settings=segmenter.describe(look.size) | ({} if info.region is None else {"region": asdict(info.region)}),
-        seconds=look.watch.seconds,
+        frame_indices=indices,
+        frame_times=times,
+        labels=labels,
+        settings=settings,
+        seconds=seconds,
         problem=source.problem,
-        notes=list(source.notes),
+        notes=[*source.notes, *said],
         pixel_aspect=info.pixel_aspect,
-        storage=made.store,
+        storage=store,
         opened_as=dict(source.opened_as),
         video=source if source.rereadable else None,
     )

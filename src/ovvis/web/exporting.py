@@ -16,7 +16,7 @@ from typing import Any
 
 from ovvis.errors import DISK_FULL, InputError, OvvisError
 from ovvis.outputs.export import FORMATS, export
-from ovvis.outputs.formats.tracks_json import TRACKS
+from ovvis.outputs.formats.tracks_json import TRACKS, load_tracks
 from ovvis.outputs.style import Style
 from ovvis.structures import SHOWN_SCORE
 from ovvis.web.jobs import Busy, Job, Progress
@@ -158,7 +158,6 @@ def _export(line: Connection, tracks: Path, wanted: Wanted, target: Path, video:
 def _paint(
     tracks: Path, wanted: Wanted, target: Path, video: Path, every: int, step: Callable[[int, int | None], None]
 ) -> None:
-    from ovvis.outputs.formats.tracks_json import load_tracks
     from ovvis.outputs.render import NotPainted, render
     from ovvis.sources.video import open_source
 
