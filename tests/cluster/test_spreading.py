@@ -12,18 +12,22 @@ from typing import Any
 
 import fsspec
 import pytest
+from PIL import Image
 
 from clips import Clip, picture
 from fakes import build_tiny
 from ovvis.cluster.crew import Crew
 from ovvis.cluster.facts import versions
 from ovvis.cluster.homes import home_of
+from ovvis.cluster.predicting import DatasetVideo, Predicting, PredictJob
 from ovvis.cluster.segmenting import Segmenting, SegmentJob, VideoTask
 from ovvis.cluster.spreading import FollowTask, StretchTask
 from ovvis.cluster.work import Lost
+from ovvis.datasets.annotations import Video
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models.settings import VideoSettings
 from ovvis.outputs.style import Style
+from ovvis.places import Place, place_of
 from ovvis.results.video_folder import Painting
 from ovvis.sources.video import open_source
 
@@ -287,12 +291,45 @@ def test_through_a_bucket(film, alone, tmp_path, monkeypatch) -> None:
 
 
 def test_frames_of_a_folder(tmp_path) -> None:
-    from PIL import Image
-
     (tmp_path / "film").mkdir()
     for k in range(14):
         Image.fromarray(picture(k)).save(tmp_path / "film" / f"{k}.png")
     hands = Here(make(tmp_path / "out"))
     run(hands, tmp_path / "film")
     run(Here(make(tmp_path / "alone")), tmp_path / "film", spread=False)
-    assert looked_at(hands) == [0, 6, 12] and tracks(tmp_path / "out") == tracks(tmp_path / "alone")
+    assert looked_at(hands) == [0, 5, 10] and tracks(tmp_path / "out") == tracks(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("address", ["folder", "memory://out"])
+def test_a_video_of_a_dataset(tmp_path, address) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    names = tuple(f"{k:02}.png" for k in range(14))
+    for k, name in enumerate(names):
+        Image.fromarray(picture(k)).save(tmp_path / name)
+    task = DatasetVideo(Video(7, "film", 48, 64, names), [tmp_path / name for name in names])
+
+    def predict(place: Place, spread: bool, ends: list[int]) -> Here:
+        job = PredictJob(
+            place=place,
+            images=False,
+            suffix="",
+            ids=(4, 2),
+            levels=None,
+            load=partial(load, 32, None),
+            made=lambda segmenter: segmenter.describe(),
+            spread=SPREAD,
+        )
+        hands = Here(partial(Predicting, job), ends=ends)
+        (outcome,) = Crew(hands, agree=lambda *_: None, say=print, spread=spread).run([task])
+        assert outcome.task == task and outcome.answer.frames == 14 and outcome.answer.results
+        return hands
+
+    predict(alone := place_of(tmp_path / "alone"), False, [])
+    place = place_of(tmp_path / "out" if address == "folder" else address)
+    assert looked_at(predict(place, True, [8])) == [0, 5, 5, 10]
+    with place.reading("results/7.json") as got, alone.reading("results/7.json") as wanted:
+        assert got.read_bytes() == wanted.read_bytes()
+    assert place.below("results").names() == ["7.json"] and not place.below("results/.7.stretches").names()
+    assert not (tmp_path / "out/results/.7.stretches").exists()
+    memory.store.clear()

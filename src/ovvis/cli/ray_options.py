@@ -43,8 +43,8 @@ class RayOptions:
         int,
         _option(
             min=0,
-            help="Frames of a stretch: a longer video is looked at in stretches by several workers, where some would "
-            "stand idle, and followed by one; 0 never.",
+            help="Most frames of a stretch: a longer video is looked at in stretches by several workers, where some "
+            "would stand idle, and followed by one; 0 never.",
             metavar="FRAMES",
         ),
     ] = SPREAD

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SPREAD = 500
 """Frames of a stretch, and of the shortest video that is not cut up: some seconds of a GPU, minutes of a core."""
 
+FEW = 16
+"""Files of a video that are looked at anew before each stretch, whether they changed; of more, once by each worker."""
+
 FOLLOWING = "following"
 """What following is called while it is done: its frames were counted when they were looked at."""
 
@@ -109,13 +112,13 @@ class Spreading:
 
     Args:
         workman: does whole videos.
-        frames: of a stretch, about.
+        frames: of a stretch, at most, but for a few that fill up a batch.
         facts: what makes the results, as JSON knows it, beside what the model says of itself.
     """
 
     def __init__(self, workman: Whole, frames: int, facts: Any = None) -> None:
         self._workman, self._frames, self._facts = workman, frames, facts
-        self._last: tuple[str, Source, tuple[str, ...]] | None = None  # video, source, what was said of it
+        self._last: tuple[str, Source, tuple[str, ...], str] | None = None  # video, frames, what was said, digest
 
     def work(self, task: Any, bars: Bars) -> Any:
         """Do all of a video, unless its results are there; or cut it up; or what is asked of one that is."""
@@ -151,7 +154,7 @@ class Spreading:
             return None
         footage = self._workman.footage(task)
         try:
-            source, _ = self._opened(footage)
+            source, _, key = self._opened(footage)
         except InputError:
             return None  # told when the whole is done
         about, files = source.info.frame_count, footage.files
@@ -159,7 +162,7 @@ class Spreading:
             return None
         if why := why_whole(footage.segmenter):
             return WholeOnly(f"Long videos are not spread over workers: {why}.")
-        size = even_stretch(footage.segmenter, self._frames)
+        size = even_stretch(footage.segmenter, _even(about, self._frames))
         try:
             stretches = source.stretches(size)
         except InputError:
@@ -168,7 +171,6 @@ class Spreading:
             return WholeOnly(f"{footage.title} is not spread over workers: {error}.")
         if len(stretches) < 2:
             return None
-        key = self._key(footage, source)
         names = tuple(_name(stretch, key) for stretch in stretches)
         clear(files, names)
         there = set(files.names())
@@ -187,8 +189,10 @@ class Spreading:
 
         stretch, files = part.stretch, footage.files
         try:
-            source, notes = self._opened(footage)
-            if _name(stretch, self._key(footage, source)) != part.name:
+            source, notes, key = self._opened(footage)
+            if len(source.files) <= FEW:
+                key = self._key(footage, source)
+            if _name(stretch, key) != part.name:
                 return WholeOnly(f"{footage.title} is not spread over workers: it changed, or differs on a machine.")
             if files.has(part.name):
                 return Part()
@@ -202,12 +206,12 @@ class Spreading:
             self._last = None
             return WholeOnly(f"{footage.title} is not spread over workers: its frames cannot all be read in stretches.")
 
-    def _opened(self, footage: Footage) -> tuple[Source, tuple[str, ...]]:
-        """Return a video's frames, which the next stretch of it needs too, and what was said of them."""
+    def _opened(self, footage: Footage) -> tuple[Source, tuple[str, ...], str]:
+        """Return a video's frames, which the next stretch of it needs too, what was said of them, and their digest."""
         if self._last is None or self._last[0] != footage.name:
             self._last = None  # it may hold a copy from a bucket
             source = footage.open()
-            self._last = footage.name, source, tuple(source.notes)
+            self._last = footage.name, source, tuple(source.notes), self._key(footage, source)
         return self._last[1:]
 
     def _key(self, footage: Footage, source: Source) -> str:
@@ -231,6 +235,15 @@ def _following(task: FollowTask, footage: Footage) -> Callable[..., VideoResult]
 
 class _OtherwiseError(Exception):
     """A stretch is not as it was counted."""
+
+
+def _even(total: int | None, most: int) -> int:
+    """Return how many frames each stretch has, so that the last one is about as long as the others.
+
+    >>> _even(1001, 500), _even(1000, 500), _even(None, 500)
+    (334, 500, 500)
+    """
+    return most if not total else -(-total // -(-total // most))
 
 
 def _name(stretch: Stretch, key: str) -> str:
