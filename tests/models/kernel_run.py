@@ -4,9 +4,10 @@ import json
 
 import torch
 
-from ovvis.models.layers.deformable_attention import DeformableAttention, GridSampler
+from ovvis.models.layers.deformable_attention import DeformableAttention
 from ovvis.models.layers.deformable_kernel import sample
 from ovvis.models.layers.kernels import difference, use_kernels
+from ovvis.models.layers.samplers import GridSampler
 
 SHAPES = {"odd": ((3, 5), (7, 4), (1, 9)), "one cell": ((1, 1),), "two": ((4, 4), (2, 3))}
 # name: shapes, heads, points, channels, windows, tokens, how far the places are spread

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovvis.models.layers import deformable_attention
-from ovvis.models.layers.deformable_attention import BagSampler, DeformableAttention, GatherSampler, GridSampler
+from ovvis.models.layers.deformable_attention import DeformableAttention
+from ovvis.models.layers.samplers import BagSampler, GatherSampler, GridSampler
 
 
 def sample_bag(value, places, weights, shapes):

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovvis.models.layers.attention import FeedForward
-from ovvis.models.layers.deformable_attention import DeformableAttention, Shapes
+from ovvis.models.layers.deformable_attention import DeformableAttention
 from ovvis.models.layers.position import sine_code_2d
+from ovvis.models.layers.samplers import Shapes
 
 ATTENDED_LEVELS = 3  # strides 32, 16 and 8
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ovvis.models.layers.deformable_attention import DeformableAttention, GridSampler, Kernel
+from ovvis.models.layers.deformable_attention import DeformableAttention, Kernel
+from ovvis.models.layers.samplers import GridSampler
 
 _CLOSE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 6e-2}
 """How far sums of values about 1 may be apart, relative and absolute: each way rounds to the precision."""
