@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from ovvis.errors import InputError, OvvisError
+from ovvis.models.built import build_from
 from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.clip import FrozenClip
 from ovvis.models.convert import TensorDict
 from ovvis.models.download import sha256
 from ovvis.models.families import FAMILIES
-from ovvis.models.load import build_from
 from ovvis.models.packaged import CLIP_FAMILY
 from ovvis.models.places import FOLDER
 from ovvis.models.strict import load_strictly

@@ -69,7 +69,7 @@ def test_a_model_and_its_card_go_in_one_commit_and_come_back(hub, call, monkeypa
     assert repr(pin) in printed
     # What was published is the model: it loads by the line that was printed.
     entry = replace(zoo.ZOO[CLIP_VIS], sources=(pin,))
-    from ovvis.models.load import fetch_weights
+    from ovvis.models.own_weights import fetch_weights
 
     assert read_checkpoint(fetch_weights(entry, folder=tmp_path)).family == "clip-vis"
     # The same again sends nothing.
@@ -208,7 +208,7 @@ def test_authors_publish_their_file_and_others_have_it_as_a_mirror(hub, call, mo
     assert "LV-VIS val | 19.5" in card and "github.com/zwq456" in card
     mirror = next(line.split()[0] for line in card.splitlines() if line.startswith("OVVIS_MIRROR="))
     monkeypatch.setenv(*mirror.split("="))
-    from ovvis.models.load import fetch_weights
+    from ovvis.models.own_weights import fetch_weights
 
     assert fetch_weights(entry).is_file()
 

@@ -17,8 +17,9 @@ from ovvis.files.lock import hold
 from ovvis.models import own_clip, sources, transfer, zoo
 from ovvis.models.checkpoint import read_checkpoint
 from ovvis.models.download import RECORD, check_checksum, origin, pinned, record_checksum, sha256, weights_folder
-from ovvis.models.load import fetch_weights, load_model
+from ovvis.models.load import load_model
 from ovvis.models.own_clip import fetch_clip
+from ovvis.models.own_weights import fetch_weights
 from ovvis.models.sources import Drive, Hub, HubSearch, Local, Url, in_words, mirrored, offline, use_mirror
 from ovvis.models.sources import mirror as mirror_place
 

@@ -15,10 +15,12 @@ from fakes import (
     tiny_ovformer_config,
 )
 from ovvis.errors import InputError, ResourceError
-from ovvis.models import load, zoo
+from ovvis.models import built, zoo
+from ovvis.models.checkpoint import write_checkpoint
 from ovvis.models.devices import pick_device, pick_precision
 from ovvis.models.families import FAMILIES
-from ovvis.models.load import convert, load_model
+from ovvis.models.load import load_model
+from ovvis.models.own_weights import convert
 from ovvis.models.places import weights_path
 from ovvis.models.zoo import list_models
 
@@ -127,7 +129,7 @@ def test_without_a_name_the_checkpoint_tells_the_model(tmp_path):
     path = write(tmp_path / "a.pth", "tiny-convnext", decoder_layers=3)
     assert load_model(weights=path).name == "clip-vis-convnext-b-ytvis19"
     assert load_model(weights="untrained").name == zoo.SMALL_MODEL
-    load.write_checkpoint(tmp_path / "b.safetensors", {"x": torch.ones(1)}, "clip-vis", {"clip": "ViT-B-32"})
+    write_checkpoint(tmp_path / "b.safetensors", {"x": torch.ones(1)}, "clip-vis", {"clip": "ViT-B-32"})
     refused(lambda: load_model(weights=tmp_path / "b.safetensors"), "b.safetensors", "no model of the zoo")
 
 
@@ -140,26 +142,26 @@ def test_without_a_clip_its_own_weights_are_taken(tmp_path, monkeypatch):
         asked.append((config.clip, config.clip_weights))
         return state
 
-    monkeypatch.setattr(load, "pretrained_clip", own)
+    monkeypatch.setattr(built, "pretrained_clip", own)
     assert load_model("clip-vis-r50", path).network.query_decoder.query_features.shape == (6, 32)
     assert asked == [("tiny-resnet", "openai")]
 
 
 def test_another_family(tmp_path):
     path = tmp_path / "a.safetensors"
-    load.write_checkpoint(path, {"x": torch.ones(1)}, "ovformer", {})
+    write_checkpoint(path, {"x": torch.ones(1)}, "ovformer", {})
     refused(lambda: load_model("clip-vis-r50", path), "ovformer", "clip-vis-r50")
 
 
 def test_a_newer_file(tmp_path):
     path = tmp_path / "a.safetensors"
-    load.write_checkpoint(path, {"x": torch.ones(1)}, "clip-vis", {"clip": "tiny-resnet", "hue": 1})
+    write_checkpoint(path, {"x": torch.ones(1)}, "clip-vis", {"clip": "tiny-resnet", "hue": 1})
     refused(lambda: load_model("clip-vis-r50", path), "'hue'", "update")
 
 
 def test_a_file_of_no_known_clip(tmp_path):
     path = tmp_path / "a.safetensors"
-    load.write_checkpoint(path, {"x": torch.ones(1)}, "clip-vis", {"clip": "ViT-B-32"})
+    write_checkpoint(path, {"x": torch.ones(1)}, "clip-vis", {"clip": "ViT-B-32"})
     refused(lambda: convert(path, tmp_path / "b.safetensors"), str(path), "no model of the zoo")
 
 
@@ -264,7 +266,7 @@ def write_ovformer(path, labels=5, **changes):
 def _own_clip(monkeypatch):
     """The tiny CLIP's weights are what open_clip fetches."""
     state = {n: t for n, t in build_tiny_ovformer().state_dict().items() if n.startswith("clip.")}
-    monkeypatch.setattr(load, "pretrained_clip", lambda config, on_progress=None: state)
+    monkeypatch.setattr(built, "pretrained_clip", lambda config, on_progress=None: state)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 
 import ovvis
 from ovvis.inference import scoring
-from ovvis.models.load import convert
+from ovvis.models.own_weights import convert
 from ovvis.structures import TextEmbeddings
 from ovvis.tracking.tracker import Tracker
 from parity_checks import check_result, equal, read_case, write_authors_file

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 import ovvis
 from ovvis.inference import windows
 from ovvis.inference.trackers import build_tracker
-from ovvis.models.load import convert
+from ovvis.models.own_weights import convert
 from parity_checks import check_result, equal, mostly_equal, read_case, write_authors_file
 
 pytestmark = [pytest.mark.parity, pytest.mark.slow]

@@ -8,7 +8,7 @@ from test_parity_fc_clip import authors_file, check_stages, frames_of, segmenter
 
 import ovvis
 from ovvis.inference.tubes import Tubes
-from ovvis.models.load import convert
+from ovvis.models.own_weights import convert
 from ovvis.sources.video import open_source
 from ovvis.tracking.learnt import LearntTracker
 from parity_checks import check_result, equal, mostly_equal, read_case

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 import ovvis
 from ovvis.inference.trackers import build_tracker
-from ovvis.models import load
+from ovvis.models import built
 from ovvis.models.clip import FrozenClip
 from ovvis.structures import TextEmbeddings
 from parity_checks import check_result, equal, read_case, write_authors_file
@@ -71,7 +71,7 @@ def test_equals_the_authors_code(case_name, name, tmp_path, monkeypatch, clip_st
     case, tensors = read_case(case_name)
     path = tmp_path / "model_final.pth"
     write_authors_file(case, path)
-    monkeypatch.setattr(load, "pretrained_clip", lambda config, on_progress=None: clip_state)
+    monkeypatch.setattr(built, "pretrained_clip", lambda config, on_progress=None: clip_state)
     gc.collect()
     model = ovvis.load_model(name, weights=path, device=device)
     path.unlink()

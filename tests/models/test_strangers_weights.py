@@ -174,10 +174,11 @@ def test_the_note_reaches_whoever_loads(tmp_path, monkeypatch):
     from dataclasses import replace
 
     from ovvis.models import zoo
-    from ovvis.models.load import convert, load_model
+    from ovvis.models.load import load_model
+    from ovvis.models.own_weights import convert
 
     monkeypatch.setattr(zoo, "ZOO", {"clip-vis-r50": replace(zoo.ZOO["clip-vis-r50"], config=tiny_config())})
-    monkeypatch.setattr("ovvis.models.load.ZOO", zoo.ZOO)
+    monkeypatch.setattr("ovvis.models.recognised.ZOO", zoo.ZOO)
     content = authors_checkpoint(dict(build_tiny().state_dict()))
     content["model"] = {f"module.{name}": tensor for name, tensor in content["model"].items()}
     torch.save(content, tmp_path / "a.pth")

@@ -10,7 +10,8 @@ from fakes import authors_checkpoint, build_tiny, tiny_config
 from ovvis.cli import main as cli
 from ovvis.errors import InputError
 from ovvis.models import zoo
-from ovvis.models.load import convert, load_model
+from ovvis.models.load import load_model
+from ovvis.models.own_weights import convert
 from ovvis.models.strict import MOST, TensorsDiffer, load_strictly
 
 

@@ -31,7 +31,7 @@ def entry(monkeypatch, tmp_path):
     monkeypatch.setattr(places, "FOLDER", tmp_path / "weights")
     made = replace(zoo.ZOO["clip-vis-r50"], name=NAME, config=CONFIG, sources=())
     monkeypatch.setattr(zoo, "ZOO", {NAME: made})
-    monkeypatch.setattr("ovvis.models.load.ZOO", {NAME: made})
+    monkeypatch.setattr("ovvis.models.recognised.ZOO", {NAME: made})
     return made
 
 

@@ -180,7 +180,7 @@ def _texts(rows: Sequence[Row]) -> list[Row]:
 
 def _fetch(rows: Sequence[Row]) -> None:
     """Have published weights here before anything is measured."""
-    from ovvis.models.load import fetch_weights
+    from ovvis.models.own_weights import fetch_weights
 
     for name in dict.fromkeys(row.model for row in rows if row.weights == "own" and not is_exported(row.model)):
         entry = find_model(name)

@@ -27,11 +27,11 @@ def convert(
 ) -> None:
     """Convert a checkpoint into safetensors that carry their configuration, after loading it strictly."""
     with STOPPING.reading():
-        from ovvis.models import load
+        from ovvis.models.own_weights import convert as converted
 
     use_mirror(mirror)
     quiet_libraries()
-    entry = load.convert(checkpoint, target, model, overwrite=overwrite, tell=warn, ignore_unused=ignore_unused)
+    entry = converted(checkpoint, target, model, overwrite=overwrite, tell=warn, ignore_unused=ignore_unused)
     size = user_path(target).stat().st_size / 2**20
     out.print(
         f"{escape(str(target))}: {entry.name}, {size:.0f} MiB; use it with --model {entry.name} --weights "

@@ -126,7 +126,7 @@ def fetch(
 def _fetched(entry: ModelEntry, folder: Path | None, ignore_unused: bool) -> Path:
     """Return the weights in a folder, or in the cache; a copy of the cache's where they are there."""
     from ovvis.files.output import whole_file
-    from ovvis.models.load import fetch_weights
+    from ovvis.models.own_weights import fetch_weights
 
     here = weights_path(entry)
     if folder is not None and here.is_file() and not (folder / entry.file).is_file():

@@ -116,7 +116,7 @@ def weights_to_publish(
         InputError: the checkpoint is no such model's.
         ResourceError: weights cannot be fetched, or what is converted cannot be written.
     """
-    from ovvis.models.load import convert, fetch_weights
+    from ovvis.models.own_weights import convert, fetch_weights
     from ovvis.models.packaged import packaged_model
 
     entry = find_model(name) if name else None

@@ -13,13 +13,14 @@ from torch import Tensor
 from ovvis.errors import InputError, ResourceError, nearest
 from ovvis.models.backbones.conv_clip import TrainedClipBackbone
 from ovvis.models.backbones.pretrained import start_backbone
+from ovvis.models.built import build_from
 from ovvis.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ovvis.models.download import Progress
 from ovvis.models.families import build_model
 from ovvis.models.heads import ClassHead
-from ovvis.models.load import build_from, own_weights
 from ovvis.models.model import Model
 from ovvis.models.own_clip import pretrained_clip
+from ovvis.models.own_weights import own_weights
 from ovvis.models.settings import CLIP_ENCODER
 from ovvis.models.strict import load_strictly
 from ovvis.models.zoo import ZOO, find_model
