@@ -25,8 +25,9 @@ from ovvis.evaluation.records import ResultTrack
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models.load import load_model
 from ovvis.models.model import Model
-from ovvis.reproduction.experiments import EXPERIMENTS, MODEL, Way
+from ovvis.reproduction.experiments import EXPERIMENTS
 from ovvis.reproduction.follow import Follower
+from ovvis.reproduction.rows import MODEL, Way
 from ovvis.reproduction.truth import WindowTruth
 from ovvis.structures import Prediction
 from ovvis.world.sprites import load_sprites

@@ -9,8 +9,9 @@ from ovvis.inference.trackers import build_tracker
 from ovvis.models.load import load_model
 from ovvis.models.settings import TRACKERS, VideoSettings
 from ovvis.models.zoo import SMALL_MODEL, find_model
-from ovvis.reproduction.experiments import EXPERIMENTS, MODEL, OV2SEG, OVFORMER, choose
+from ovvis.reproduction.experiments import EXPERIMENTS, choose
 from ovvis.reproduction.papers import published_tables
+from ovvis.reproduction.rows import MODEL, OV2SEG, OVFORMER
 
 ONE_SPLIT = ("families", "stages", "stages-oracles")  # on val alone
 KNOWN = {field.name for field in fields(VideoSettings)}

@@ -17,9 +17,10 @@ from ovvis.models.classifiers import MaskPooledClassifier
 from ovvis.models.settings import Following, VideoSettings, with_tracker
 from ovvis.reproduction import truth
 from ovvis.reproduction.cropped import LOOKED_AT, crop_namer, named_by_crops
-from ovvis.reproduction.experiments import Way, choose
+from ovvis.reproduction.experiments import choose
 from ovvis.reproduction.follow import Follower
 from ovvis.reproduction.proposed import ProposedWays
+from ovvis.reproduction.rows import Way
 from ovvis.structures import Detected, Followed, Frame
 from tiny_world import tiny_sprites
 

@@ -4,8 +4,8 @@ import pytest
 
 from ovvis.errors import InputError
 from ovvis.models.settings import VideoSettings
-from ovvis.reproduction.experiments import Way
 from ovvis.reproduction.parts import Part, Parts, way_key
+from ovvis.reproduction.rows import Way
 
 WAY = Way(VideoSettings())
 OTHERS = [

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ovvis.errors import InputError
-from ovvis.reproduction.experiments import Experiment, Row
 from ovvis.reproduction.figures import Figures, Outcome, RowOutcome, Spread
+from ovvis.reproduction.rows import Experiment, Row
 from ovvis.reproduction.tables import as_json, fill, header, markdown, page, rich_table
 
 PAPER = {}  # AP that "the paper" has, by the row, which stays here so that no other gets its id

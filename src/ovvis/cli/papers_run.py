@@ -34,8 +34,8 @@ from ovvis.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from ovvis.inference.pipeline import VideoSegmenter
-    from ovvis.reproduction.experiments import Way
     from ovvis.reproduction.measure import Measurement
+    from ovvis.reproduction.rows import Way
 
 PARTS, ARCHIVES = "parts", "archives"
 

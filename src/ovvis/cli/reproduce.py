@@ -34,18 +34,9 @@ from ovvis.models.zoo import ZOO
 from ovvis.paths import user_path
 from ovvis.predictions.folder import Shard
 from ovvis.reproduction.earlier import refuse_others
-from ovvis.reproduction.experiments import (
-    EXPERIMENTS,
-    LONG,
-    MODEL,
-    OV2SEG,
-    OVFORMER,
-    OVFORMER_VIDEO,
-    Experiment,
-    Row,
-    choose,
-)
+from ovvis.reproduction.experiments import EXPERIMENTS, choose
 from ovvis.reproduction.figures import Outcome
+from ovvis.reproduction.rows import LONG, MODEL, OV2SEG, OVFORMER, OVFORMER_VIDEO, Experiment, Row
 from ovvis.reproduction.tables import as_json, fill, page, rich_table
 from ovvis.version import __version__
 from ovvis.world.sprites import load_sprites

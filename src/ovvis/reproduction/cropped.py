@@ -11,7 +11,7 @@ from ovvis.inference.final_masks import masks_of
 from ovvis.inference.look import Seen
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models.clip import FrozenClip
-from ovvis.reproduction.experiments import Crops
+from ovvis.reproduction.rows import Crops
 from ovvis.structures import Window
 
 SCALES = {"alone": (1.0,), "around": (1.0, 1.5)}

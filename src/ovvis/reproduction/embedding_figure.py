@@ -15,10 +15,10 @@ from ovvis.errors import InputError
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models.settings import TRACKERS, VideoSettings
 from ovvis.reproduction.drawing import Matchings, draw_embeddings
-from ovvis.reproduction.experiments import Row
 from ovvis.reproduction.paper_figures import write_csv
 from ovvis.reproduction.projection import LEAST, Floats, in_two_dimensions
 from ovvis.reproduction.query_points import QueryPoints, query_points, telling_object
+from ovvis.reproduction.rows import Row
 from ovvis.reproduction.videos import Videos
 
 BETTER, OTHERS = "topk", ("adjacent", "longterm")

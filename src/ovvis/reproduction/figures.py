@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from typing import Literal
 
 from ovvis.evaluation.report import Report
-from ovvis.reproduction.experiments import Experiment, Row
+from ovvis.reproduction.rows import Experiment, Row
 
 Verdict = Literal["yes", "no", "unclear", ""]
 NAMES = ("AP", "AP50", "base", "novel")

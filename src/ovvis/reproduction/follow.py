@@ -18,8 +18,8 @@ from ovvis.models.classifiers import Classifier, MaskPooledClassifier
 from ovvis.models.clip import FrozenClip
 from ovvis.models.settings import Pooling
 from ovvis.reproduction.cropped import crop_namer, named_by_crops
-from ovvis.reproduction.experiments import Crops, Given, Way
 from ovvis.reproduction.proposed import ProposedWays, is_proposed
+from ovvis.reproduction.rows import Crops, Given, Way
 from ovvis.reproduction.truth import WindowTruth
 from ovvis.reproduction.videos import Shown
 from ovvis.structures import Prediction, Track, Window, one_label_each

@@ -15,11 +15,11 @@ from ovvis.evaluation.records import ResultTrack
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.models.classifiers import MaskPooledClassifier
 from ovvis.models.settings import Learnt
-from ovvis.reproduction.experiments import Experiment, Row, Way
 from ovvis.reproduction.figures import Figures, Outcome, RowOutcome, figures_of
 from ovvis.reproduction.follow import Follower
 from ovvis.reproduction.memory import Peak, peak_memory
 from ovvis.reproduction.parts import Part, Parts, way_key
+from ovvis.reproduction.rows import Experiment, Row, Way
 from ovvis.reproduction.videos import Archives, Videos
 
 _PassKey = tuple[str, int | None, bool, Videos]  # network, window, whether refined, videos

@@ -16,7 +16,7 @@ from ovvis.errors import InputError
 from ovvis.evaluation.evaluator import Compared
 from ovvis.files.hidden import clear_leftovers
 from ovvis.files.output import whole_file
-from ovvis.reproduction.experiments import Way
+from ovvis.reproduction.rows import Way
 
 FORMAT = 2
 ABOUT = "about.json"

@@ -8,17 +8,9 @@ from functools import cache
 
 from ovvis.errors import InputError, nearest
 from ovvis.models.zoo import ZOO
-from ovvis.reproduction.experiments import (
-    EXPERIMENTS,
-    IOU_PIXELS,
-    MODEL,
-    OV2SEG,
-    OVFORMER,
-    OVFORMER_IMAGES,
-    Experiment,
-    Row,
-)
+from ovvis.reproduction.experiments import EXPERIMENTS
 from ovvis.reproduction.papers import PublishedRow, PublishedTable
+from ovvis.reproduction.rows import IOU_PIXELS, MODEL, OV2SEG, OVFORMER, OVFORMER_IMAGES, Experiment, Row
 
 NETWORKS = {
     MODEL: "clip-vis-r50",

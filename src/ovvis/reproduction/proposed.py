@@ -15,7 +15,7 @@ from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.proposals import Detecting, detected_in, final_of
 from ovvis.models.settings import Following
 from ovvis.reproduction.cropped import LOOK_EVERY, crop_namer
-from ovvis.reproduction.experiments import Way
+from ovvis.reproduction.rows import Way
 from ovvis.structures import Detected, Followed, Frame, Track, Window
 
 

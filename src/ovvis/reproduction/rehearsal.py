@@ -21,10 +21,10 @@ from ovvis.models.zoo import ZOO
 from ovvis.predictions.result_files import ResultFiles
 from ovvis.predictions.submission import PACKED
 from ovvis.reproduction.answers import Key
-from ovvis.reproduction.experiments import IOU_PIXELS
 from ovvis.reproduction.figures import figures_of
 from ovvis.reproduction.papers import published_tables
 from ovvis.reproduction.plan import NETWORKS
+from ovvis.reproduction.rows import IOU_PIXELS
 from ovvis.reproduction.stand_ins import SERVERS, write_stand_ins
 
 DATA, WEIGHTS, DONE = "data", "weights", "made"

@@ -18,7 +18,7 @@ from ovvis.evaluation.records import Category, ResultTrack
 from ovvis.predictions.folder import PredictionFolder, Shard
 from ovvis.predictions.run_settings import SETTINGS, dataset_settings, keep_settings
 from ovvis.predictions.submission import pack
-from ovvis.reproduction.experiments import Way
+from ovvis.reproduction.rows import Way
 from ovvis.sources.source import Source
 
 SHOWN = 3  # missing frames that are listed by name
