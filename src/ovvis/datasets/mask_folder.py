@@ -12,7 +12,8 @@ import msgspec
 from ovvis import masks
 from ovvis.datasets.mask_image import Form
 from ovvis.datasets.mask_layout import Sequence, find_layout, mask_folders, natural
-from ovvis.datasets.mask_values import ENCODINGS, Codes, Encoding, Objects, drop_void, read_objects, rgb, split_classes
+from ovvis.datasets.mask_study import Codes, Encoding
+from ovvis.datasets.mask_values import ENCODINGS, Objects, drop_void, read_objects, rgb, split_classes
 from ovvis.errors import InputError, OvvisError, nearest
 from ovvis.fields import JsonFile
 from ovvis.files.output import make_way, whole_file

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
-import numpy as np
-from scipy import ndimage
-
-from ovvis import masks
 from ovvis.datasets.mask_image import (
     LOSSY,
     Form,
-    Values,
     black_is_elsewhere,
     common_form,
     look,
-    read_values,
     voc_palette,
 )
+from ovvis.datasets.mask_study import MOST_OBJECTS, Codes, Encoding, Found, edges_of, gather
 from ovvis.errors import InputError
 
-Encoding = Literal["ids", "class-id", "colours", "step"]
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
 
-MOST_OBJECTS = 1000  # in one mask; more are no ids but measurements, such as depths
 VOID, WIDE_VOID, MOTS_VOID = 255, 65535, 10000
 CLASS = 1000  # Cityscapes and KITTI MOTS: class * 1000 + instance
 SMALL = 40  # ids and classes below it are counted, not measured or shaded
 
 MOST_SHADES = 60  # of smoothed edges, where they cover more than the objects
 _SOFT = 3  # values that only lie along edges, from which on a mask counts as smoothed
-_NEARLY = 15  # levels of grey that JPEG moves a shade by, and less than a smoothed edge rises over three pixels
-_LEAST_SIDE = 16  # pixels; in smaller masks every object is thin
-
-Codes = list[masks.Rle | None]  # one for each mask of a sequence
 
 
 @dataclass
@@ -69,10 +57,10 @@ def read_objects(
         InputError: a mask cannot be read; several objects have smoothed edges; the values are no ids.
     """
     form = Form.COLOUR if encoding in ("colours", "step") else common_form([look(path) for path in paths])
-    found = _gather(paths, form, step, encoding)
+    found = gather(paths, form, step, encoding)
     if form is Form.INDEX and len(paths) and _background_elsewhere(paths, found):
         form = Form.COLOUR
-        found = _gather(paths, form, step, encoding)
+        found = gather(paths, form, step, encoding)
     values = found.values
     if form is Form.COLOUR and encoding != "step":
         _check_colours(paths, found, encoding)
@@ -87,7 +75,7 @@ def read_objects(
             top = values[-1]
             soft = sum(found.area[value] for value in values if value != top)
             notes.append(f"soft edges: {soft:,} pixels between 0 and {top} are split at {split}")
-            found = _gather(paths, form, step, encoding, split)
+            found = gather(paths, form, step, encoding, split)
             if found.dim > 0.05 * found.area[1]:
                 raise _smoothed(paths, "of several shades", len(values))
             codes = {top: found.codes[1]} if 1 in found.codes else {}
@@ -167,93 +155,13 @@ def split_classes(
     return kind, ["values are read as class * 1000 + instance; --encoding ids makes them plain ids", *said]
 
 
-@dataclass
-class _Found:
-    """What all masks of a sequence hold."""
-
-    size: tuple[int, int] = (0, 0)
-    codes: dict[int, Codes] = field(default_factory=dict)
-    area: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    between: dict[int, int] = field(
-        default_factory=lambda: defaultdict(int)
-    )  # pixels beside a higher and a lower value
-    flat: dict[int, int] = field(default_factory=lambda: defaultdict(int))  # pixels among nearly the same
-    solid: set[int] = field(default_factory=set)  # values that somewhere fill 3 x 3 pixels
-    black: bool = False  # whether a pixel is 0
-    dim: int = 0  # pixels of objects that nowhere come near the split
-
-    @property
-    def values(self) -> list[int]:
-        return sorted(self.codes)
-
-
-def _gather(
-    paths: Sequence[Path],
-    form: Form,
-    step: Callable[[int, tuple[int, int]], object],
-    encoding: Encoding | None,
-    split: int | None = None,
-) -> _Found:
-    found = _Found()
-    for i, path in enumerate(paths):
-        values = read_values(path, form)
-        if split is not None:
-            found.dim += _dim(values, 2 * split)
-            values = (values >= split).astype(np.int32)
-        size = (values.shape[0], values.shape[1])
-        found.size = found.size if i else size
-        if size != found.size:
-            rule = f"is {size[0]} x {size[1]} where the first of its sequence is {found.size[0]} x {found.size[1]}"
-            raise InputError(f"{path} {rule}: make them one size")
-        step(i, size)
-        present, area = np.unique(values, return_counts=True)
-        if len(present) > MOST_OBJECTS:
-            raise InputError(
-                f"{path} holds {len(present):,} values, more than {MOST_OBJECTS:,}, so that it is no mask of objects "
-                "but a measurement or a picture: give masks of ids"
-            )
-        for value, pixels in zip(present.tolist(), area.tolist(), strict=True):
-            if value == 0:
-                found.black = True
-            else:
-                found.codes.setdefault(value, [None] * len(paths))[i] = masks.encode(values == value)
-                found.area[value] += pixels
-        # Between two values nothing lies: most masks of one object need no study.
-        if len(present) > 2 and form in (Form.GREY, Form.COLOUR) and encoding != "step" and split is None:
-            _study(values, found)
-    return found
-
-
-def _study(values: Values, found: _Found) -> None:
-    """Note which values fill 3 x 3 pixels, and how many pixels of each lie between a higher and a lower one."""
-    lowest, highest = ndimage.minimum_filter(values, 3), ndimage.maximum_filter(values, 3)
-    found.solid.update(np.unique(values[lowest == highest]).tolist())
-    between, pixels = np.unique(values[(lowest < values) & (values < highest)], return_counts=True)
-    for value, count in zip(between.tolist(), pixels.tolist(), strict=True):
-        found.between[value] += count
-    flat, pixels = np.unique(values[highest - lowest < _NEARLY], return_counts=True)
-    for value, count in zip(flat.tolist(), pixels.tolist(), strict=True):
-        found.flat[value] += count
-
-
-def _edges(found: _Found) -> list[int]:
-    """Return the values that only lie along the edges of others."""
-    if min(found.size) < _LEAST_SIDE:
-        return []
-    thin = [value for value in found.values if value not in found.solid]
-    # Small objects are thin too, but nothing higher lies beside them.
-    if len(thin) >= 8 and sum(found.between[v] for v in thin) >= 0.5 * sum(found.area[v] for v in thin):
-        return thin
-    return [v for v in thin if found.between[v] >= 0.6 * found.area[v]]
-
-
-def _middle(paths: Sequence[Path], found: _Found, notes: list[str]) -> int | None:
+def _middle(paths: Sequence[Path], found: Found, notes: list[str]) -> int | None:
     """Return the value from which on a pixel is the object's, where edges are soft; None where they are not.
 
     Raises:
         InputError: there are several objects, whose edges say nothing.
     """
-    values, edges = found.values, _edges(found)
+    values, edges = found.values, edges_of(found)
     lossy = any(path.suffix.lower() in LOSSY for path in paths)
     if not values or (len(edges) < _SOFT and not (lossy and len(values) > 1)):
         if edges:
@@ -289,23 +197,13 @@ def _smoothed(paths: Sequence[Path], objects: str, edges: int) -> InputError:
     )
 
 
-def _dim(values: Values, top: int) -> int:
-    """Return the pixels of objects that are darker everywhere than one of a shade `top` is within its edge."""
-    parts, count = ndimage.label(values > 0.1 * top)
-    if not count:
-        return 0
-    numbers = np.arange(1, count + 1)
-    brightest, area = ndimage.maximum(values, parts, numbers), ndimage.sum_labels(parts > 0, parts, numbers)
-    return int(area[(brightest < 0.6 * top) & (area >= 9)].sum())
-
-
-def _check_colours(paths: Sequence[Path], found: _Found, encoding: Encoding | None) -> None:
+def _check_colours(paths: Sequence[Path], found: Found, encoding: Encoding | None) -> None:
     """Refuse colours that are no objects.
 
     Raises:
         InputError: edges are soft, no pixel is black, or the channels hold numbers.
     """
-    edges = _edges(found)
+    edges = edges_of(found)
     lossy = any(path.suffix.lower() in LOSSY for path in paths)
     if lossy or len(edges) >= _SOFT or len(found.values) > MOST_OBJECTS:
         why = (
@@ -327,7 +225,7 @@ def _check_colours(paths: Sequence[Path], found: _Found, encoding: Encoding | No
         )
 
 
-def _background_elsewhere(paths: Sequence[Path], found: _Found) -> bool:
+def _background_elsewhere(paths: Sequence[Path], found: Found) -> bool:
     palettes = [shown.palette for shown in map(look, paths) if shown.palette]
     values = [0, *found.values] if found.black else found.values
     return bool(palettes) and black_is_elsewhere(max(palettes, key=len), values)
