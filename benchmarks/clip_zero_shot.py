@@ -29,8 +29,9 @@ from ovvis.structures import Prediction, TextEmbeddings
 from ovvis.training.clip_words import foreign_words
 from ovvis.training.start import trained_model
 from ovvis.vocabulary import VILD_PROMPTS, Vocabulary
+from ovvis.world.motion import VideoConfig
 from ovvis.world.sprites import load_sprites
-from ovvis.world.video import VideoConfig, Videos
+from ovvis.world.video import Videos
 
 _SEED = 7001  # of no split
 _LEAST = 40  # pixels

@@ -18,8 +18,9 @@ import numpy as np
 from ovvis.datasets.stickers import SPLITS
 from ovvis.training.data.live_scenes import LiveStickers
 from ovvis.training.data.sampling import SamplingConfig
+from ovvis.world.motion import VideoConfig
 from ovvis.world.sprites import load_sprites
-from ovvis.world.video import VideoConfig, Videos
+from ovvis.world.video import Videos
 
 
 def main() -> None:

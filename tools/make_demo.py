@@ -15,8 +15,9 @@ from pathlib import Path
 from ovvis.outputs.render import VideoWriter
 from ovvis.paths import DEMO_VIDEO
 from ovvis.world.dice import Dice, smooth
+from ovvis.world.motion import Object, VideoConfig
 from ovvis.world.sprites import Sprites, load_sprites
-from ovvis.world.video import Object, Video, VideoConfig, Videos
+from ovvis.world.video import Video, Videos
 
 FPS = 24
 CONFIG = VideoConfig(height=320, width=480, frames=9 * FPS, objects=(1, 1), reserved_backgrounds=True)

@@ -7,7 +7,8 @@ import pytest
 
 from ovvis.world.backgrounds import RESERVED, TRAINED
 from ovvis.world.dice import UNIT, Dice, cosine, sine, smooth
-from ovvis.world.video import VideoConfig, Videos
+from ovvis.world.motion import VideoConfig
+from ovvis.world.video import Videos
 from tiny_world import tiny_sprites
 
 # Hashes of the first build: another machine must come to the same.

@@ -17,8 +17,9 @@ from ovvis.evaluation.records import Category
 from ovvis.files.output import disk_full, whole_folder
 from ovvis.paths import user_path
 from ovvis.world.dice import Dice
+from ovvis.world.motion import VideoConfig
 from ovvis.world.sprites import Sprites
-from ovvis.world.video import Frame, VideoConfig, Videos
+from ovvis.world.video import Frame, Videos
 from ovvis.world.video import Video as Made
 
 _ORDER = 12  # keeps its random numbers apart from others of the same seed

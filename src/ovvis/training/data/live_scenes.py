@@ -13,8 +13,9 @@ from ovvis.evaluation.rules import LVVIS
 from ovvis.training.data.dataset import Part, Scene
 from ovvis.training.data.sampling import SamplingConfig, choose_frames
 from ovvis.training.data.transforms import AugmentConfig
+from ovvis.world.motion import VideoConfig
 from ovvis.world.sprites import Sprites, load_sprites
-from ovvis.world.video import VideoConfig, Videos
+from ovvis.world.video import Videos
 
 _EPOCH = 1000  # videos that count as one epoch
 _LIVE_SEED = 11  # keeps its random numbers apart from those of the splits
