@@ -77,6 +77,7 @@ def _system(address: str) -> tuple[Any, str]:
     import fsspec
 
     system, path = fsspec.core.url_to_fs(address)
+    system.invalidate_cache(path)  # of names: others write there, too
     return system, str(path)
 
 
@@ -129,7 +130,6 @@ def files(address: str) -> list[str]:
     scheme = address.partition("://")[0]
     with _told(address):
         system, path = _system(address)
-        system.invalidate_cache(path)  # others write there, too
         if re.search(r"[*?[]", path):
             found = system.glob(path, detail=True).values()
         else:
@@ -145,7 +145,6 @@ def folders(address: str) -> list[str]:
     """Return the names of the folders in one; none if it is not there. All of them are held in memory."""
     with _told(address):
         system, path = _system(address)
-        system.invalidate_cache(path)
         try:
             found = system.ls(path, detail=True)
         except FileNotFoundError:

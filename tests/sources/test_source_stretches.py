@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -106,6 +107,21 @@ def test_a_damaged_file_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
     missing = tmp_path / "missing.mp4"  # packets that are gone leave nothing behind to see: the full reading agrees
     remux(whole, lambda packets: packets[:30] + packets[40:], missing)
     assert same(in_stretches(missing, 16), list(open_source(missing)))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_one_damaged_frame_wherever_it_is(tmp_path: Path, name: str) -> None:
+    whole = Clip(name, options={"g": "10", "bf": "2"}, count=30).make(tmp_path)
+    with av.open(str(whole)) as file:
+        places = [(packet.pos, packet.size) for packet in file.demux(video=0) if packet.size]
+    for at, size in places[1::3]:
+        data = bytearray(whole.read_bytes())
+        data[at + 5 : at + size] = bytes(size - 5)
+        bad = tmp_path / f"bad_{name}"
+        bad.write_bytes(data)
+        source = open_source(bad)
+        found = list(source)
+        assert damaged(open_source(bad), 6) or (source.problem is None and same(in_stretches(bad, 6), found)), at
 
 
 def frames(folder: Path, count: int) -> list[Path]:
