@@ -4,6 +4,7 @@ import pytest
 
 from ovvis.errors import InputError
 from ovvis.vocabulary import VILD_PROMPTS, Label, Vocabulary, builtin_names, check_prompts, read_prompts
+from refusing import refused
 
 COUNTS = {
     "burst": 482,
@@ -19,16 +20,6 @@ COUNTS = {
 
 def words(vocabulary):
     return [label.synonyms for label in vocabulary]
-
-
-def refused(call, *named):
-    """Assert that a call is refused in one line that names all these."""
-    with pytest.raises(InputError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    for name in named:
-        assert name in message, message
 
 
 @pytest.mark.parametrize(

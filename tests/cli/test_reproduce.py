@@ -35,7 +35,8 @@ def command(monkeypatch, tmp_path, capsys):
     """Return what runs the command in a world of few frames and gives its exit code, output and errors."""
     monkeypatch.setattr(stickers, "SPLITS", FEW)
     monkeypatch.setattr(reproduce, "load_sprites", tiny_sprites)
-    monkeypatch.setattr(loading, "load_model", lambda *args, **options: build_tiny(**MODEL))
+    model = build_tiny(**MODEL)
+    monkeypatch.setattr(loading, "load_model", lambda *args, **options: model)
     monkeypatch.chdir(tmp_path)
 
     def call(*words, model=("--model", "clip-vis-r50", "--weights", "untrained")):

@@ -10,6 +10,7 @@ from mutations import TRIES, damaged
 from ovvis.errors import InputError
 from ovvis.labels import file as label_file
 from ovvis.vocabulary import Label, Vocabulary, read_prompts
+from refusing import refused
 
 DOG_CAT = [("dog",), ("cat",)]
 KITTEN = [("cat", "kitten"), ("dog",)]
@@ -17,15 +18,6 @@ KITTEN = [("cat", "kitten"), ("dog",)]
 
 def words(vocabulary):
     return [label.synonyms for label in vocabulary]
-
-
-def refused(call, *named):
-    with pytest.raises(InputError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message and message.isprintable()
-    for name in named:
-        assert name in message, message
 
 
 TYPED = {

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from fakes import authors_state, build_tiny_fc_clip, build_tiny_ovformer
-from ovvis.errors import InputError
 from ovvis.models.convert import class_matrix, convert_state, decoder_depth, has_clip, is_authors
 from ovvis.models.strict import load_strictly
+from refusing import refused
 
 
 def test_round_trip(tiny_model):
@@ -101,14 +101,6 @@ def test_both_names_of_the_queries():
     for theirs in ("query_feat", "static_query"):
         state = convert_state({f"sem_seg_head.predictor.{theirs}.weight": torch.ones(2, 3)}, "file")
         assert list(state) == ["network.query_decoder.query_features"]
-
-
-def refused(call, *named):
-    with pytest.raises(InputError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    for name in named:
-        assert name in str(caught.value)
 
 
 def test_unknown_tensors_are_named():

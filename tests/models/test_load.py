@@ -14,7 +14,7 @@ from fakes import (
     tiny_ov_dvis_config,
     tiny_ovformer_config,
 )
-from ovvis.errors import InputError, ResourceError
+from ovvis.errors import ResourceError
 from ovvis.models import built, zoo
 from ovvis.models.checkpoint import write_checkpoint
 from ovvis.models.devices import pick_device, pick_precision
@@ -23,6 +23,7 @@ from ovvis.models.load import load_model
 from ovvis.models.own_weights import convert
 from ovvis.models.places import weights_path
 from ovvis.models.zoo import list_models
+from refusing import refused
 
 
 @pytest.fixture(autouse=True)
@@ -58,15 +59,6 @@ def write(path, clip="tiny-resnet", change=None, with_clip=True, **changes):
         change(content["model"])
     torch.save(content, path)
     return path
-
-
-def refused(call, *named, kind=InputError):
-    with pytest.raises(kind) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    for name in named:
-        assert name in message, message
 
 
 def predict(model):

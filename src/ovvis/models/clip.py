@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -57,11 +58,14 @@ def _packaged(file: str) -> Path:
     return Path(str(resources.files("ovvis") / "models" / "clips" / file))
 
 
-def _tokenizer(name: str, config: dict[str, Any]) -> Any:
+@cache  # it takes longer to make than a small network
+def _tokenizer(name: str) -> Any:
     """Return a CLIP's tokenizer; one of our own reads byte pairs that were chosen for its words."""
     merges = _packaged(f"{name}.merges.txt.gz")
     if not merges.is_file():
         return open_clip.get_tokenizer(name)
+    config = clip_config(name)
+    assert config is not None, "who asks for its words has looked"
     return open_clip.SimpleTokenizer(bpe_path=str(merges), context_length=config["text_cfg"]["context_length"])
 
 
@@ -82,7 +86,7 @@ class FrozenClip(nn.Module):
         config = clip_config(name)
         if config is None:
             raise InputError(f"CLIP model {name!r}: open_clip knows no such architecture; see open_clip.list_models()")
-        self._tokenizer: Any = _tokenizer(name, config)
+        self._tokenizer: Any = _tokenizer(name)
         self.model = open_clip.CLIP(**config, quick_gelu=quick_gelu)
         self.frozen = True
         self.text_dtype = torch.float32  # of the products in the text tower; weights, sums and norms stay in float32
