@@ -8,8 +8,8 @@ import torch
 from fakes import fake_prediction
 from ovvis.inference import recording as recording_module
 from ovvis.inference.final_masks import rle_from_logits
-from ovvis.inference.look import Seen
 from ovvis.inference.recording import Again, KeptClasses, KeptVectors, Recording
+from ovvis.inference.seen import Seen
 from ovvis.inference.tubes import Tubes
 from ovvis.models.classifiers import EmbeddingClassifier
 from ovvis.models.settings import VideoSettings

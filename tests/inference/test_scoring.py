@@ -7,7 +7,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovvis.inference.look import Seen
 from ovvis.inference.scoring import (
     class_scores,
     needs_classes,
@@ -18,6 +17,7 @@ from ovvis.inference.scoring import (
     undecided,
     window_scores,
 )
+from ovvis.inference.seen import Seen
 from ovvis.models.settings import VideoSettings
 
 RELEASED = VideoSettings()

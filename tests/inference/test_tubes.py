@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fakes import fake_prediction
-from ovvis.inference.look import Seen
 from ovvis.inference.recording import Recording
+from ovvis.inference.seen import Seen
 from ovvis.inference.tubes import Tubes
 from ovvis.masks import area, decode
 from ovvis.models.settings import VideoSettings

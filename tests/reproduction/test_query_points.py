@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovvis.inference.look import Seen
+from ovvis.inference.seen import Seen
 from ovvis.reproduction import query_points as module
 from ovvis.reproduction.query_points import QueryPoints, query_points, telling_object
 from ovvis.structures import Frame, Prediction

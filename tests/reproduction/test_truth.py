@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fakes import fake_prediction
-from ovvis.inference.look import Seen
+from ovvis.inference.seen import Seen
 from ovvis.models.settings import VideoSettings
 from ovvis.reproduction.truth import WindowTruth
 

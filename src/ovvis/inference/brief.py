@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ovvis.inference.fetched import Fetched
-from ovvis.inference.look import ClassKey, Seen, class_key, overflow
 from ovvis.inference.mask_code import MaskCode, Sketch, pack
+from ovvis.inference.seen import ClassKey, Seen, class_key, overflow
 from ovvis.models.settings import VideoSettings
 
 OF_LOGITS = ("softmax", "sigmoid")

@@ -17,8 +17,9 @@ from ovvis.inference.exact import apart
 from ovvis.inference.final_masks import masks_of
 from ovvis.inference.live_meter import LiveMeter
 from ovvis.inference.live_tubes import LiveSettings, LiveTubes
-from ovvis.inference.look import Look, Seen
+from ovvis.inference.look import Look
 from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.inference.seen import Seen
 from ovvis.inference.trackers import build_tracker
 from ovvis.labels.label import Label
 from ovvis.masks import box

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ovvis.errors import InputError
 from ovvis.inference import scoring
-from ovvis.inference.look import Seen
+from ovvis.inference.seen import Seen
 from ovvis.models.settings import VideoSettings
 
 

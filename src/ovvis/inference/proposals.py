@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ovvis.inference.final_masks import masks_of
 from ovvis.inference.followed import Final, Floats
-from ovvis.inference.look import Look, Seen
+from ovvis.inference.look import Look
+from ovvis.inference.seen import Seen
 from ovvis.masks import Rle
 from ovvis.models.settings import VideoSettings
 from ovvis.structures import Detected, Frame, Window

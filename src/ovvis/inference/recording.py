@@ -17,8 +17,8 @@ from ovvis.inference import scoring
 from ovvis.inference.brief import OF_LOGITS, rest
 from ovvis.inference.fetched import Fetched
 from ovvis.inference.final_masks import mask_bits, rle_from_bits, rle_from_logits
-from ovvis.inference.look import ClassKey, Seen, class_key
 from ovvis.inference.mask_code import MaskCode, pack, unpack, unpack_on
+from ovvis.inference.seen import ClassKey, Seen, class_key
 from ovvis.inference.spill import DEFAULT_LIMIT, Spill
 from ovvis.masks import Rle
 from ovvis.models.classifiers import Classifier

@@ -13,8 +13,8 @@ from ovvis.cores import CoresWatch
 from ovvis.inference.brief import Brief
 from ovvis.inference.fetched import late
 from ovvis.inference.final_masks import masks_of
-from ovvis.inference.look import Seen
 from ovvis.inference.recording import Again, Recording
+from ovvis.inference.seen import Seen
 from ovvis.inference.trackers import build_tracker
 from ovvis.inference.tubes import Tubes
 from ovvis.inference.video_names import video_names

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from ovvis.errors import InputError
 from ovvis.inference.exact import exactly
-from ovvis.inference.look import WIDE, Seen
+from ovvis.inference.look import WIDE
 from ovvis.inference.lost import LostWindowsError
+from ovvis.inference.seen import Seen
 from ovvis.inference.whole import segment
 from ovvis.inference.window_file import read_windows, write_windows
 from ovvis.sources.source import Source

@@ -14,8 +14,8 @@ from torch import Tensor
 from ovvis.inference import scoring
 from ovvis.inference.fetched import sent
 from ovvis.inference.final_masks import mask_confidence
-from ovvis.inference.look import Seen, class_key
 from ovvis.inference.recording import FrameRecord, Recording
+from ovvis.inference.seen import Seen, class_key
 from ovvis.inference.spill import Spill
 from ovvis.masks import Rle
 from ovvis.models.settings import VideoSettings

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ovvis.inference.associations import build_association
 from ovvis.inference.followed import Gatherer, follow
-from ovvis.inference.look import Look, Seen
+from ovvis.inference.look import Look
 from ovvis.inference.proposals import Detecting, final_of, proposals
 from ovvis.inference.region import PlacedMasks, shown_size
 from ovvis.inference.run import Run
+from ovvis.inference.seen import Seen
 from ovvis.sources.source import Source
 from ovvis.structures import SHOWN_SCORE, FrameResult, Storage, Track, VideoResult, Window
 

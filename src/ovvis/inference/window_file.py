@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ovvis.inference.look import Seen
 from ovvis.inference.lost import LostWindowsError
 from ovvis.inference.mask_code import MaskCode, pack
+from ovvis.inference.seen import Seen
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.structures import Frame, Prediction, Window
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from ovvis.errors import InputError
 from ovvis.inference.crops import CropNamer
 from ovvis.inference.final_masks import masks_of
-from ovvis.inference.look import Seen
 from ovvis.inference.pipeline import VideoSegmenter
+from ovvis.inference.seen import Seen
 from ovvis.models.clip import FrozenClip
 from ovvis.reproduction.rows import Crops
 from ovvis.structures import Window

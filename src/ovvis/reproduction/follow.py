@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ovvis.inference.look import Look, Seen
+from ovvis.inference.look import Look
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.recording import Recording
+from ovvis.inference.seen import Seen
 from ovvis.inference.trackers import build_learnt, build_tracker
 from ovvis.inference.tubes import Tubes
 from ovvis.inference.video_names import VideoNames, video_names

@@ -10,9 +10,10 @@ import numpy as np
 
 from ovvis.inference.associations import association_of
 from ovvis.inference.followed import Gatherer, geometric
-from ovvis.inference.look import Look, Seen
+from ovvis.inference.look import Look
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.inference.proposals import Detecting, detected_in, final_of
+from ovvis.inference.seen import Seen
 from ovvis.models.settings import Following
 from ovvis.reproduction.cropped import LOOK_EVERY, crop_namer
 from ovvis.reproduction.rows import Way

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from ovvis.inference.look import Seen
+from ovvis.inference.seen import Seen
 from ovvis.models.settings import ClassScore
 from ovvis.structures import Prediction
 
