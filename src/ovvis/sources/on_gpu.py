@@ -100,7 +100,7 @@ class _GpuSource(Source):
     def __init__(self, device: str, usual: FileSource, opens: Opens) -> None:
         if odd := _odd(usual):
             raise _NotSoError(odd)
-        self._usual, self._device = usual, device
+        self._usual, self._device, self.files = usual, device, usual.files
         self._alone = False  # one frame is asked for
         index, self._ticks = _packets(usual)
         first, base = self._ticks[0], usual.facts.base
