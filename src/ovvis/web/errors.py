@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from ovvis.errors import DISK_FULL, InputError, OvvisError
 from ovvis.plain import visible
 from ovvis.web.gate import TooLarge
+from ovvis.web.unforeseen import FULL
 
 
 def tell_errors(app: FastAPI, others: dict[type[Exception], int] | None = None) -> None:
@@ -48,7 +49,7 @@ def _what_is_wrong(error: RequestValidationError) -> str:
 
 def _of_the_system(error: OSError) -> str:
     if error.errno in DISK_FULL:
-        return "the server's disk is full: try again later"
+        return FULL
     if isinstance(error, FileNotFoundError):
         return "it is not there any more: its time was over"
     return f"the server could not read or write a file ({error.strerror})"

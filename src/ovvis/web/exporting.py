@@ -14,12 +14,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ovvis.errors import DISK_FULL, InputError, OvvisError
+from ovvis.errors import InputError, OvvisError
 from ovvis.outputs.export import FORMATS, export
 from ovvis.outputs.formats.tracks_json import TRACKS, load_tracks
 from ovvis.outputs.style import Style
 from ovvis.structures import SHOWN_SCORE
 from ovvis.web.jobs import Busy, Job, Progress
+from ovvis.web.unforeseen import told_unforeseen
 
 PAINTED = "painted"  # beside the formats: the video with what was found painted on it
 PATIENCE = 3600.0  # seconds that one may take
@@ -146,11 +147,8 @@ def _export(line: Connection, tracks: Path, wanted: Wanted, target: Path, video:
             _write(tracks, wanted, target, video, every, step)
     except OvvisError as error:
         line.send(" ".join(str(error).split()))
-    except Exception as error:
-        if not (isinstance(error, OSError) and error.errno in DISK_FULL):
-            line.send(f"something went wrong that was not foreseen ({type(error).__name__})")
-            raise
-        line.send("the server's disk is full: try again later")
+    except Exception as error:  # nothing that a result holds may leave the server waiting
+        line.send(told_unforeseen(error))
     else:
         line.send(None)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,10 +19,11 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ovvis.errors import DISK_FULL, OvvisError
+from ovvis.errors import OvvisError
 from ovvis.files.signals import ENDING
 from ovvis.models.settings import Precision
 from ovvis.plain import visible
+from ovvis.web.unforeseen import told_unforeseen
 
 if TYPE_CHECKING:
     from ovvis.models.export.exported import AnyModel
@@ -165,7 +165,7 @@ def _do(task: Task, models: Models, told: Told) -> None:
     except MemoryError:
         told.tell("failed", "there is not enough memory for this: give a smaller or shorter video, or a smaller model")
     except Exception as error:  # nothing that a video does may end the process
-        told.tell("failed", None if told.cancelled else _unforeseen(error))
+        told.tell("failed", None if told.cancelled else told_unforeseen(error))
     else:
         told.tell("done", outcome)
 
@@ -177,17 +177,3 @@ def told_line(error: Exception | str, task: Task) -> str:
         line = line.replace(str(task.video), task.name).replace(task.video.name, task.name)
     line = line.replace(task.model, Path(task.model).name)  # a file, of which visitors know the name alone
     return visible(line.replace(str(task.folder), "the job's folder"))
-
-
-def _unforeseen(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in DISK_FULL:
-        return "the server's disk is full: try again later"
-    trace(error)
-    return f"something went wrong that was not foreseen ({type(error).__name__}); the server's log has more"
-
-
-def trace(error: Exception) -> None:
-    """Print what went wrong for whoever looks after the server."""
-    import traceback
-
-    traceback.print_exception(error, file=sys.stderr)

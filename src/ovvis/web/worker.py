@@ -14,6 +14,7 @@ from typing import Any
 from ovvis.web import work
 from ovvis.web.jobs import Job, Jobs
 from ovvis.web.limits import time_in_words
+from ovvis.web.unforeseen import told_unforeseen
 
 PROMPT = 5.0  # seconds that a cancelled task gets to end by itself
 _GLANCE = 0.05  # seconds between two looks at what else there is to do
@@ -95,8 +96,7 @@ class Worker:
                 self._run(job)
             except Exception as error:  # the next job has a right to be done
                 self._end_process()
-                self._jobs.end(job, "failed", f"something went wrong that was not foreseen ({type(error).__name__})")
-                work.trace(error)
+                self._jobs.end(job, "failed", told_unforeseen(error))
             finally:
                 with self._lock:
                     self._current = None
