@@ -20,6 +20,10 @@ class Broken(Exception):  # noqa: N818  it says what befell
     """A process ended, or was ended, before it had said that all is done; the message says how."""
 
 
+class Silent(Broken):
+    """A process said nothing for too long: it hangs, or the machine is busy."""
+
+
 def say(**told: Any) -> None:
     """Send a line to the parent, from a child."""
     print(MARK + json.dumps(told), flush=True)
@@ -34,7 +38,8 @@ def lines(module: str, words: Sequence[str], silence: float) -> Iterator[dict[st
         silence: seconds without a line, after which it is ended.
 
     Raises:
-        Broken: it crashed, left with an error or fell silent.
+        Broken: it crashed or left with an error.
+        Silent: it said nothing for so long.
     """
     command = [sys.executable, "-W", "ignore", "-m", module, *words]
     ours = [path or os.getcwd() for path in sys.path]  # what is imported here is what is looked at there  # noqa: PTH109
@@ -52,7 +57,7 @@ def lines(module: str, words: Sequence[str], silence: float) -> Iterator[dict[st
             try:
                 line = came.get(timeout=silence)
             except Empty:
-                raise Broken(f"no answer within {silence:g} s") from None
+                raise Silent(f"no answer within {silence:g} s") from None
             if line is None:
                 break
             text = line.decode("utf-8", "replace")

@@ -8,16 +8,17 @@ from contextlib import suppress
 from importlib import metadata
 from importlib.util import find_spec
 
-from ovvis.doctor.children import Broken, lines
+from ovvis.doctor.children import Broken, Silent, lines
 from ovvis.doctor.importing import CODECS, DEVICES, PARTS
 from ovvis.doctor.machine import DISK, SYSTEM, disk, system
 from ovvis.doctor.network import NETWORK, network
 from ovvis.doctor.requirements import EXTRAS, LIBRARIES, Need, extras, needs
 from ovvis.doctor.rows import Row, attempt
 
-SILENCE = 60.0  # seconds for one library; PyTorch from a slow network disk takes half of it
+SILENCE = 180.0  # seconds for one library; PyTorch took 100 from a disk that others read at the same time
 ORDER = (SYSTEM, LIBRARIES, DEVICES, CODECS, DISK, NETWORK, EXTRAS)
 SLOW = 1.0  # seconds of an import that are told
+BUSY = "is the machine or its disk busy? try again"
 IMPORTER = "ovvis.doctor.importing"
 WITH_TORCH = (
     "torch",
@@ -74,14 +75,14 @@ def imported(modules: Sequence[str]) -> tuple[dict[str, Told], list[Row]]:
     """Import modules in a process, and in a further one what comes behind one that brings the process down.
 
     Returns:
-        Told: what was said of each module: its `seconds`, or its `error`.
+        Told: what was said of each module: its `seconds`, its `error`, or that it was `silent`.
         Rows: of what some of them can do here.
     """
     said: dict[str, Told] = {}
     rows: list[Row] = []
     left = list(modules)
     while left:
-        at, broken = left[0], "it was not imported"
+        at, broken, end = left[0], "it was not imported", "error"
         try:
             for line in lines(IMPORTER, left, SILENCE):
                 if "begins" in line:
@@ -91,12 +92,12 @@ def imported(modules: Sequence[str]) -> tuple[dict[str, Told], list[Row]]:
                 elif "row" in line:
                     rows.append(Row(*line["row"]))
         except Broken as error:
-            broken = str(error)
+            broken, end = str(error), "silent" if isinstance(error, Silent) else "error"
             if at in said and at in PARTS:  # it was imported, and brought the process down when it was tried
                 rows.append(Row(PARTS[at], at, broken, "wrong", "install it again"))
         except OSError as error:  # no process could be started
             return said | {name: {"error": f"{error} (see the system's limits)"} for name in left}, rows
-        said.setdefault(at, {"error": broken})
+        said.setdefault(at, {end: broken})
         left = [name for name in left if name not in said]
     return said, rows
 
@@ -106,8 +107,9 @@ def onnx_runtime() -> list[Row]:
     if find_spec("onnxruntime") is None:
         return []
     told, rows = imported(["onnxruntime"])
-    if "error" in told["onnxruntime"]:
-        found = f"cannot be imported: {told['onnxruntime']['error']}"
+    why_not = told["onnxruntime"].get("error") or told["onnxruntime"].get("silent")
+    if why_not:
+        found = f"cannot be imported: {why_not}"
         return [Row(DEVICES, "ONNX Runtime", found, "wrong", "pip install --force-reinstall onnxruntime")]
     return rows
 
@@ -119,6 +121,8 @@ def _library(need: Need, told: Told) -> Row:
         return Row(LIBRARIES, need.name, "missing", "wrong", f"pip install '{need.name}{need.versions}'")
     if "error" in told:
         return Row(LIBRARIES, need.name, f"{version}, cannot be imported: {told['error']}", "wrong", again)
+    if "silent" in told:
+        return Row(LIBRARIES, need.name, f"{version}, {told['silent']}", "wrong", f"{BUSY}; else {again}")
     seconds = float(str(told["seconds"]))
     found = version if seconds < SLOW else f"{version} (imported in {seconds:.1f} s)"
     if not need.good:
