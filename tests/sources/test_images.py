@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -150,10 +151,12 @@ def test_a_file_that_breaks_off_is_used_as_far_as_it_goes(tmp_path: Path, name: 
 
 def test_thumbnails_of_a_tiff_are_no_frames(tmp_path: Path) -> None:
     images = [Image.fromarray(flat(0)), Image.fromarray(flat(1)[:3, :4])]
-    with TiffImagePlugin.AppendingTiffWriter(str(tmp_path / "a.tif"), True) as out:
+    file = BytesIO()  # not a path: the writer looks at its file once more when it is collected
+    with TiffImagePlugin.AppendingTiffWriter(file, True) as out:
         for image, kind in zip(images, (0, 1), strict=True):
             image.save(out, format="TIFF", tiffinfo={254: kind})
             out.newFrame()
+    (tmp_path / "a.tif").write_bytes(file.getvalue())
     source = open_source(tmp_path / "a.tif")
     assert np.array_equal(images_of(source), [flat(0)])
     assert "1 pages that call themselves smaller copies" in source.notes[0]

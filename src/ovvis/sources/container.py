@@ -135,7 +135,8 @@ def has_an_end(place: Place) -> bool:
     """
     with open_video(place) as opened:
         container = opened.container
-        return bool(container.duration) or (not container.format.name.startswith("hls") and container.size > 0)
+        size = container.size or 0  # an unknown one is None since PyAV 19, and was negative before
+        return bool(container.duration) or (not container.format.name.startswith("hls") and size > 0)
 
 
 def _container(place: Place, stack: ExitStack) -> InputContainer:
