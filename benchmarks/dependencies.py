@@ -1,11 +1,11 @@
-"""What `pip install ovvis` brings: for each library its size, what it brings alone, and the seconds of its import.
+"""What `pip install ovvis` brings: for each library its size, what it brings alone, and what its import takes.
 
     python benchmarks/dependencies.py                # of the installed environment
     python benchmarks/dependencies.py --no-imports   # sizes alone: a second
 
 Sizes are of the files that pip recorded, without compiled bytecode. "Alone" is what would not be there without the
-library: itself and those of its own dependencies that nothing else of the list needs. An import is measured in a
-process of its own, three times, the least counts; PyTorch is in the import of whatever needs it.
+library: itself and those of its own dependencies that nothing else of the list needs. An import is measured in seconds
+of processor time, in a process of its own, three times, the least counts; PyTorch is in that of whatever needs it.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ def size(name: str) -> int:
 
 
 def import_seconds(name: str) -> float | None:
-    """Return the seconds that a distribution's import takes in a new process, the interpreter's start left out."""
+    """Return the processor time in seconds of a distribution's import in a new process, without the interpreter's."""
     from ovvis.doctor.requirements import Need
 
     module = Need(name, "", "").module
-    program = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
+    program = f"import time; start = time.process_time(); import {module}; print(time.process_time() - start)"
     seconds = []
     for _ in range(TRIES):
         done = subprocess.run(
