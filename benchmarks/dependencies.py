@@ -110,7 +110,8 @@ def main() -> None:
         if own is None:
             print(f"| {title} | not installed | | |")
         else:
-            print(f"| {title} | {own / 1e6:.1f} | {alone[0] / 1e6:,.0f} MB, {alone[1]} | {seconds or 0:.2f} |")
+            took = "" if seconds is None else f"{seconds:.2f}"
+            print(f"| {title} | {own / 1e6:.1f} | {alone[0] / 1e6:,.0f} MB, {alone[1]} | {took} |")
     total = sum(sizes[name] for name in every)
     cuda = sum(sizes[name] for name in nvidia)
     print(f"\nIn all {total / 1e6:,.0f} MB in {len(every)} distributions, {cuda / 1e6:,.0f} MB of it for CUDA")
