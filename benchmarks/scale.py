@@ -2,6 +2,7 @@
 
     python benchmarks/scale.py efficiency            # frames a second with 1 to N workers of this machine
     python benchmarks/scale.py long                  # the same of one long video, and what its stretches weigh
+    python benchmarks/scale.py stretches             # what they take beside one pass, in seconds of the processor
     python benchmarks/scale.py kills --videos 300    # three nodes, ten random kills: results, bytes, memory
     python benchmarks/scale.py names                 # memory of the command with a million names
     python benchmarks/scale.py plan --hours 1e6 --seconds-a-frame 0.04 --price 2.0
@@ -243,6 +244,50 @@ def _compared(rows: dict[str, float]) -> dict[str, Any]:
     }
 
 
+def stretches(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure what looking at stretches and following them take beside one pass, in seconds of this process."""
+    from contextlib import nullcontext
+
+    from ovvis.cluster.videos import _load
+    from ovvis.inference.stretches import follow_stretches, write_stretch
+    from ovvis.models.zoo import SMALL_MODEL
+    from ovvis.sources.video import open_source
+    from ovvis.vocabulary import Vocabulary
+
+    words = Vocabulary.parse("dog, cat, car")
+    segmenter = _load(SMALL_MODEL, None, "cpu", "float32", words, {"short_edge": options.short_edge}, None)
+    taken, rounds = {"one pass": 0.0, "looking": 0.0, "following": 0.0}, options.rounds
+
+    def timed(what: str, act: Any) -> Any:
+        began = time.process_time()
+        done = act()
+        taken[what] += time.process_time() - began
+        return done
+
+    with tempfile.TemporaryDirectory(prefix="ovvis-scale-") as scratch:
+        film, home = ROOT / "src/ovvis/demo/stickers.mp4", Path(scratch)
+        source = open_source(film, max_frames=options.frames)
+        cut = source.stretches(options.spread)
+        frames, names = sum(stretch.count for stretch in cut), [str(number) for number in range(len(cut))]
+
+        def read(name: str) -> Any:
+            return nullcontext(home / name)
+
+        for _ in range(rounds):  # in turn, so that what else the machine does meets all of them
+            timed("one pass", lambda: segmenter(open_source(film, max_frames=options.frames))).close()
+            for number, stretch in enumerate(cut):
+                path = home / str(number)
+                timed("looking", lambda s=stretch, p=path: write_stretch(segmenter, source.stretch(s), p, p.name))
+            timed("following", lambda: follow_stretches(segmenter, source, names, read)).close()
+        weight = sum((home / name).stat().st_size for name in names)
+    return {
+        "frames": frames,
+        "ms a frame": {what: round(1000 * seconds / frames / rounds, 1) for what, seconds in taken.items()},
+        "of one pass": {what: round(seconds / taken["one pass"], 3) for what, seconds in taken.items()},
+        "bytes a frame of stretches": round(weight / frames),
+    }
+
+
 def long(options: argparse.Namespace) -> dict[str, Any]:
     """Measure frames a second of one long video with 1 to N workers of one core, and what its stretches weigh."""
     from ray_cluster import small_cluster
@@ -361,7 +406,14 @@ def plan(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-PARTS = {"efficiency": efficiency, "long": long, "kills": kills, "names": names, "plan": plan}
+PARTS = {
+    "efficiency": efficiency,
+    "long": long,
+    "stretches": stretches,
+    "kills": kills,
+    "names": names,
+    "plan": plan,
+}
 
 
 def main() -> None:
@@ -379,6 +431,11 @@ def main() -> None:
     part.add_argument("--frames", type=int, default=400)
     part.add_argument("--spread", type=int, default=40, help="frames of a stretch")
     part.add_argument("--short-edge", type=int, default=192)
+    part = parts.add_parser("stretches")
+    part.add_argument("--frames", type=int, default=24)
+    part.add_argument("--spread", type=int, default=8, help="frames of a stretch")
+    part.add_argument("--rounds", type=int, default=3)
+    part.add_argument("--short-edge", type=int, default=256)
     part = parts.add_parser("kills")
     part.add_argument("--videos", type=int, default=300)
     part.add_argument("--frames", type=int, default=4)
