@@ -105,6 +105,12 @@ def test_a_video_read_ahead_and_back_a_frame_late_is_the_same_to_the_bit(build, 
     assert not threads()
 
 
+def test_a_refiner_is_given_the_same():
+    built = [build_tiny_ov_dvis(refined=True).for_inference(CPU, torch.float32, ways) for ways in ((), ("overlap",))]
+    wanted, found = (told(model)[0] for model in built)
+    assert found == wanted
+
+
 def test_names_and_many_labels_are_read_back_too(monkeypatch):
     monkeypatch.setattr("ovvis.inference.look.WIDE", 1)
     wanted, _ = told(build_tiny(names=0.3, birth=0.3).for_inference(CPU, torch.float32))
