@@ -21,20 +21,20 @@ def check_tracker(model, segmenter, tensors, monkeypatch):
     """Compare each frame as the segmenter and the tracker see it; return the predictions in tube order."""
     check_stages(model, tensors["frames"], tensors)
     seen, followed, orders, references = [], [], [], []
-    step, made = model.tracker.forward, LearntTracker.update
+    step, made = model.tracker.forward, LearntTracker.follow
 
     def record(prediction, order, last):
         orders.append(order)
         return step(prediction, order, last)
 
-    def update(tracker, prediction):
+    def follow(tracker, prediction, order):
         seen.append(prediction)
-        followed.append(made(tracker, prediction))
+        followed.append(made(tracker, prediction, order))
         return followed[-1]
 
     merged = model.tracker.merge.register_forward_hook(lambda _, given, __: references.append(given[0][0, :, :256]))
     monkeypatch.setattr(model.tracker, "forward", record)
-    monkeypatch.setattr(LearntTracker, "update", update)
+    monkeypatch.setattr(LearntTracker, "follow", follow)
     for _ in segmenter.look(open_source(frames_of(tensors))):
         pass
     monkeypatch.undo()
