@@ -321,6 +321,8 @@ def long(options: argparse.Namespace) -> dict[str, Any]:
                 (outcome,) = crew.run([VideoTask(str(film), "film")])
                 assert outcome.problem is None, outcome.problem
                 ended = time.monotonic()
+                if not began:
+                    raise SystemExit(f"{number} workers had not all loaded before the end: give more --frames")
                 rows[f"{number}"] = round((outcome.answer.frames - before) / (ended - began), 2)
                 following = ended - followed if followed else 0.0
             results.append(content(out))
