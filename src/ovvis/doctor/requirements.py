@@ -29,10 +29,12 @@ PURPOSES = {
 
 # What a library is imported as, where that is not its name with other marks between words.
 MODULES = {
+    "griffelib": "griffe",
     "lightning-fabric": "lightning_fabric",
     "open-clip-torch": "open_clip",
     "pillow": "PIL",
     "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
 }
 
 
