@@ -20,13 +20,13 @@ from typer.testing import CliRunner
 
 from ovvis.cli.main import app
 from ovvis.cli.process import Interrupted
+from ovvis.datasets.frames import open_video
 from ovvis.errors import InputError, ResourceError
 from ovvis.files.lock import release_lock, take_lock
 from ovvis.inference.pipeline import VideoSegmenter
 from ovvis.masks import encode
 from ovvis.models.load import load_model
 from ovvis.models.zoo import find_model
-from ovvis.sources.video import open_frames
 from ovvis.training import checkpoint
 from ovvis.training.devices import make_fabric
 from ovvis.training.dump import read_dump
@@ -325,14 +325,14 @@ def test_ctrl_c_in_a_validation(home, times, monkeypatch):
     """Once: the validation ends, and the step after it is saved. Twice: it ends at once."""
     asked = 0
 
-    def press(frames, name):
+    def press(*asked_for):
         nonlocal asked
         while asked < times:
             asked += 1
             os.kill(os.getpid(), signal.SIGINT)
-        return open_frames(frames, name)
+        return open_video(*asked_for)
 
-    monkeypatch.setattr("ovvis.cli.validation.open_frames", press)
+    monkeypatch.setattr("ovvis.cli.validation.open_video", press)
     settings = ["--set", f"validation.dataset={home / 'own.json'}", "--set", "validation.every=2"]
     result = train(home, *settings, code=130)
     assert isinstance(result.exception, Interrupted), result.exception
