@@ -288,7 +288,7 @@ def begun(clip, folder, *more):
     where = ":".join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
     words = ["live", str(clip), "--labels", "dog", "--show-above", "0", "--output", str(folder), *more]
     process = subprocess.Popen([sys.executable, "-c", RUN, where, *words], stdout=-1, stderr=-1, text=True)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not (folder / "live.jsonl").exists() or (folder / "live.jsonl").read_bytes().count(b"\n") < 40:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
@@ -309,7 +309,7 @@ def endless(tmp_path):
 def test_ctrl_c_closes_everything_whole(endless, tmp_path, number):
     process = begun(endless, tmp_path / "out", "--no-view")
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     records = lines(tmp_path / "out" / "live.jsonl")
     assert records[-1]["kind"] == "end" and records[-1]["frames"] == len(records) - 2
@@ -337,13 +337,13 @@ def test_the_view_is_served_while_it_runs_and_labels_change_from_it(endless, tmp
         changed = requests.post(f"{url}/labels", json={"labels": "horse, cow|ox"}, timeout=20).json()
         assert changed == {"labels": ["horse", "cow"]}
         assert requests.get(f"{url}/figures", timeout=20).json()["labels"] == ["horse", "cow|ox"]
-        written, end = tmp_path / "out" / "live.jsonl", time.monotonic() + 20
+        written, end = tmp_path / "out" / "live.jsonl", time.monotonic() + 120
         while b'"kind":"labels"' not in written.read_bytes():
             assert time.monotonic() < end
             time.sleep(0.02)
     finally:
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 0 and "Looking for: horse, cow" in err
     kinds = [record["kind"] for record in lines(tmp_path / "out" / "live.jsonl")]
     assert kinds.count("labels") == 1 and kinds[-1] == "end"

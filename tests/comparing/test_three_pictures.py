@@ -61,7 +61,7 @@ def test_each_result_has_its_picture(browser, page):
         for canvas, mask in zip(drawn, wanted, strict=True):
             assert np.array_equal(pixels(browser, canvas)[..., 3] > 0, mask)
         # Right after a jump the browser may tell of a picture before it can be drawn.
-        WebDriverWait(browser, 10).until(
+        WebDriverWait(browser, 60).until(
             lambda _, at=position: [told(pixels(browser, copy)[..., :3]) for copy in copies] == [at] * 2
         )
     assert complaints(browser) == []

@@ -363,7 +363,7 @@ def test_saved_picture_and_tracks(browser, tmp_path):
 def await_file(browser, path):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(browser, 20, 0.05).until(lambda _: path.is_file() and path.stat().st_size, f"{path} did not come")
+    WebDriverWait(browser, 60, 0.05).until(lambda _: path.is_file() and path.stat().st_size, f"{path} did not come")
     return path
 
 

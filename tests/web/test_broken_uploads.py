@@ -31,7 +31,7 @@ def begun(page, content=b"x" * 1000):
 
 
 def ended(told, state, error):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while (now := told())["state"] != state:
         assert time.monotonic() < end, now
         time.sleep(0.05)

@@ -110,7 +110,7 @@ def frames_of(path):
 
 
 def downloaded(tmp_path, name):
-    path, end = tmp_path / "downloads" / name, time.monotonic() + 30
+    path, end = tmp_path / "downloads" / name, time.monotonic() + 120
     while not path.is_file():
         assert time.monotonic() < end, list(path.parent.glob("*"))
         time.sleep(0.05)
