@@ -93,6 +93,7 @@ def build(base: Path, work: Path, given: dict[str, str], extra: dict[str, str]) 
             subprocess.run(["cp", "-a", str(base), str(stage.folder)], check=True)
             for file in ("/etc/resolv.conf", "/etc/hosts"):
                 shutil.copy(file, stage.folder / file.lstrip("/"))
+            (stage.folder / "dev/shm").chmod(0o1777)  # Docker mounts one; processes' locks lie there
             python = stage.folder / "usr/local/bin/python"
             if not python.exists():
                 python.symlink_to("/usr/bin/python3")
@@ -159,7 +160,7 @@ def use(image: Stage) -> None:
             time.sleep(2)
         print(f"The page is well after {time.monotonic() - start:.0f} s.")
     finally:
-        page.terminate()
+        page.kill()  # unshare takes the page with it
         page.wait(timeout=30)
 
 

@@ -59,7 +59,7 @@ class Keys:
     def among(self, keys: Collection[int]) -> set[int]:
         """Return those of some numbers that are there."""
         asked = np.array(sorted(keys), np.uint64)
-        return set(asked[np.isin(asked, self._keys)].tolist())
+        return set(asked[np.isin(asked, self._keys, kind="sort")].tolist())
 
 
 def key_of(text: str) -> int:
