@@ -31,6 +31,8 @@ def pytest_configure(config):
         torch.set_num_threads(1)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a script's background
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # pycocotools 2.0.11 under numpy 2; other people's code, not ours to mend.
     config.addinivalue_line(
         "filterwarnings", "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
