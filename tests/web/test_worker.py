@@ -4,6 +4,9 @@ import multiprocessing
 import threading
 import time
 
+import pytest
+
+from ovvis.errors import ResourceError
 from ovvis.web.jobs import Jobs
 from ovvis.web.limits import Limits
 from ovvis.web.worker import Worker
@@ -32,3 +35,14 @@ def test_a_server_that_ends_before_its_process_began(tmp_path):
     worker.start()
     worker._thread.join(10)
     assert not worker._thread.is_alive() and not multiprocessing.active_children()
+
+
+def test_a_system_that_gives_no_locks(tmp_path, monkeypatch):
+    """As in a container whose /dev/shm cannot be written."""
+
+    def refused(*args, **kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Event", refused)
+    with pytest.raises(ResourceError, match=r"no locks \(Read-only file system\); /dev/shm must be writable"):
+        Worker(Jobs(tmp_path, Limits()))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from ovvis.errors import ResourceError
 from ovvis.web import work
 from ovvis.web.jobs import Job, Jobs
 from ovvis.web.limits import time_in_words
@@ -37,6 +38,9 @@ class Worker:
         precision: likewise.
         prepare: sets the process up; a function of a module.
         files: of models that visitors call by another name than `load_model` does, what it is given.
+
+    Raises:
+        ResourceError: the system gives no locks between processes.
     """
 
     def __init__(
@@ -50,7 +54,13 @@ class Worker:
         self._jobs, self._settings = jobs, (device, precision, prepare)
         self._files = files or {}
         self._context = multiprocessing.get_context("spawn")
-        self._cancelled: Any = self._context.Event()
+        try:
+            self._cancelled: Any = self._context.Event()
+        except OSError as error:
+            raise ResourceError(
+                f"the page has no process to work in: this system gives no locks ({error.strerror}); "
+                "/dev/shm must be writable (in Docker: --tmpfs /dev/shm)"
+            ) from error
         self._process: Any = None
         self._line: Any = None
         self._current: Job | None = None
