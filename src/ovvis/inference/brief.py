@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ovvis.inference.fetched import Fetched
-from ovvis.inference.mask_code import MaskCode, Sketch, pack
+from ovvis.inference.mask_code import MaskCode, Sketch
 from ovvis.inference.seen import ClassKey, Seen, class_key, overflow
 from ovvis.models.settings import VideoSettings
 
@@ -77,11 +77,8 @@ class Brief:
 
     def codes(self) -> list[MaskCode]:
         """Return the masks of each frame."""
-        if self._seen.codes is not None:
-            return self._seen.codes
-        masks, positive = self._seen.masks, self._seen.positive
         if not self._sketches:
-            return [pack(masks[:, t], positive[:, t]) for t in range(masks.shape[1])]
+            return self._seen.packed()
         return [
             sketch.code(**{name: self[f"{name} {t}"] for name in sketch.parts})
             for t, sketch in enumerate(self._sketches)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TypeVar
 
 import torch
+
+from ovvis.inference.stopwatch import made_within
 
 Shown = TypeVar("Shown")
 
@@ -24,12 +26,5 @@ def exactly(device: torch.device) -> ExitStack:
 
 def apart(frames: Generator[Shown], device: torch.device) -> Iterator[Shown]:
     """Yield frames that are made apart from the caller's autocast; within the caller's own code it stays on."""
-    try:
-        while True:
-            with exactly(device):
-                found = next(frames, None)
-            if found is None:
-                return
-            yield found
-    finally:
-        frames.close()
+    with closing(frames):
+        yield from made_within(lambda: exactly(device), frames)

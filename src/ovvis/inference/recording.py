@@ -17,7 +17,7 @@ from ovvis.inference import scoring
 from ovvis.inference.brief import OF_LOGITS, rest
 from ovvis.inference.fetched import Fetched
 from ovvis.inference.final_masks import mask_bits, rle_from_bits, rle_from_logits
-from ovvis.inference.mask_code import MaskCode, pack, unpack, unpack_on
+from ovvis.inference.mask_code import MaskCode, unpack, unpack_on
 from ovvis.inference.seen import ClassKey, Seen, class_key
 from ovvis.inference.spill import DEFAULT_LIMIT, Spill
 from ovvis.masks import Rle
@@ -127,7 +127,7 @@ class Recording:
         self.alone = seen.masks[:, 0] if not len(self) and seen.masks.shape[1] == 1 else None
         if brief is None:
             few = (seen.objects.cpu(), seen.confidence.cpu(), seen.pixels.cpu())
-            codes = seen.codes or [pack(seen.masks[:, t], seen.positive[:, t]) for t in range(seen.masks.shape[1])]
+            codes = seen.packed()
         else:
             few = (brief["objects"], brief["confidence"], brief["pixels"])
             codes = brief.codes()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ovvis.errors import InputError
 from ovvis.inference import scoring
+from ovvis.inference.mask_code import MaskCode, pack
 from ovvis.models.settings import ClassScore, VideoSettings
 from ovvis.structures import Prediction
 from ovvis.tracking.learnt import InOrder
@@ -18,7 +19,6 @@ from ovvis.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from ovvis.inference.brief import Brief
-    from ovvis.inference.mask_code import MaskCode
 
 ClassKey = tuple[ClassScore, float | None]
 
@@ -97,6 +97,12 @@ class Seen:
     def pixels(self) -> Tensor:
         """The number of each mask's positive cells (Q, T)."""
         return self.positive.flatten(2).sum(2)
+
+    def packed(self) -> list[MaskCode]:
+        """Return the masks of each frame as records keep them."""
+        if self.codes is not None:
+            return self.codes
+        return [pack(self.masks[:, t], self.positive[:, t]) for t in range(self.masks.shape[1])]
 
     def classes(self, settings: VideoSettings) -> Tensor:
         """Return the class scores (Q, K), in [0, 1]."""

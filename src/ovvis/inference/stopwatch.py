@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:  # a command starts its watch before PyTorch is imported
@@ -103,10 +103,15 @@ class Stopwatch:
 
     def each(self, stage: str, items: Iterable[Item]) -> Iterator[Item]:
         """Pass items on and add the time of making them to a stage."""
-        iterator = iter(items)
-        while True:
-            with self(stage):
-                item = next(iterator, None)
-            if item is None:
-                return
-            yield item
+        return made_within(lambda: self(stage), items)
+
+
+def made_within(context: Callable[[], AbstractContextManager[object]], items: Iterable[Item]) -> Iterator[Item]:
+    """Yield items, none of them None, each of which is made within a context of its own, and used outside of it."""
+    iterator = iter(items)
+    while True:
+        with context():
+            item = next(iterator, None)
+        if item is None:
+            return
+        yield item

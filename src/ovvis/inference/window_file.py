@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ovvis.inference.lost import LostWindowsError
-from ovvis.inference.mask_code import MaskCode, pack
+from ovvis.inference.mask_code import MaskCode
 from ovvis.inference.seen import Seen
 from ovvis.inference.stopwatch import Stopwatch
 from ovvis.structures import Frame, Prediction, Window
@@ -125,13 +125,12 @@ def _kept(window: Window, seen: Seen) -> _Kept:
         **({} if ious is None else {"ious": ious[0].float()}),
         **({} if seen.vectors is None else {"vectors": seen.vectors}),
     }
-    codes = [pack(seen.masks[:, t], seen.positive[:, t]) for t in range(seen.masks.shape[1])]
     return _Kept(
         [frame.index for frame in window.frames],
         [frame.time for frame in window.frames],
         window.image_size,
         {name: _array(x) for name, x in tensors.items()},
-        [_Masks(c.shape, c.slots.tobytes(), c.signs, c.values.tobytes(), c.starts.tobytes()) for c in codes],
+        [_Masks(c.shape, c.slots.tobytes(), c.signs, c.values.tobytes(), c.starts.tobytes()) for c in seen.packed()],
     )
 
 
