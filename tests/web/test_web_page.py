@@ -195,6 +195,23 @@ def test_the_painted_video_is_as_the_visitor_sees_it(browser, address, demo_part
     removed(browser)
 
 
+def test_a_slider_moved_before_the_viewer_is_there_counts(browser, address, demo_part):  # noqa: F811
+    opened(browser, address)
+    browser.execute_script(
+        "new MutationObserver((changes, observer) => {"
+        "  const range = document.querySelector('.threshold input'); if (!range) return;"
+        "  observer.disconnect(); range.value = 0.75; range.dispatchEvent(new Event('input'));"
+        "}).observe(document.body, { childList: true, subtree: true });"
+    )
+    give(browser, demo_part)
+    state(browser, "done")
+    wait(browser, "document.querySelector('.show iframe').contentDocument?.getElementById('threshold')?.dataset.tied")
+    assert viewing(browser, "return document.getElementById('threshold').value") == "0.75"
+    assert viewing(browser, "return ovvisViewer.threshold") == 0.75
+    assert text(browser, ".threshold output") == "0.75"
+    removed(browser)
+
+
 def test_a_video_is_dropped_anywhere(browser, address, tmp_path):
     """As a person drops it: the browser gets the file, and must not leave the page for it."""
     opened(browser, address)

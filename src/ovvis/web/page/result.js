@@ -43,22 +43,26 @@ export async function result(entry, job) {
 // The viewer's least score and the page's are one: whoever moves either moves both.
 function together(viewer, range) {
   const tie = () => {
-    const inside = viewer.contentDocument, other = inside?.getElementById("threshold");
-    if (!other || other.dataset.tied) return;
+    // Before its scripts have run, the viewer's slider is there but not yet its own.
+    if (!viewer.contentWindow?.ovvisViewer) return;
+    const inside = viewer.contentDocument, other = inside.getElementById("threshold");
+    if (other.dataset.tied) return;
     other.dataset.tied = "yes";
     const follow = () => {
       if (range.value === other.value) return;
       range.value = other.value;
       range.dispatchEvent(new Event("input"));
     };
-    range.addEventListener("input", () => {
+    const lead = () => {
       if (range.value === other.value) return;
       other.value = range.value;
       other.dispatchEvent(new Event("input"));
-    });
+    };
+    range.addEventListener("input", lead);
     // Its keys and links change it, too, and say so here alone.
     new MutationObserver(follow).observe(inside.getElementById("threshold-value"), { childList: true, characterData: true, subtree: true });
-    follow();
+    if (range.value === range.defaultValue) follow();
+    else lead(); // the visitor was faster than the viewer
   };
   viewer.addEventListener("load", tie);
   tie();
