@@ -16,6 +16,7 @@ from ovvis.cli.ray_options import with_words
     [
         (["--ray", "b.mp4"], "--ray b.mp4: it takes auto, HOST:PORT or nothing"),
         (["--ray-workers", "3"], "--ray-workers is for workers of a cluster"),
+        (["--spread", "500"], "--spread is for workers of a cluster"),
         (["--ray-gpus", "0.5"], "--ray-gpus is for workers of a cluster"),
         (["--ray"], "pip install 'ovvis[ray]'"),
         (["--ray", "--no-video"], "pip install 'ovvis[ray]'"),

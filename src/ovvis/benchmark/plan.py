@@ -65,16 +65,22 @@ def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:
     Raises:
         InputError: one is no such pair, or out of range.
     """
-    sizes = []
-    for word in _words(text, "size"):
-        height, _, width = word.lower().partition("x")
-        if not (height.isascii() and height.isdigit() and width.isascii() and width.isdigit()):
-            raise InputError(f"--size {word!r}: it must be HEIGHTxWIDTH in pixels, such as 480x853")
-        pair = int(height), int(width)
-        if min(pair) < SIDES[0] or max(pair) > SIDES[1]:
-            raise InputError(f"--size {word!r}: each edge must be {SIDES[0]} to {SIDES[1]} pixels")
-        sizes.append(pair)
-    return tuple(dict.fromkeys(sizes))
+    return tuple(dict.fromkeys(parse_size(word) for word in _words(text, "size")))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return height and width of "480x853".
+
+    Raises:
+        InputError: it is no such pair, or out of range.
+    """
+    height, _, width = text.strip().lower().partition("x")
+    if not (height.isascii() and height.isdigit() and width.isascii() and width.isdigit()):
+        raise InputError(f"--size {text!r}: it must be HEIGHTxWIDTH in pixels, such as 480x853")
+    pair = int(height), int(width)
+    if min(pair) < SIDES[0] or max(pair) > SIDES[1]:
+        raise InputError(f"--size {text!r}: each edge must be {SIDES[0]} to {SIDES[1]} pixels")
+    return pair
 
 
 def parse_counts(text: str, option: str, least: int, most: int) -> tuple[int, ...]:

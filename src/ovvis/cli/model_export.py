@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from ovvis.benchmark.plan import parse_size
 from ovvis.cli.console import note, out, progress
 from ovvis.cli.options import Mirror, completing
 from ovvis.cli.process import quiet_libraries
@@ -58,7 +58,7 @@ def export(
 ) -> None:
     """Write a model's network as an ONNX file for any words, checked against PyTorch; every --model takes it."""
     entry = find_model(name)
-    edges = None if size is None else _edges(size)
+    edges = None if size is None else parse_size(size)
     shown = _to_calibrate(name, weights, int8, calibrate)
     use_mirror(mirror)
     quiet_libraries()
@@ -126,11 +126,3 @@ def _to_calibrate(name: str, weights: str | None, int8: bool, calibrate: str | N
 
 def _share(difference: float) -> str:
     return f"{difference:.1%}" if difference >= 1e-3 else f"{difference:.0e}"
-
-
-def _edges(size: str) -> tuple[int, int]:
-    """Return height and width."""
-    found = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", size.strip())
-    if found is None:
-        raise InputError(f"--size {size}: give height x width in pixels, such as 480x864")
-    return int(found[1]), int(found[2])

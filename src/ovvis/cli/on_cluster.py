@@ -88,7 +88,7 @@ class OnCluster:
             progress(what, "videos", total) as bar,
         ):
             crew = self._crew = Crew(
-                hands, check, note, options.ray_workers, tidy=make().tidy, spread=options.spread > 0
+                hands, check, note, options.ray_workers, tidy=make().tidy, spread=options.stretch > 0
             )
             room = hands.room() if options.ray_workers is None else options.ray_workers
             gpus = f", {hands.gpus:g} of the GPUs" if hands.gpus else ""

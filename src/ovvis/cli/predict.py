@@ -118,7 +118,7 @@ def predict(
             levels=levels,
             load=partial(options.load_anywhere, vocabulary),
             made=partial(made_by, dataset_settings(split), vocabulary, ids, options, levels),
-            spread=cluster.spread,
+            spread=cluster.stretch,
         )
         with kept(Path(str(folder.place)), lambda: _state(folder)):
             if cluster.ray and run.pending:

@@ -40,14 +40,19 @@ class RayOptions:
         ),
     ] = None
     spread: Annotated[
-        int,
+        int | None,
         _option(
             min=0,
             help="Most frames of a stretch: a longer video is looked at in stretches by several workers, where some "
-            "would stand idle, and followed by one; 0 never.",
+            f"would stand idle, and followed by one; {SPREAD} if not given, 0 never.",
             metavar="FRAMES",
         ),
-    ] = SPREAD
+    ] = None
+
+    @property
+    def stretch(self) -> int:
+        """Most frames of a stretch; 0 if no video is cut up."""
+        return SPREAD if self.spread is None else self.spread
 
     def check(self, verb: str) -> bool:
         """Refuse what cannot be; return whether a cluster is asked for.
@@ -57,11 +62,10 @@ class RayOptions:
             ResourceError: Ray is not installed.
         """
         if self.ray is None:
-            for name in ("workers", "cpus", "gpus"):
-                if getattr(self, f"ray_{name}") is not None:
-                    raise InputError(f"--ray-{name} is for workers of a cluster: give --ray too, or leave it out")
-            if self.spread != SPREAD:
-                raise InputError("--spread is for workers of a cluster: give --ray too, or leave it out")
+            for name in ("ray_workers", "ray_cpus", "ray_gpus", "spread"):
+                if getattr(self, name) is not None:
+                    option = name.replace("_", "-")
+                    raise InputError(f"--{option} is for workers of a cluster: give --ray too, or leave it out")
             return False
         if not _ADDRESS.fullmatch(self.ray):
             raise InputError(

@@ -86,7 +86,7 @@ class Batch:
             overwrite=overwrite,
             patience=patience,
             keep=partial(one.keep_seconds, self.options),
-            spread=self.cluster.spread,
+            spread=self.cluster.stretch,
             facts=self.settings(),
         )
 
