@@ -2,7 +2,8 @@
 
 The data, the initial weights and the points of the loss are drawn from seeds, so the first losses tell whether a
 recipe does here what it did where it was recorded. Rounding differs between processors: a difference is relative, and
-above --within (1e-3) the program ends with code 1. Recipes that go on from other weights begin untrained here.
+above --within (1e-3) the program ends with code 1. Recipes that go on from other weights begin untrained here, or with
+packaged ones (`BEGIN`).
 
     ovvis world build
     python benchmarks/first_losses.py
@@ -37,7 +38,13 @@ RECIPES = (
     "clip-vis-stickers-gpu",
     "ovformer-stickers",
     "ov2seg-stickers",
+    "ovformer-stickers-images-short",
+    "ovformer-stickers-video-short",
 )
+_TAKEN = "model.taken=[backbone,pixel_decoder,query_decoder,object_head,class_head]"
+_OV2SEG = ("model.weights=clip", "model.decoders=ov2seg-stickers", _TAKEN)
+BEGIN = {"ovformer-stickers-video-short": _OV2SEG}
+"""What recipes begin with here that go on from another's run; all of it is packaged."""
 
 
 def main() -> None:
@@ -69,7 +76,7 @@ def first_losses(recipe: str, steps: int) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         train(
             recipe,
-            [f"run.steps={steps}", "run.log_every=1", "run.workers=0"],
+            [f"run.steps={steps}", "run.log_every=1", "run.workers=0", *BEGIN.get(recipe, ())],
             output=Path(folder) / "run",
             data=None,
             frames=None,
