@@ -135,6 +135,7 @@ def draw_bars(groups: Sequence[Bars], paths: Sequence[Path]) -> None:
             panel.set_title(group.title, fontsize=10)
             panel.set_xlabel("AP, percent")
             panel.margins(x=0.12)
+            panel.set_xlim(left=0)  # a wide spread reaches below
         axes[0].legend(fontsize=8, loc="upper right", frameon=False)
 
 
