@@ -25,6 +25,7 @@ from rich.table import Table
 
 from ovvis.cli.train import train
 from ovvis.training.logbook import read_metrics
+from ovvis.training.recipes import load_config
 
 RECORD = Path(__file__).with_name("first_losses.json")
 RECIPES = (
@@ -41,10 +42,8 @@ RECIPES = (
     "ovformer-stickers-images-short",
     "ovformer-stickers-video-short",
 )
-_TAKEN = "model.taken=[backbone,pixel_decoder,query_decoder,object_head,class_head]"
-_OV2SEG = ("model.weights=clip", "model.decoders=ov2seg-stickers", _TAKEN)
-BEGIN = {"ovformer-stickers-video-short": _OV2SEG}
-"""What recipes begin with here that go on from another's run; all of it is packaged."""
+BEGIN = {"ovformer-stickers-video-short": "ovformer-stickers-images-short"}
+"""Recipes that go on from another's run, and begin here with what that one begins with; all of it is packaged."""
 
 
 def main() -> None:
@@ -76,7 +75,7 @@ def first_losses(recipe: str, steps: int) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         train(
             recipe,
-            [f"run.steps={steps}", "run.log_every=1", "run.workers=0", *BEGIN.get(recipe, ())],
+            [f"run.steps={steps}", "run.log_every=1", "run.workers=0", *_beginning(recipe)],
             output=Path(folder) / "run",
             data=None,
             frames=None,
@@ -87,6 +86,13 @@ def first_losses(recipe: str, steps: int) -> list[float]:
             exported=None,
         )
         return [line["loss"] for line in read_metrics(Path(folder) / "run") if line["kind"] == "step"]
+
+
+def _beginning(recipe: str) -> list[str]:
+    if recipe not in BEGIN:
+        return []
+    model = load_config(BEGIN[recipe]).model
+    return [f"model.weights={model.weights}", f"model.decoders={model.decoders}", f"model.taken={list(model.taken)}"]
 
 
 def _options() -> argparse.Namespace:

@@ -20,7 +20,10 @@ from ovvis.paths import DEMO_VIDEO
     [
         (["clip-vis-stickerz", "x.onnx"], "did you mean clip-vis-stickers"),
         (["clip-vis-stickers", "x.pt"], "must end in .onnx"),
-        (["clip-vis-stickers", "x.onnx", "--size", "480"], "--size '480': it must be HEIGHTxWIDTH in pixels"),
+        (
+            ["clip-vis-stickers", "x.onnx", "--size", "480"],
+            "--size '480': it must be HEIGHTxWIDTH in pixels, such as 480x864",
+        ),
         (["clip-vis-stickers", "x.onnx", "--size", "480x853"], "such as 480x864"),
         (["clip-vis-stickers", "x.onnx", "--size", "16x32"], "each edge must be 32 to 8192 pixels"),
     ],

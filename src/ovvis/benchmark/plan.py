@@ -76,7 +76,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     height, _, width = text.strip().lower().partition("x")
     if not (height.isascii() and height.isdigit() and width.isascii() and width.isdigit()):
-        raise InputError(f"--size {text!r}: it must be HEIGHTxWIDTH in pixels, such as 480x853")
+        raise InputError(f"--size {text!r}: it must be HEIGHTxWIDTH in pixels, such as 480x864")
     pair = int(height), int(width)
     if min(pair) < SIDES[0] or max(pair) > SIDES[1]:
         raise InputError(f"--size {text!r}: each edge must be {SIDES[0]} to {SIDES[1]} pixels")
